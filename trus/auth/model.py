@@ -1,0 +1,124 @@
+"""The facts that an authorization is decided from, and the decision that comes out.
+
+Frozen values only: nothing here reads a clock, a database or a key. Amounts are integer
+minor units. Facts never hold a card number, a track or a PIN.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from trus.auth.policy import Policy
+from trus.values import CardRef, Frozen, ResponseCode, Result, ShopId, TerminalId
+
+
+class State(StrEnum):
+    """The standing of a card, terminal, shop, employee or company."""
+
+    ACTIVE = "active"
+    BLOCKED = "blocked"
+    LOST = "lost"
+    STOLEN = "stolen"
+    SUSPECTED = "suspected"
+    CLOSED = "closed"
+
+
+class TerminalFacts(Frozen, frozen=True):
+    """A terminal and its shop. `merchant_account` is the shop's ledger account."""
+
+    terminal: TerminalId
+    state: State
+    shop: ShopId
+    shop_id: int
+    shop_name: str
+    shop_state: State
+    mcc: str
+    currency: str
+    merchant_account: int
+
+
+class CardFacts(Frozen, frozen=True):
+    """A card, its holder and its purse, as they stand inside the batch.
+
+    `expiry` is YYMM as on the stripe (ISO/IEC 7813), valid through the end of that month.
+    `pin_reference` and the verification value are checked by the core, not by the rules.
+    The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD").
+    """
+
+    card_id: int
+    card: CardRef
+    state: State
+    expiry: str
+    tries_left: int
+    pin_reference: bytes
+    employee_state: State
+    company_id: int
+    company_state: State
+    purse_account: int
+    balance: int
+    currency: str
+    counter_day: str
+    day_amount: int
+    day_count: int
+
+
+class Kind(StrEnum):
+    """What a terminal may ask of the engine."""
+
+    PURCHASE = "purchase"
+    BALANCE = "balance"
+
+
+class Question(Frozen, frozen=True):
+    """A request as the rules see it. `amount` is minor units; 0 for a balance enquiry."""
+
+    kind: Kind
+    amount: int
+    currency: str
+    partial: bool = False
+
+
+class Checks(Frozen, frozen=True):
+    """What the core verified with the token before asking the rules.
+
+    `track_expiry` is YYMM and `service_code` 3 digits, as read from the stripe.
+    `verification_ok` is False for an unknown card too, after equal work. `pin_ok` is None
+    when no PIN came; `pin_usable` is False when the PIN block did not open.
+    """
+
+    track_expiry: str
+    service_code: str
+    verification_ok: bool
+    pin_ok: bool | None = None
+    pin_usable: bool = True
+
+
+class Facts(Frozen, frozen=True):
+    """All that a decision may depend on. A missing part is None, never guessed."""
+
+    terminal: TerminalFacts | None
+    card: CardFacts | None
+    checks: Checks
+    policy: Policy | None
+
+
+class Decision(Frozen, frozen=True):
+    """The answer, and why.
+
+    `amount` is what is authorized in minor units (0 when declined). `rule` is the fixed
+    name of the rule that settled it and `figures` the numbers it looked at, so that support
+    can explain it. `tries_left` is the card's counter after this decision. `pin_wanted`
+    means that no decision was made: the terminal must present a PIN. The counters are those
+    of `counter_day` after this decision.
+    """
+
+    result: Result
+    code: ResponseCode
+    amount: int
+    rule: str
+    figures: dict[str, int | str]
+    tries_left: int | None = None
+    pin_wanted: bool = False
+    counter_day: str = ""
+    day_amount: int = 0
+    day_count: int = 0

@@ -1,0 +1,157 @@
+"""What the core needs of a ledger: one unit of work for a batch, one durable commit.
+
+Implemented by trus.ledger on every engine. The order of calls is fixed: `begin`, `read`
+once, `record` for each event in the order of decision, `commit` or `rollback`. Nothing is
+said to a terminal before `commit` has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from trus.auth.model import CardFacts, TerminalFacts
+from trus.auth.policy import Policy
+from trus.values import BusinessDate, Frozen, Identity
+
+
+class Posting(Frozen, frozen=True):
+    """One entry of a double-entry event: `amount` minor units into (+) or out of (-) `account`."""
+
+    account: int
+    amount: int
+    currency: str
+
+
+class StoredRequest(Frozen, frozen=True):
+    """What is kept of a request under its identity; a tombstone has kind "tombstone".
+
+    `answer` is the stored Outcome, encoded; `reversed_by` is the event that took it back,
+    0 when none did. `postings` is what it moved.
+    """
+
+    event_id: int
+    kind: str
+    rid: bytes
+    digest: bytes
+    amount: int
+    currency: str
+    result: str
+    code: str
+    rrn: str
+    answer: bytes
+    card_id: int | None
+    reversed_by: int
+    postings: tuple[Posting, ...] = ()
+    counter_day: str = ""
+
+
+class PurseUpdate(Frozen, frozen=True):
+    """The locked balance row of a purse after the event: absolute figures."""
+
+    account: int
+    balance: int
+    counter_day: str
+    day_amount: int
+    day_count: int
+
+
+class Event(Frozen, frozen=True):
+    """One row of the journal, with what it moves. Declines are events without postings.
+
+    `identity` is None for events that no terminal asked for (refills, payouts).
+    `original` is the event taken back by a reversal. `answer` is the encoded Outcome.
+    """
+
+    event_id: int
+    kind: str
+    identity: Identity | None
+    rid: bytes
+    digest: bytes
+    card_id: int | None
+    shop_id: int | None
+    amount: int
+    currency: str
+    result: str
+    code: str
+    approval: str
+    rrn: str
+    rule: str
+    figures: dict[str, int | str]
+    answer: bytes
+    actor: str = ""
+    original: int | None = None
+    postings: tuple[Posting, ...] = ()
+    purses: tuple[PurseUpdate, ...] = ()
+    tries: tuple[int, int] | None = None  #: (card_id, tries_left) when the counter changes
+
+
+class BatchFacts(Frozen, frozen=True):
+    """Everything read for a batch, keyed as asked. What is not there does not exist."""
+
+    terminals: dict[str, TerminalFacts]
+    cards: dict[bytes, CardFacts]
+    cards_by_id: dict[int, CardFacts]
+    requests: dict[Identity, StoredRequest]
+    policies: dict[int, tuple[Policy, ...]]  #: by company id, newest first
+
+
+class UnitOfWork(Protocol):
+    """One batch, one transaction."""
+
+    @property
+    def business_date(self) -> BusinessDate:
+        """The open business date, held against cut-over until the end of this unit."""
+        ...
+
+    @property
+    def previous_date(self) -> BusinessDate:
+        """The business date before the open one ("" on the first day)."""
+        ...
+
+    def read(
+        self,
+        *,
+        identities: Sequence[Identity],
+        terminals: Sequence[str],
+        card_keys: Sequence[bytes],
+    ) -> BatchFacts:
+        """Read the facts of a whole batch in a few set-based statements.
+
+        `card_keys` are keyed hashes of card numbers (trus.ledger.lookup). Cards that the
+        stored originals name are read too (`cards_by_id`).
+        """
+        ...
+
+    def next_event(self) -> tuple[int, str]:
+        """Return a fresh event id and its retrieval reference number (field 37, 12 digits)."""
+        ...
+
+    def record(self, event: Event) -> None:
+        """Add an event to the batch and to the hash chain. Raises Unbalanced."""
+        ...
+
+    def commit(self) -> None:
+        """Make the batch durable. Raises StorageFailed (nothing stored) or OutcomeUnknown."""
+        ...
+
+    def rollback(self) -> None:
+        """Forget the batch."""
+        ...
+
+
+class Ledger(Protocol):
+    """Opens units of work; one at a time in a writing process."""
+
+    def begin(self, now: datetime) -> UnitOfWork:
+        """Start a unit of work at `now` (aware, UTC). Raises StorageFailed."""
+        ...
+
+    def card_key(self, pan: str) -> bytes:
+        """Return the keyed hash under which a card number is looked up."""
+        ...
+
+    def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
+        """Read identities back on a new connection, after OutcomeUnknown."""
+        ...

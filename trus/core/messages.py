@@ -1,0 +1,302 @@
+"""What front and core say to each other: one frozen value a request, one an answer.
+
+Holds shapes only. A batch is a sequence of requests; the answers come in the same order,
+one each. Every value is encoded as MessagePack (msgspec) when it crosses the socket pair.
+A request that bears secrets has a redacted repr; no value here is ever logged whole.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from trus.values import (
+    BusinessDate,
+    Frozen,
+    Identity,
+    PeerIdentity,
+    PinMaterial,
+    Secret,
+    TerminalId,
+    TrackTwo,
+)
+
+# --------------------------------------------------------------------------- money requests
+
+
+class Purchase(Secret, frozen=True, tag="purchase"):
+    """A terminal asks to pay `amount` minor units of `currency` from the card's purse.
+
+    `peer` is the verified holder of the sealed session: its name must be the terminal of
+    the identity. `rid` is 16 random bytes of the device's. `repeat` marks a resent request.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+    track2: TrackTwo
+    pin: PinMaterial | None = None
+    partial: bool = False
+    repeat: bool = False
+
+
+class Balance(Secret, frozen=True, tag="balance"):
+    """A terminal asks what the card's purse holds; a PIN is always needed."""
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    track2: TrackTwo
+    pin: PinMaterial | None = None
+    repeat: bool = False
+
+
+class Reverse(Frozen, frozen=True, tag="reverse"):
+    """A terminal takes back a request of its own, whether or not it ever arrived.
+
+    `original` and `original_rid` name the request taken back. The reversal is named by its
+    original: repeating it is harmless and answers the same.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    original: Identity
+    original_rid: bytes
+    amount: int
+    currency: str
+    reason: str = "timeout"
+    repeat: bool = False
+
+
+class CloseBatch(Frozen, frozen=True, tag="close-batch"):
+    """A terminal closes its batch with its own totals, in minor units, for comparison."""
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    currency: str
+    purchase_count: int
+    purchase_amount: int
+    reversal_count: int
+    reversal_amount: int
+
+
+class Outcome(Frozen, frozen=True, tag="outcome"):
+    """The answer to a money request, stored before it is said.
+
+    `amount` is what was authorized (minor units), None when nothing was. `balance` is the
+    purse after the decision, None where the terminal may not know it. `tries_left` only
+    after a wrong PIN. `text` is a short line for the cashier's screen.
+    """
+
+    result: str
+    code: str
+    approval: str = ""
+    rrn: str = ""
+    amount: int | None = None
+    currency: str = ""
+    balance: int | None = None
+    tries_left: int | None = None
+    text: str = ""
+    details: dict[str, str] = {}
+
+
+class PinWanted(Frozen, frozen=True, tag="pin-wanted"):
+    """Not an outcome: the same request must be sent again with a PIN; nothing was stored."""
+
+    tries_left: int | None = None
+
+
+# ----------------------------------------------------------------------- identity requests
+
+
+class SignHandshake(Frozen, frozen=True, tag="sign-handshake"):
+    """The sealed session's responder needs the backend identity's signature over `payload`."""
+
+    payload: bytes
+
+
+class Signature(Frozen, frozen=True, tag="signature"):
+    """A DER ECDSA-SHA256 signature."""
+
+    value: bytes
+
+
+class IdentityMaterial(Frozen, frozen=True, tag="identity-material"):
+    """Asks for the backend's own chain and OCSP answer, which message 2 carries."""
+
+
+class BackendIdentity(Frozen, frozen=True, tag="backend-identity"):
+    """The backend's certificate chain, DER, leaf first, without the root; its OCSP answer."""
+
+    chain: list[bytes]
+    staple: bytes
+    name: str
+    valid_seconds: int
+
+
+class VerifyPeer(Frozen, frozen=True, tag="verify-peer"):
+    """Asks whether a chain (DER, leaf first, no root) is valid, unrevoked and of `role` now."""
+
+    chain: list[bytes]
+    role: str
+
+
+class CheckStanding(Frozen, frozen=True, tag="check-standing"):
+    """Asks whether the holder of a resumption ticket still stands (not revoked, not blocked)."""
+
+    peer: PeerIdentity
+
+
+class PeerVerified(Frozen, frozen=True, tag="peer-verified"):
+    """The chain is good, or the holder stands."""
+
+    peer: PeerIdentity
+    business_date: BusinessDate
+    currency: str = ""
+    pin_always: bool = True
+
+
+class Enrol(Secret, frozen=True, tag="enrol"):
+    """A device asks for its individual certificate with a one-time activation code."""
+
+    role: str
+    name: str
+    code: str
+    csr: bytes
+    address: str = ""
+
+
+class Enrolled(Frozen, frozen=True, tag="enrolled"):
+    """The certificate chain issued, DER, leaf first, without the root."""
+
+    peer: PeerIdentity
+    chain: list[bytes]
+    business_date: BusinessDate
+
+
+class Refused(Frozen, frozen=True, tag="refused"):
+    """No: a response code for the peer and a fixed word for the audit and the log."""
+
+    code: str
+    reason: str
+
+
+# -------------------------------------------------------------------------- administration
+
+
+class AdminCommand(Secret, frozen=True, tag="admin-command"):
+    """An admin orders `command` with checked arguments; `admin` is the certificate's name."""
+
+    admin: str
+    serial: str
+    command: str
+    arguments: dict[str, str]
+
+
+class AdminAnswer(Frozen, frozen=True, tag="admin-answer"):
+    """What the admin's console shows: rows of named values, then `text`.
+
+    `code` is "00" when the command was carried out; else `text` says why not.
+    """
+
+    code: str
+    text: str
+    rows: list[dict[str, str]] = []
+
+
+class DayState(Frozen, frozen=True, tag="day-state"):
+    """Asks which business date is open."""
+
+
+class DayOpen(Frozen, frozen=True, tag="day-open"):
+    """The open business date; announced to terminals when it changes."""
+
+    business_date: BusinessDate
+
+
+class Failed(Frozen, frozen=True, tag="failed"):
+    """The core could not answer this request; `code` is 91 or 96, never final to a terminal."""
+
+    code: str
+    reason: str
+
+
+class Health(Frozen, frozen=True, tag="health"):
+    """Asks the core how its token and database are."""
+
+
+class HealthReport(Frozen, frozen=True, tag="health-report"):
+    """Each part's state in one word and one line, and the core's counters."""
+
+    parts: dict[str, str]
+    counters: dict[str, int]
+
+
+MoneyRequest = Purchase | Balance | Reverse | CloseBatch
+Request = (
+    MoneyRequest
+    | SignHandshake
+    | IdentityMaterial
+    | VerifyPeer
+    | CheckStanding
+    | Enrol
+    | AdminCommand
+    | DayState
+    | Health
+)
+Answer = (
+    Outcome
+    | PinWanted
+    | Signature
+    | BackendIdentity
+    | PeerVerified
+    | Enrolled
+    | Refused
+    | AdminAnswer
+    | DayOpen
+    | HealthReport
+    | Failed
+)
+
+
+class BatchHandler(Protocol):
+    """The synchronous core, whichever process it runs in."""
+
+    def handle(self, batch: list[Request]) -> list[Answer]:
+        """Answer every request of the batch, in order; what was approved is durable by then."""
+        ...
+
+
+__all__ = [
+    "AdminAnswer",
+    "AdminCommand",
+    "Answer",
+    "BackendIdentity",
+    "Balance",
+    "BatchHandler",
+    "CheckStanding",
+    "CloseBatch",
+    "DayOpen",
+    "DayState",
+    "Enrol",
+    "Enrolled",
+    "Failed",
+    "Health",
+    "HealthReport",
+    "IdentityMaterial",
+    "MoneyRequest",
+    "Outcome",
+    "PeerVerified",
+    "PinWanted",
+    "Purchase",
+    "Refused",
+    "Request",
+    "Reverse",
+    "SignHandshake",
+    "Signature",
+    "TerminalId",
+    "VerifyPeer",
+]

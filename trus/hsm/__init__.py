@@ -1,0 +1,10 @@
+"""The key store: names keys, uses them, never shows them (TR-17, TR-18).
+
+| module | for |
+|---|---|
+| ports | what the rest of trus may ask of a key store: batch-shaped, handles only |
+| pkcs11 | the port on any PKCS#11 module; the one module that imports the PKCS#11 binding |
+| memory | the port in memory for unit tests; production settings refuse it |
+| signing | a private key object of `cryptography` whose key stays in the store |
+| datakeys | data keys derived from K_DB inside the token |
+"""
