@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from trus.values import (
     BusinessDate,
     Frozen,
@@ -100,7 +102,7 @@ class Outcome(Frozen, frozen=True, tag="outcome"):
     balance: int | None = None
     tries_left: int | None = None
     text: str = ""
-    details: dict[str, str] = {}
+    details: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class PinWanted(Frozen, frozen=True, tag="pin-wanted"):
@@ -204,7 +206,7 @@ class AdminAnswer(Frozen, frozen=True, tag="admin-answer"):
 
     code: str
     text: str
-    rows: list[dict[str, str]] = []
+    rows: list[dict[str, str]] = msgspec.field(default_factory=list)
 
 
 class DayState(Frozen, frozen=True, tag="day-state"):
