@@ -1,0 +1,74 @@
+"""Gathers what arrives within one reactor turn into a batch for the core.
+
+Never waits for a batch to grow: what is there when the turn ends goes, and while the core
+works on IN_FLIGHT batches the next one gathers by itself. So the batch is small when the
+network is quiet and large when it is busy, which is what a group commit wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from trus.backend.port import CorePort
+from trus.core.messages import Answer, Request
+
+#: Batches that the core holds at once: one that it works on, one that waits in the pair.
+IN_FLIGHT: Final = 2
+#: Requests in a batch at most, so that one commit stays within a few milliseconds.
+MAX_BATCH: Final = 256
+
+OnAnswer = Callable[[Answer], None]
+
+
+class Batcher:
+    """Asks the core on behalf of many sessions."""
+
+    def __init__(
+        self,
+        core: CorePort,
+        reactor: IReactorTime,
+        on_round: Callable[[], None] = lambda: None,
+        max_batch: int = MAX_BATCH,
+    ) -> None:
+        """`on_round` is called after the answers of a batch were handed out, to flush writes."""
+        self._core = core
+        self._reactor = reactor
+        self._on_round = on_round
+        self._max_batch = max_batch
+        self._waiting: list[tuple[Request, OnAnswer]] = []
+        self._flying = 0
+        self._scheduled = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that the core has not been given yet."""
+        return len(self._waiting)
+
+    def ask(self, request: Request, on_answer: OnAnswer) -> None:
+        """Put `request` into the next batch; `on_answer` is called once with its answer."""
+        self._waiting.append((request, on_answer))
+        if not self._scheduled and self._flying < IN_FLIGHT:
+            self._scheduled = True
+            self._reactor.callLater(0, self._turn_ended)
+
+    def _turn_ended(self) -> None:
+        self._scheduled = False
+        self._send()
+
+    def _send(self) -> None:
+        while self._waiting and self._flying < IN_FLIGHT:
+            batch = self._waiting[: self._max_batch]
+            del self._waiting[: self._max_batch]
+            self._flying += 1
+            callbacks = [on_answer for _, on_answer in batch]
+            self._core.submit([request for request, _ in batch]).addCallback(self._answered, callbacks)
+
+    def _answered(self, answers: list[Answer], callbacks: list[OnAnswer]) -> None:
+        self._flying -= 1
+        for on_answer, answer in zip(callbacks, answers, strict=True):
+            on_answer(answer)
+        self._send()
+        self._on_round()

@@ -1,0 +1,132 @@
+"""Runs the core at its end of the socket pair: read a batch, answer it, read the next.
+
+Opens no network and starts no thread; one frame is a 4-byte big-endian length and a payload
+(trus.core.codec). When the front is gone the pair reads as ended: the core closes database
+and token and returns, so that no core outlives its front.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from trus.core.codec import MAX_FRAME_BYTES, Answers, FromCore, Started, Stop, decode_to_core, encode
+from trus.core.messages import Answer, Request
+from trus.errors import TrusError
+
+#: Seconds without a request after which housekeeping is looked at.
+IDLE_SECONDS: Final = 1.0
+#: Batches between two looks at housekeeping when there is no quiet second.
+BATCHES_PER_UPKEEP: Final = 512
+_LENGTH_BYTES: Final = 4
+
+
+class ClosableCore(Protocol):
+    """What the worker runs."""
+
+    def handle(self, batch: list[Request]) -> list[Answer]:
+        """Answer every request, in order."""
+        ...
+
+    def idle(self) -> None:
+        """Do the housekeeping that is due."""
+        ...
+
+    def close(self) -> None:
+        """Close database and token."""
+        ...
+
+
+class PairOutOfStep(TrusError):
+    """The other end sent a frame that this version does not know: the pair cannot go on."""
+
+
+class BlockingFrames:
+    """The core's end of the pair."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(True)
+        self._end = end
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether something can be read within `seconds`."""
+        readable, _, _ = select.select([self._end], [], [], seconds)
+        return bool(readable)
+
+    def receive(self) -> bytes | None:
+        """Return the next payload, or None when the other end is gone. Raises PairOutOfStep."""
+        head = self._exactly(_LENGTH_BYTES)
+        if head is None:
+            return None
+        length = int.from_bytes(head, "big")
+        if length > MAX_FRAME_BYTES:
+            raise PairOutOfStep("a frame beyond the limit was announced")
+        return self._exactly(length)
+
+    def send(self, value: FromCore) -> None:
+        """Send one frame. Raises OSError when the other end is gone."""
+        payload = encode(value)
+        self._end.sendall(len(payload).to_bytes(_LENGTH_BYTES, "big") + payload)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+    def _exactly(self, count: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < count:
+            try:
+                piece = self._end.recv(min(count - len(parts), 1 << 20))
+            except ConnectionResetError:
+                return None
+            if not piece:
+                return None
+            parts += piece
+        return bytes(parts)
+
+
+def serve(frames: BlockingFrames, build: Callable[[], ClosableCore]) -> bool:
+    """Build the core, say whether that worked, then answer batches until the front is gone.
+
+    Returns False when the core could not be built (the front was told why). A frame that
+    does not decode ends the service: front and core are of one version, always.
+    """
+    try:
+        core = build()
+    except TrusError as refusal:
+        frames.send(Started(fault=str(refusal)))
+        return False
+    try:
+        frames.send(Started())
+        _loop(frames, core)
+    except (BrokenPipeError, ConnectionResetError):
+        # The front died while it was being answered. What was committed stays committed.
+        return True
+    finally:
+        core.close()
+        frames.close()
+    return True
+
+
+def _loop(frames: BlockingFrames, core: ClosableCore) -> None:
+    since_upkeep = 0
+    while True:
+        if not frames.wait(IDLE_SECONDS) or since_upkeep >= BATCHES_PER_UPKEEP:
+            since_upkeep = 0
+            core.idle()
+            continue
+        payload = frames.receive()
+        if payload is None:
+            return
+        try:
+            said = decode_to_core(payload)
+        except msgspec.DecodeError as failure:
+            raise PairOutOfStep("the front sent a frame of another version") from failure
+        if isinstance(said, Stop):
+            return
+        since_upkeep += 1
+        frames.send(Answers(said.number, core.handle(said.requests)))
