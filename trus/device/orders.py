@@ -1,0 +1,84 @@
+"""What a cashier asks of a terminal and what the terminal tells the cashier.
+
+Frozen values without behaviour beyond plain questions; a value that bears a track or a PIN
+shows nothing of it. Amounts are integer minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from trus.values import Frozen, Identity, ResponseCode, Result, Secret
+
+
+class Order(Secret, frozen=True):
+    """A purchase as the cashier composed it: `amount` minor units of `currency`.
+
+    `track2` is the stripe as read, without sentinels (ISO/IEC 7813). `pin` is the clear PIN
+    of the pinpad, None when the cardholder has not been asked. Both stay in memory, and only
+    until the request is settled.
+    """
+
+    amount: int
+    currency: str
+    track2: str
+    pin: str | None = None
+    partial: bool = False
+
+
+class BalanceOrder(Secret, frozen=True):
+    """A question for what the card's purse holds; a PIN is always needed."""
+
+    track2: str
+    pin: str | None = None
+
+
+class Reference(Frozen, frozen=True):
+    """A request of this terminal that can be taken back: identity, rid, minor units, currency."""
+
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+
+
+class Answer(Frozen, frozen=True):
+    """How a request ended, in the terminal's eyes.
+
+    `code` is ISO 8583 field 39, empty when no answer came. `result` is then declined, since
+    an unknown result counts as declined, and the terminal reverses (`reversing`). `amount`
+    is what was authorized (minor units), `balance` what the purse holds afterwards where the
+    terminal may know it. `reference` names the request for a later reversal.
+    """
+
+    result: Result
+    code: str
+    reference: Reference
+    approval: str = ""
+    rrn: str = ""
+    amount: int | None = None
+    currency: str = ""
+    balance: int | None = None
+    tries_left: int | None = None
+    text: str = ""
+    attempts: int = 1
+    reversing: bool = False
+
+    @property
+    def approved(self) -> bool:
+        """Whether goods may be handed over for (part of) the amount."""
+        return self.result in (Result.APPROVED, Result.PARTIAL)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the backend gave a final answer."""
+        return self.code not in NOT_FINAL
+
+
+#: Codes after which a terminal must not believe anything: none, 91 and 96.
+NOT_FINAL: Final = frozenset({"", ResponseCode.ISSUER_UNAVAILABLE.value, ResponseCode.SYSTEM_ERROR.value})
+
+#: Asks the cardholder for the PIN: gets the tries left (None when unknown), gives the clear
+#: PIN or None when the cardholder gives up.
+PinCallback = Callable[[int | None], Awaitable[str | None]]
