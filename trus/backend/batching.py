@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from trus.backend.port import CorePort
+from trus.core.faults import describe
 from trus.core.messages import Answer, Request
 
 #: Batches that the core holds at once: one that it works on, one that waits in the pair.
@@ -25,6 +27,8 @@ OnAnswer = Callable[[Answer], None]
 
 class Batcher:
     """Asks the core on behalf of many sessions."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class Batcher:
         self._waiting: list[tuple[Request, OnAnswer]] = []
         self._flying = 0
         self._scheduled = False
+        self._sending = False
 
     @property
     def waiting(self) -> int:
@@ -59,16 +64,25 @@ class Batcher:
         self._send()
 
     def _send(self) -> None:
-        while self._waiting and self._flying < IN_FLIGHT:
-            batch = self._waiting[: self._max_batch]
-            del self._waiting[: self._max_batch]
-            self._flying += 1
-            callbacks = [on_answer for _, on_answer in batch]
-            self._core.submit([request for request, _ in batch]).addCallback(self._answered, callbacks)
+        if self._sending:  # an inline core answers before submit returns: loop, do not recurse
+            return
+        self._sending = True
+        try:
+            while self._waiting and self._flying < IN_FLIGHT:
+                batch = self._waiting[: self._max_batch]
+                del self._waiting[: self._max_batch]
+                self._flying += 1
+                answered = self._core.submit([request for request, _ in batch])
+                answered.addCallback(self._answered, [on_answer for _, on_answer in batch])
+        finally:
+            self._sending = False
 
     def _answered(self, answers: list[Answer], callbacks: list[OnAnswer]) -> None:
         self._flying -= 1
         for on_answer, answer in zip(callbacks, answers, strict=True):
-            on_answer(answer)
+            try:
+                on_answer(answer)
+            except Exception as failure:  # noqa: BLE001 - one session's fault is not the next one's
+                self._log.critical("unexpected failure after an answer: {places}", places=describe(failure))
         self._send()
         self._on_round()

@@ -57,8 +57,8 @@ ToCore = Batch | Stop
 FromCore = Started | Answers | Note
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_to_core: Final = msgspec.msgpack.Decoder(ToCore)
-_from_core: Final = msgspec.msgpack.Decoder(FromCore)
+_to_core: Final[msgspec.msgpack.Decoder[ToCore]] = msgspec.msgpack.Decoder(ToCore)
+_from_core: Final[msgspec.msgpack.Decoder[FromCore]] = msgspec.msgpack.Decoder(FromCore)
 
 
 def encode(value: ToCore | FromCore) -> bytes:
