@@ -1,0 +1,19 @@
+"""The ledger: keeps cards, accounts and every event, and moves money only in entries that sum to zero.
+
+| module | for |
+|---|---|
+| tables | the schema, as SQLAlchemy Core metadata |
+| engine | the ciphered database: keyed connections, pragmas, wrong keys noticed |
+| dialect | everything that differs between database engines |
+| statements | the SQL text of the hot path, compiled once |
+| store | the auth engine's Ledger port: units of work, one durable commit a batch |
+| unit | one batch: facts in a few statements, events in a few more |
+| posting | movements that no terminal asked for: refills, payouts |
+| days | business dates and cut-over |
+| lookup | keyed hashes and field encryption |
+| chain, heads | the hash chain over events, and its signed heads |
+| audit | proves the whole ledger, and names the row that does not hold |
+| reading | reports: transactions, explanations, batch totals, settlement |
+| compose | opens all of it from explicit arguments |
+| migrations | the schema's history (Alembic) |
+"""

@@ -1,0 +1,322 @@
+"""Says what the ledger keeps: the schema, as SQLAlchemy Core metadata, portable between engines.
+
+Holds no query and opens no connection. Amounts are integer minor units; moments (`*_at`, `at`)
+are integer microseconds since 1970-01-01 UTC; dates are text "YYYY-MM-DD"; what is never said
+in the clear (card numbers, names of people) is bytes of trus.ledger.lookup.FieldCipher.
+
+Two rules for whoever changes this: rows of `event` and `entry` are only ever inserted (an audit
+chain covers them), and an index on either is paid for by every purchase.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+#: Constraint names are fixed so that migrations can name them on every engine.
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata: Final = MetaData(naming_convention=NAMING)
+
+#: SQLite counts only an INTEGER PRIMARY KEY as the row's own number.
+Number: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+# ------------------------------------------------------------------------------ who is who
+
+#: A member company. `prepaid_account` is what it loaded and has not yet given to purses.
+company: Final = Table(
+    "company",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("company", String(15), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("prepaid_account", Number, ForeignKey("account.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+#: A cardholder. All cards of one employee draw on one purse. `name` is ciphered, NULL once erased.
+employee: Final = Table(
+    "employee",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("company_id", Number, ForeignKey("company.id"), nullable=False),
+    Column("employee", String(15), nullable=False),
+    Column("name", LargeBinary),
+    Column("state", String(9), nullable=False),
+    Column("purse_account", Number, ForeignKey("account.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("company_id", "employee"),
+)
+
+#: A card. `pan_key` is the keyed hash that it is found by, `pan` the ciphered number,
+#: `expiry` YYMM, `sequence` counts the cards issued under one number (ISO 8583 field 23).
+card: Final = Table(
+    "card",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("card", String(12), nullable=False, unique=True),
+    Column("pan_key", LargeBinary(16), nullable=False, unique=True),
+    Column("pan", LargeBinary),
+    Column("last_four", String(4), nullable=False),
+    Column("expiry", String(4), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("pin_reference", LargeBinary(16), nullable=False),
+    Column("tries_left", Integer, nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("employee_id", Number, ForeignKey("employee.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("tries_left >= 0", name="tries_left"),
+)
+
+#: `kind` is external, company, purse, shop, gains or risk. `floor` and `balance` are NULL where
+#: the balance is the sum of the entries; the counters of `counter_day` are a purse's.
+account: Final = Table(
+    "account",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("owner", String(32), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("floor", BigInteger),
+    Column("balance", BigInteger),
+    Column("counter_day", String(10), nullable=False, server_default=""),
+    Column("day_amount", BigInteger, nullable=False, server_default="0"),
+    Column("day_count", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("kind", "owner", "currency"),
+    CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
+    CheckConstraint("(floor IS NULL) = (balance IS NULL)", name="locked"),
+)
+
+#: A shop (ISO 8583 field 42 names it, ISO 18245 categorises it). `account` is what it is owed.
+shop: Final = Table(
+    "shop",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("shop", String(15), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("mcc", String(4), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("account", Number, ForeignKey("account.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+#: A terminal of a shop (ISO 8583 field 41).
+terminal: Final = Table(
+    "terminal",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("terminal", String(8), nullable=False, unique=True),
+    Column("shop_id", Number, ForeignKey("shop.id"), nullable=False, index=True),
+    Column("model", String(32), nullable=False, server_default=""),
+    Column("state", String(9), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+#: A company's rules from `valid_from` (local date) on. `document` is the JSON object of
+#: trus.auth.policy.Policy without its ids.
+policy: Final = Table(
+    "policy",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("company_id", Number, ForeignKey("company.id"), nullable=False),
+    Column("valid_from", String(10), nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("company_id", "valid_from"),
+)
+
+# ---------------------------------------------------------------------------- what happened
+
+#: The journal, only ever inserted into. `id` = day number x 10**8 + number of the day, so that the
+#: events of a ledger date are one range of keys and the retrieval reference number (ISO 8583 field
+#: 37) is read from the id. `link` chains the rows of a slot (trus.ledger.chain); `salt` and the
+#: personal columns (card_id, actor, figures, answer) may be erased, `commitment` is then kept.
+event: Final = Table(
+    "event",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("terminal", String(8)),
+    Column("business_date", String(10)),
+    Column("stan", Integer),
+    Column("rid", LargeBinary(16), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("card_id", Number),
+    Column("shop_id", Number),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("result", String(8), nullable=False),
+    Column("code", String(2), nullable=False),
+    Column("approval", String(6), nullable=False),
+    Column("rrn", String(12), nullable=False),
+    Column("rule", String(64), nullable=False),
+    Column("figures", Text),
+    Column("answer", LargeBinary),
+    Column("actor", String(64)),
+    Column("original", Number),
+    Column("counter_day", String(10), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("ledger_date", String(10), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("salt", LargeBinary(16)),
+    Column("commitment", LargeBinary(32)),
+    Column("link", LargeBinary(32), nullable=False),
+    UniqueConstraint("slot", "sequence"),
+)
+
+#: Exactly once: one row an identity, originals and tombstones alike. The date comes first, so that
+#: the day's inserts stay on few pages.
+Index(
+    "uq_event_identity",
+    event.c.business_date,
+    event.c.terminal,
+    event.c.stan,
+    unique=True,
+    sqlite_where=event.c.terminal.is_not(None),
+    postgresql_where=event.c.terminal.is_not(None),
+)
+
+#: A request is taken back once: the reversal's row says of which event (no row of `event` changes).
+Index(
+    "uq_event_reversal",
+    event.c.original,
+    unique=True,
+    sqlite_where=text("original IS NOT NULL AND kind = 'reversal'"),
+    postgresql_where=text("original IS NOT NULL AND kind = 'reversal'"),
+)
+
+#: The entries of an event: `amount` into (+) or out of (-) `account`; they sum to zero.
+entry: Final = Table(
+    "entry",
+    metadata,
+    Column("event_id", Number, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("account", Number, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Business dates; at most one is open. `next_number` is the first event number not yet leased.
+business_day: Final = Table(
+    "business_day",
+    metadata,
+    Column("date", String(10), primary_key=True),
+    Column("previous", String(10), nullable=False),
+    Column("state", String(6), nullable=False),
+    Column("next_number", Integer, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+    CheckConstraint("state IN ('open', 'closed')", name="state"),
+)
+Index(
+    "uq_business_day_open",
+    business_day.c.state,
+    unique=True,
+    sqlite_where=text("state = 'open'"),
+    postgresql_where=text("state = 'open'"),
+)
+
+#: Who writes: `epoch` grows with every lease, so that a writer that was replaced notices.
+writer_slot: Final = Table(
+    "writer_slot",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("holder", String(32), nullable=False),
+    Column("leased_at", BigInteger, nullable=False),
+)
+
+#: Signed heads of the audit chain (trus.ledger.heads); `document` is what was signed.
+signed_head: Final = Table(
+    "signed_head",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+# ------------------------------------------------------------------------------ identities
+
+#: A one-time activation code of a device: its keyed hash, never the code. `used_key` is the SHA-256
+#: of the public key that it was used with, so that a retry gets the same certificate (`serial`).
+activation: Final = Table(
+    "activation",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("role", String(8), nullable=False),
+    Column("name", String(64), nullable=False, index=True),
+    Column("code_key", LargeBinary(32), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("used_key", LargeBinary(32)),
+    Column("used_at", BigInteger),
+    Column("serial", String(40)),
+)
+
+#: An individual certificate. Its DER is kept by the key store under `token_label`, not here (TR-17).
+certificate: Final = Table(
+    "certificate",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("role", String(8), nullable=False),
+    Column("name", String(64), nullable=False, index=True),
+    Column("shop", String(15), nullable=False, server_default=""),
+    Column("model", String(32), nullable=False, server_default=""),
+    Column("state", String(9), nullable=False),
+    Column("token_label", Text, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("reason", String(32), nullable=False, server_default=""),
+)
+
+#: An administrator, known by certificate. `roles` are words separated by one space.
+admin: Final = Table(
+    "admin",
+    metadata,
+    Column("id", Number, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("serial", String(40), nullable=False, unique=True),
+    Column("roles", Text, nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+#: Single values of the whole network: `ledger_id`, `revocation_epoch`.
+meta: Final = Table(
+    "meta",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
