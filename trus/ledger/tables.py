@@ -266,39 +266,42 @@ signed_head: Final = Table(
 
 # ------------------------------------------------------------------------------ identities
 
-#: A one-time activation code of a device: its keyed hash, never the code. `used_key` is the SHA-256
-#: of the public key that it was used with, so that a retry gets the same certificate (`serial`).
+#: The activation opened for a device, one a holder: its code's keyed hash, never the code. Once
+#: redeemed, `key_digest` (SHA-256 of the device's public key) and `serial` name the certificate
+#: that it brought, so that a retry with the same code and key gets the same one.
 activation: Final = Table(
     "activation",
     metadata,
-    Column("id", Number, primary_key=True),
-    Column("role", String(8), nullable=False),
-    Column("name", String(64), nullable=False, index=True),
-    Column("code_key", LargeBinary(32), nullable=False, unique=True),
+    Column("role", String(8), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("shop", String(15), nullable=False),
+    Column("model", String(32), nullable=False),
+    Column("code_hash", LargeBinary(32), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
-    Column("used_key", LargeBinary(32)),
-    Column("used_at", BigInteger),
+    Column("key_digest", LargeBinary(32)),
     Column("serial", String(40)),
 )
 
-#: An individual certificate. Its DER is kept by the key store under `token_label`, not here (TR-17).
+#: An individual certificate. Its DER is kept by the key store under `handle`, not here (TR-17);
+#: `key_digest` is SHA-256 of its SubjectPublicKeyInfo.
 certificate: Final = Table(
     "certificate",
     metadata,
     Column("serial", String(40), primary_key=True),
-    Column("subject", Text, nullable=False),
     Column("role", String(8), nullable=False),
-    Column("name", String(64), nullable=False, index=True),
-    Column("shop", String(15), nullable=False, server_default=""),
-    Column("model", String(32), nullable=False, server_default=""),
-    Column("state", String(9), nullable=False),
-    Column("token_label", Text, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("shop", String(15), nullable=False),
+    Column("model", String(32), nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("key_digest", LargeBinary(32), nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("not_after", BigInteger, nullable=False),
-    Column("revoked_at", BigInteger),
-    Column("reason", String(32), nullable=False, server_default=""),
+    Column("state", String(9), nullable=False),
+    Column("changed_at", BigInteger),
+    Column("reason", String(32), nullable=False),
+    Index("ix_certificate_holder", "role", "name"),
 )
 
 #: An administrator, known by certificate. `roles` are words separated by one space.
