@@ -1,0 +1,1 @@
+"""What an operator can rely on, proven on real parts."""
