@@ -1,0 +1,241 @@
+"""The terminal's memory across power cuts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial import unittest
+
+from trus.device import journal
+from trus.device.journal import Asked, FileJournal, JournalDamaged, JournalFailed, Opened, Settled
+from trus.values import MAX_STAN, BusinessDate, Identity, Result, TerminalId
+
+TERMINAL = TerminalId("T0000001")
+DAY = BusinessDate("2026-11-20")
+
+
+def opened(stan: int, asked: Asked = Asked.PURCHASE, amount: int = 1250, **rest: object) -> Opened:
+    return Opened(Identity(TERMINAL, DAY, stan), asked, f"{stan:032x}", amount, "USD", **rest)  # type: ignore[arg-type]
+
+
+def settled(stan: int, result: Result = Result.APPROVED, code: str = "00", amount: int = 1250) -> Settled:
+    return Settled(Identity(TERMINAL, DAY, stan), result, code, amount)
+
+
+class JournalCase(unittest.SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.path = self.folder / "journal"
+
+    def reopen(self, **options: object) -> FileJournal:
+        made = FileJournal(self.path, **options)  # type: ignore[arg-type]
+        self.addCleanup(lambda: made._broken or made.close())
+        return made
+
+
+class Remembering(JournalCase):
+    def test_survives(self) -> None:
+        """What was synced is known after a restart: the unfinished request and the counter."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.append(opened(2))
+        first.append(settled(1))
+        first.sync()
+        first.close()
+        memory = self.reopen().memory
+        self.assertEqual([entry.identity.stan for entry in memory.unfinished.values()], [2])
+        self.assertEqual([entry.opened.identity.stan for entry in memory.purchases.values()], [1])
+        self.assertEqual(memory.next_identity(TERMINAL, DAY).stan, 3)
+
+    def test_private(self) -> None:
+        """The journal is readable by the terminal's user alone."""
+        self.reopen()
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+
+    def test_unsynced(self) -> None:
+        """What was never synced was never said, and is not there after a restart."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.close()
+        self.assertEqual(self.reopen().memory.unfinished, {})
+
+    def test_every_sync_is_an_fsync(self) -> None:
+        """`sync` returns only after the file has been fsynced, once for all that waited."""
+        calls: list[int] = []
+        first = self.reopen(fsync=lambda file: calls.append(os.fstat(file).st_size))
+        calls.clear()
+        first.append(opened(1))
+        first.append(opened(2))
+        self.assertEqual(calls, [])
+        first.sync()
+        self.assertEqual(calls, [self.path.stat().st_size])
+        first.sync()
+        self.assertEqual(len(calls), 1)
+
+    def test_counter_wraps_into_the_next_day(self) -> None:
+        """The trace number goes on over days, from 999999 to 1, and none is used twice in a day."""
+        memory = self.reopen().memory
+        memory.apply(opened(MAX_STAN))
+        self.assertEqual(memory.next_identity(TERMINAL, DAY).stan, 1)
+        memory.used = MAX_STAN
+        with self.assertRaises(JournalFailed):
+            memory.next_identity(TERMINAL, DAY)
+        self.assertEqual(memory.next_identity(TERMINAL, BusinessDate("2026-11-21")).stan, 1)
+
+    def test_totals(self) -> None:
+        """The batch counts approved purchases and acknowledged reversals of them, nothing else."""
+        memory = self.reopen().memory
+        for record in (
+            opened(1),
+            settled(1),
+            opened(2),
+            settled(2, Result.DECLINED, "51", 0),
+            opened(3),
+            settled(3, Result.PARTIAL, "10", 500),
+            opened(4, Asked.REVERSE, original=opened(1).identity, original_rid=opened(1).rid),
+            settled(4, Result.REVERSED),
+            opened(5),
+            opened(6, Asked.REVERSE, original=opened(5).identity, original_rid=opened(5).rid),
+            settled(6, Result.REVERSED),
+        ):
+            memory.apply(record)
+        self.assertEqual(memory.totals, journal.Totals(2, 1750, 1, 1250))
+        self.assertEqual(memory.unfinished, {})
+        memory.apply(opened(7, Asked.CLOSE))
+        memory.apply(settled(7))
+        self.assertEqual(memory.totals, journal.Totals())
+
+    def test_reversal_takes_over(self) -> None:
+        """Once a reversal is written down, a late answer to its original changes nothing."""
+        memory = self.reopen().memory
+        memory.apply(opened(1))
+        memory.apply(opened(2, Asked.REVERSE, original=opened(1).identity, original_rid=opened(1).rid))
+        memory.apply(settled(1))
+        self.assertEqual(memory.purchases, {})
+        self.assertEqual([entry.asked for entry in memory.unfinished.values()], [Asked.REVERSE])
+
+
+class Damage(JournalCase):
+    def test_torn_anywhere(self) -> None:
+        """A write torn at any byte loses only itself, and the journal goes on after it."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        kept = self.path.read_bytes()
+        first.append(settled(1))
+        first.append(opened(2))
+        first.sync()
+        first.close()
+        whole = self.path.read_bytes()
+        for cut in range(len(kept), len(whole)):
+            self.path.write_bytes(whole[:cut])
+            again = FileJournal(self.path)
+            self.assertEqual([entry.identity.stan for entry in again.memory.unfinished.values()], [1])
+            self.assertEqual(self.path.read_bytes(), kept)
+            again.append(opened(3))
+            again.sync()
+            again.close()
+            self.assertEqual(len(FileJournal(self.path).memory.unfinished), 2)
+
+    def test_garbage_tail(self) -> None:
+        """A last line of the right length but other bytes is a torn write too."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        first.close()
+        with self.path.open("ab") as file:
+            file.write(b"\x00" * 300 + b"\n")
+        self.assertEqual(len(self.reopen().memory.unfinished), 1)
+
+    def test_damage_inside(self) -> None:
+        """A damaged line that is not the last stops the terminal and names the line."""
+        first = self.reopen()
+        for stan in (1, 2, 3):
+            first.append(opened(stan))
+            first.sync()
+        first.close()
+        data = bytearray(self.path.read_bytes())
+        data[data.index(b"\n") + 20] ^= 1
+        self.path.write_bytes(data)
+        with self.assertRaisesRegex(JournalDamaged, "line 2"):
+            FileJournal(self.path)
+        self.assertEqual(self.path.read_bytes(), bytes(data))
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary(max_size=400))
+    def test_any_bytes(self, data: bytes) -> None:
+        """Whatever bytes the file holds, opening it gives a journal or JournalDamaged."""
+        self.path.write_bytes(data)
+        with contextlib.suppress(JournalDamaged):
+            FileJournal(self.path).close()
+
+    def test_disk_full(self) -> None:
+        """When the disk refuses a record nothing may be said any more, until a restart."""
+
+        def refuse(file: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        first._fsync = refuse
+        first.append(opened(2))
+        with self.assertRaisesRegex(JournalFailed, "No space left"):
+            first.sync()
+        with self.assertRaises(JournalFailed):
+            first.append(opened(3))
+        with self.assertRaises(JournalFailed):
+            first.sync()
+
+    def test_no_folder(self) -> None:
+        """A journal that cannot be made is one clear sentence."""
+        with self.assertRaisesRegex(JournalFailed, "cannot be opened: No such file"):
+            FileJournal(self.folder / "missing" / "journal")
+
+
+class Compaction(JournalCase):
+    def test_bounded(self) -> None:
+        """After 5,000 purchases the file is small, and knows the same as one never compacted."""
+        compacted = self.reopen(compact_above=8192, fsync=lambda file: None)
+        reference = journal.Memory()
+        largest = 0
+        for stan in range(1, 5001):
+            for record in (opened(stan), settled(stan, Result.DECLINED, "51", 0)):
+                compacted.append(record)
+                reference.apply(record)
+            compacted.sync()
+            largest = max(largest, self.path.stat().st_size)
+        for record in (opened(5001), opened(5002), settled(5002)):
+            compacted.append(record)
+            reference.apply(record)
+        compacted.sync()
+        compacted.close()
+        self.assertLess(largest, 16384)
+        self.assertEqual(self.reopen().memory.summary(), reference.summary())
+
+    def test_purchases_bounded(self) -> None:
+        """Only the latest purchases are kept for a reversal; the totals count them all."""
+        memory = self.reopen().memory
+        count = journal.KEPT_PURCHASES + 10
+        for stan in range(1, count + 1):
+            memory.apply(opened(stan))
+            memory.apply(settled(stan))
+        self.assertEqual(len(memory.purchases), journal.KEPT_PURCHASES)
+        self.assertEqual(memory.totals.purchase_count, count)
+
+    def test_interrupted(self) -> None:
+        """A compaction that did not finish leaves the old file in force."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        first.close()
+        (self.folder / "journal.new").write_bytes(b"half")
+        self.assertEqual(len(self.reopen().memory.unfinished), 1)
