@@ -1,0 +1,206 @@
+"""Gives each field of a line its form on the wire: an octet pattern, an ABNF rule, a bound.
+
+Converts amounts, trace numbers and octets between wire and program; refuses every digit
+that is not ASCII and every spelling but the canonical one.
+Specification: docs/protocol.md, "Types of fields".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from trus.money import AmountError
+from trus.money import format_amount as _format_money
+from trus.money import parse_amount as _parse_money
+from trus.protocol import grammar
+from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from trus.values import MAX_STAN
+
+
+class FieldType(NamedTuple):
+    """A form of value: its octet pattern and the same as ABNF.
+
+    `text` says that the value may be quoted, so that it must be decoded and encoded.
+    """
+
+    name: str
+    pattern: bytes
+    abnf: str
+    meaning: str
+    text: bool = False
+
+
+_B64_ABNF: Final = "b64char"
+_TCHAR: Final = rb"[A-Za-z0-9._~:/+=@,*-]"
+
+
+def _octets(name: str, size: int, meaning: str) -> FieldType:
+    """Return the type of exactly `size` octets in canonical base64url."""
+    length = (size * 8 + 5) // 6
+    last = {0: "", 1: "AQgw", 2: "AEIMQUYcgkosw048"}[size % 3]
+    if not last:
+        return FieldType(name, b"[A-Za-z0-9_-]{%d}" % length, f"{length}b64char", meaning)
+    ends = " / ".join(f'%s"{character}"' for character in last)
+    pattern = b"[A-Za-z0-9_-]{%d}[%b]" % (length - 1, last.encode())
+    return FieldType(name, pattern, f"{length - 1}b64char ( {ends} )", meaning)
+
+
+def _text(name: str, longest: int, meaning: str) -> FieldType:
+    """Return the type of free text of at most `longest` characters."""
+    pattern = rb'(?:%b{1,%d}+|"%b{0,%d}+")' % (_TCHAR, longest, grammar.QCHAR, longest)
+    abnf = f"1*{longest}tchar / DQUOTE *{longest}qchar DQUOTE"
+    return FieldType(name, pattern, abnf, meaning, text=True)
+
+
+LABEL: Final = FieldType("label", grammar.LABEL, "16b64char", "96 random bits, the session's name")
+DIALOGUE: Final = FieldType(
+    "dialogue",
+    grammar.DIALOGUE,
+    '( %s"c" / %s"s" ) %x31-39 *8DIGIT',
+    "c and a number when the initiator opened it, s when the responder did",
+)
+WORD: Final = FieldType("word", grammar.NAME, "name", "one lower-case word")
+NAME: Final = FieldType(
+    "name", rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}+", 'alnum *63( alnum / "." / "_" / "-" )', "the name of a party"
+)
+FLAG: Final = FieldType("flag", rb"yes", '%s"yes"', "yes, or the field is absent")
+STAN: Final = FieldType("stan", rb"[0-9]{6}", "6DIGIT", "systems trace audit number, ISO 8583 field 11")
+AMOUNT: Final = FieldType(
+    "amount",
+    rb"(?:0|[1-9][0-9]{0,11}+)(?:\.[0-9]{1,3}+)?+",
+    '( "0" / %x31-39 *11DIGIT ) [ "." 1*3DIGIT ]',
+    "an amount with exactly the currency's decimals, such as 12.50",
+)
+CURRENCY: Final = FieldType("currency", rb"[A-Z]{3}", "3UPPER", "ISO 4217 alphabetic code")
+DATE: Final = FieldType(
+    "date",
+    rb"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])",
+    '4DIGIT "-" ( "0" %x31-39 / "1" %x30-32 ) "-" ( "0" %x31-39 / %x31-32 DIGIT / "3" %x30-31 )',
+    "a business date, YYYY-MM-DD",
+)
+COUNT: Final = FieldType("count", rb"(?:0|[1-9][0-9]{0,8}+)", '"0" / %x31-39 *8DIGIT', "a number, no leading zero")
+CODE: Final = FieldType("code", rb"[0-9]{2}", "2DIGIT", "response code, ISO 8583 field 39")
+APPROVAL: Final = FieldType("approval", rb"[A-Z0-9]{6}", "6( UPPER / DIGIT )", "approval code, ISO 8583 field 38")
+RRN: Final = FieldType("rrn", rb"[A-Z0-9]{12}", "12( UPPER / DIGIT )", "retrieval reference, ISO 8583 field 37")
+TRACK2: Final = FieldType(
+    "track2",
+    rb"[0-9]{8,19}+=[0-9=]{1,28}+",
+    '8*19DIGIT "=" 1*28( DIGIT / "=" )',
+    "track 2 without sentinels and LRC, ISO/IEC 7813",
+)
+RID: Final = _octets("rid", 16, "16 random octets, the device's own name of a request")
+BLOCK: Final = _octets("block", 16, "ISO 9564-1 format 4 PIN block under the session's PIN key")
+NONCE: Final = _octets("nonce", 16, "16 random octets")
+SHARE: Final = _octets("share", 32, "an X25519 public key (RFC 7748)")
+DIGEST: Final = _octets("digest", 32, "32 octets: HMAC-SHA-256 or an exporter value")
+BLOB: Final = FieldType(
+    "blob", rb"[A-Za-z0-9_-]{2,6000}+", "2*6000b64char", "octets in base64url (RFC 4648 section 5), not padded"
+)
+CHAIN: Final = FieldType(
+    "chain",
+    rb"[A-Za-z0-9_-]{2,6000}+(?:,[A-Za-z0-9_-]{2,6000}+){0,3}+",
+    '2*6000b64char *3( "," 2*6000b64char )',
+    "DER certificates in base64url, leaf first, without the root",
+)
+VERSIONS: Final = FieldType(
+    "versions",
+    rb"[1-9][0-9]{0,2}+(?:,[1-9][0-9]{0,2}+){0,7}+",
+    '%x31-39 *2DIGIT *7( "," %x31-39 *2DIGIT )',
+    "numbers offered, the preferred one first",
+)
+NUMBER: Final = FieldType("number", rb"[1-9][0-9]{0,2}+", "%x31-39 *2DIGIT", "a version or a suite")
+FORMAT: Final = FieldType("format", rb"4", '"4"', "PIN block format of ISO 9564-1")
+ACTIVATION: Final = FieldType(
+    "activation", rb"[A-Za-z0-9-]{16,64}+", '16*64( alnum / "-" )', "a one-time code of at least 100 bits"
+)
+TEXT: Final = _text("text", 255, "a line for a person, at most 255 characters")
+RECEIPT: Final = _text("receipt", 2000, "lines of a receipt, parted by |, at most 2,000 characters")
+
+#: Every type, in the order in which the specification lists them.
+TYPES: Final[tuple[FieldType, ...]] = (
+    LABEL,
+    DIALOGUE,
+    WORD,
+    NAME,
+    FLAG,
+    STAN,
+    AMOUNT,
+    CURRENCY,
+    DATE,
+    COUNT,
+    CODE,
+    APPROVAL,
+    RRN,
+    TRACK2,
+    RID,
+    BLOCK,
+    NONCE,
+    SHARE,
+    DIGEST,
+    BLOB,
+    CHAIN,
+    VERSIONS,
+    NUMBER,
+    FORMAT,
+    ACTIVATION,
+    TEXT,
+    RECEIPT,
+)
+
+_STAN: Final = re.compile(r"[0-9]{6}", re.ASCII)
+_COUNT: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})", re.ASCII)
+
+
+def parse_amount(text: str, currency: str) -> int:
+    """Return "12.50" as integer minor units of `currency`.
+
+    Raises RemoteProtocolError (bad-field) for other decimals than the currency's.
+    """
+    try:
+        return _parse_money(text, currency)
+    except AmountError:
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "amount") from None
+
+
+def format_amount(minor: int, currency: str) -> str:
+    """Return integer minor units as "12.50". Raises LocalProtocolError for a negative one."""
+    if minor < 0:
+        raise LocalProtocolError("no amount on the wire is negative")
+    try:
+        return _format_money(minor, currency)
+    except AmountError:
+        raise LocalProtocolError("a currency that the network does not use") from None
+
+
+def parse_stan(text: str) -> int:
+    """Return six ASCII digits as a number. Raises RemoteProtocolError (bad-field)."""
+    if _STAN.fullmatch(text) is None:
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "stan")
+    return int(text)
+
+
+def format_stan(number: int) -> str:
+    """Return a trace number as six digits. Raises LocalProtocolError outside 0 to 999,999."""
+    if not 0 <= number <= MAX_STAN:
+        raise LocalProtocolError("a trace number has six digits")
+    return f"{number:06d}"
+
+
+def parse_count(text: str) -> int:
+    """Return a number without leading zeros. Raises RemoteProtocolError (bad-field)."""
+    if _COUNT.fullmatch(text) is None:
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "count")
+    return int(text)
+
+
+def format_octets(data: bytes) -> str:
+    """Return octets (a rid, a PIN block, a certificate) as they stand on the wire."""
+    return grammar.encode_base64url(data).decode("ascii")
+
+
+def parse_octets(text: str) -> bytes:
+    """Return the octets of a base64url value. Raises RemoteProtocolError (bad-field)."""
+    if not text.isascii():
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "base64url")
+    return grammar.decode_base64url(text.encode("ascii"))

@@ -1,0 +1,215 @@
+"""Makes one pattern a line out of the list of verbs, and applies it in both directions.
+
+Keeps no state. A formatted line is checked by the very pattern that the peer will apply, so
+that this side never says what it would itself refuse.
+Specification: docs/protocol.md, "Lines" and "Verbs".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from trus.protocol import fields, grammar
+from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from trus.protocol.verbs import VERBS, Cover, FieldSpec, Kind, Need, Phase, Side, VerbSpec
+
+#: Sealed plaintext is padded with SP to a multiple of this, so that its length says little.
+SEAL_BLOCK_BYTES: Final = 64
+
+_ANY_LINE: Final = re.compile(
+    rb"%b %b(?: %b=%b)*+" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
+)
+_ANY_HEAD: Final = re.compile(rb"%b %b(?: |\Z)" % (grammar.KIND, grammar.VERB))
+_UNKNOWN: Final = re.compile(rb"(%b)=%b(?: |\Z)" % (grammar.NAME, grammar.VALUE))
+_LABEL_FIELD: Final = FieldSpec("s", fields.LABEL, "the session")
+_DIALOGUE_FIELD: Final = FieldSpec("id", fields.DIALOGUE, "the dialogue")
+
+
+class _Part:
+    """The clear or the sealed fields of a line: names in order, and how values are spelled."""
+
+    def __init__(self, specs: Iterable[FieldSpec], before: bytes, after: bytes) -> None:
+        """Each field stands between `before` and `after`."""
+        self.specs = tuple(specs)
+        self.names = tuple(spec.name for spec in self.specs)
+        self._texts = frozenset(spec.name for spec in self.specs if spec.type.text)
+        self._starts = tuple(before + spec.name.encode("ascii") + b"=" for spec in self.specs)
+        self._after = after
+        self.pattern = b"".join(
+            (b"%b(%b)%b" if spec.need is Need.MUST else b"(?:%b(%b)%b)?+") % (start, spec.type.pattern, after)
+            for spec, start in zip(self.specs, self._starts, strict=True)
+        )
+
+    def decode(self, groups: tuple[bytes | None, ...]) -> dict[str, str]:
+        if not self._texts:
+            return {name: value.decode("ascii") for name, value in zip(self.names, groups) if value is not None}  # noqa: B905
+        return {
+            name: grammar.decode_value(value) if name in self._texts else value.decode("ascii")
+            for name, value in zip(self.names, groups)  # noqa: B905 -- the tail's group has no name
+            if value is not None
+        }
+
+    def encode(self, values: Mapping[str, str]) -> tuple[bytes, tuple[bytes | None, ...]]:
+        """Return the octets, and each field's value as the pattern must find it again."""
+        octets = []
+        found: list[bytes | None] = []
+        count = 0
+        for name, start in zip(self.names, self._starts, strict=True):
+            text = values.get(name)
+            if text is None:
+                found.append(None)
+                continue
+            count += 1
+            try:
+                value = grammar.encode_value(text) if name in self._texts else text.encode("ascii")
+            except UnicodeEncodeError:
+                raise LocalProtocolError(f"the field {name} holds more than ASCII") from None
+            found.append(value)
+            octets.append(start + value + self._after)
+        if count != len(values):
+            raise LocalProtocolError("a field that the table does not list here")
+        return b"".join(octets), tuple(found)
+
+
+class Line:
+    """One line of the list, compiled: its clear part and its sealed part."""
+
+    def __init__(self, spec: VerbSpec) -> None:
+        """Compile the two patterns of `spec`."""
+        self.spec = spec
+        self.kind: Kind = spec.kind
+        self.verb = spec.verb
+        self.head = spec.head
+        named = [
+            field._replace(need=need)
+            for field, need in ((_LABEL_FIELD, spec.session), (_DIALOGUE_FIELD, spec.dialogue))
+            if need is not Need.NEVER
+        ]
+        self._clear = _Part([*named, *spec.clear], b" ", b"")
+        self._sealed = _Part(spec.sealed, b"", b" ")
+        info = spec.kind is Kind.INFO
+        names, values = grammar.NAME, grammar.VALUE
+        tail = rb"((?: %b=%b)*+)" % (names, values) if info else b"()"
+        self._octets = spec.head.encode("ascii")
+        self._clear_pattern = re.compile(self._octets + self._clear.pattern + tail)
+        tail = rb"((?:%b=%b )*+)" % (names, values) if info else b"()"
+        self._sealed_pattern = re.compile(self._sealed.pattern + tail + b" *+")
+        self._known = frozenset((*self._clear.names, *self._sealed.names, "s", "id", "seal"))
+        self.sealed_names = frozenset(self._sealed.names)
+
+    def parse_clear(self, octets: bytes) -> tuple[dict[str, str], bytes]:
+        """Return the fields (s and id among them) of a line without seal and CR LF.
+
+        The second value is what stood after the known fields of an INFO line. Raises
+        RemoteProtocolError (malformed, bad-field).
+        """
+        match = self._clear_pattern.fullmatch(octets)
+        if match is None:
+            if _ANY_LINE.fullmatch(octets) is None:
+                raise RemoteProtocolError(ErrorCode.MALFORMED)
+            raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
+        groups = match.groups()
+        unknown: bytes = groups[-1]
+        if unknown:
+            self._check_unknown(unknown[1:])
+        return self._clear.decode(groups), unknown
+
+    def parse_sealed(self, plaintext: bytes, unknown: bytes = b"") -> dict[str, str]:
+        """Return the fields of a seal's padded plaintext.
+
+        `unknown` is what parse_clear returned of the same line. Raises RemoteProtocolError
+        (bad-field).
+        """
+        match = self._sealed_pattern.fullmatch(plaintext)
+        if match is None or not plaintext or len(plaintext) % SEAL_BLOCK_BYTES:
+            raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
+        groups = match.groups()
+        if groups[-1]:
+            self._check_unknown(groups[-1][:-1] + unknown)
+        return self._sealed.decode(groups)
+
+    def format_clear(self, values: Mapping[str, str]) -> bytes:
+        """Return the line up to where seal or CR LF come. Raises LocalProtocolError."""
+        octets, found = self._clear.encode(values)
+        octets = self._octets + octets
+        match = self._clear_pattern.fullmatch(octets)
+        # A value that holds a space must not come back as two fields.
+        if match is None or match.groups()[:-1] != found:
+            raise LocalProtocolError(f"a field of {self.head} is missing or of the wrong form")
+        return octets
+
+    def format_sealed(self, values: Mapping[str, str]) -> bytes:
+        """Return the padded plaintext of the seal. Raises LocalProtocolError."""
+        octets, found = self._sealed.encode(values)
+        octets = octets.ljust(max(1, -(-len(octets) // SEAL_BLOCK_BYTES)) * SEAL_BLOCK_BYTES)
+        match = self._sealed_pattern.fullmatch(octets)
+        if match is None or match.groups()[:-1] != found:
+            raise LocalProtocolError(f"a sealed field of {self.head} is missing or of the wrong form")
+        return octets
+
+    def _check_unknown(self, octets: bytes) -> None:
+        """Refuse an unknown field of an INFO line that stands twice or bears a known name."""
+        names = [match[1].decode("ascii") for match in _UNKNOWN.finditer(octets)]
+        if len(set(names)) != len(names) or not self._known.isdisjoint(names):
+            raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
+
+
+def head_of(octets: bytes) -> bytes:
+    """Return the first two words of a line, such as b"COMMAND PROCESS"."""
+    end = octets.find(b" ", octets.find(b" ") + 1)
+    return octets if end < 0 else octets[:end]
+
+
+class VerbTable:
+    """The compiled lines, found by phase, sender and the line's first two words."""
+
+    def __init__(self, specs: Iterable[VerbSpec]) -> None:
+        """Compile every line of `specs`."""
+        self.specs = tuple(specs)
+        self._lines: dict[tuple[Phase, Side], dict[bytes, Line]] = {
+            (phase, side): {} for phase in Phase for side in Side
+        }
+        for spec in self.specs:
+            line = Line(spec)
+            for side in spec.by:
+                for phase, cover in ((Phase.OPENING, spec.opening), (Phase.SEALED, spec.after)):
+                    if cover is not None:
+                        self._lines[phase, side][spec.head.encode("ascii")] = line
+
+    def lines(self, phase: Phase, side: Side) -> Mapping[bytes, Line]:
+        """Return what `side` may say in `phase`, by the line's first two words."""
+        return self._lines[phase, side]
+
+    def find(self, phase: Phase, side: Side, octets: bytes) -> Line:
+        """Return the line that `octets` begin like.
+
+        Raises RemoteProtocolError: malformed, unknown-verb, or out-of-order for a verb that
+        this side may say in the other phase only.
+        """
+        head = head_of(octets)
+        line = self._lines[phase, side].get(head)
+        if line is not None:
+            return line
+        if _ANY_HEAD.match(octets) is None:
+            raise RemoteProtocolError(ErrorCode.MALFORMED)
+        if any(head in self._lines[other, side] for other in Phase):
+            raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "phase")
+        raise RemoteProtocolError(ErrorCode.UNKNOWN_VERB)
+
+    def named(self, phase: Phase, side: Side, kind: Kind, verb: str) -> Line:
+        """Return the line that this side wants to say. Raises LocalProtocolError."""
+        try:
+            return self._lines[phase, side][f"{kind} {verb}".encode()]
+        except (KeyError, UnicodeEncodeError):
+            raise LocalProtocolError(f"{side} does not say {kind} {verb} here") from None
+
+
+def cover_of(line: Line, phase: Phase) -> Cover | None:
+    """Return how a line is covered in `phase`, None when it is not said then."""
+    return line.spec.opening if phase is Phase.OPENING else line.spec.after
+
+
+#: The device protocol, version 1.
+DEVICE_TABLE: Final = VerbTable(VERBS)
