@@ -41,7 +41,9 @@ class CardFacts(Frozen, frozen=True):
     """A card, its holder and its purse, as they stand inside the batch.
 
     `expiry` is YYMM as on the stripe (ISO/IEC 7813), valid through the end of that month.
-    `pin_reference` and the verification value are checked by the core, not by the rules.
+    `pin_reference` (17 bytes: the key's version and one AES block, trus.cards.pin) and the
+    verification value are checked by the core, not by the rules. The purse may be shared by
+    several cards of one holder.
     The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD").
     """
 

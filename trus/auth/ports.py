@@ -9,11 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy
 from trus.values import BusinessDate, Frozen, Identity
+
+
+class EventKind(StrEnum):
+    """What the pipeline of money requests records; others (refills, payouts) add their own."""
+
+    PURCHASE = "purchase"
+    BALANCE = "balance"
+    REVERSAL = "reversal"  #: under its own identity; `original` is the event taken back
+    TOMBSTONE = "tombstone"  #: under the identity and rid of an original that never came
+    CLOSE_BATCH = "close-batch"
 
 
 class Posting(Frozen, frozen=True):
@@ -28,7 +41,8 @@ class StoredRequest(Frozen, frozen=True):
     """What is kept of a request under its identity; a tombstone has kind "tombstone".
 
     `answer` is the stored Outcome, encoded; `reversed_by` is the event that took it back,
-    0 when none did. `postings` is what it moved.
+    0 when none did. `postings` is what it moved. `amount` is what was asked, `authorized`
+    what was approved (less after a partial approval, 0 after a decline).
     """
 
     event_id: int
@@ -45,6 +59,20 @@ class StoredRequest(Frozen, frozen=True):
     reversed_by: int
     postings: tuple[Posting, ...] = ()
     counter_day: str = ""
+    authorized: int = 0
+
+
+class BatchTotals(Frozen, frozen=True):
+    """What a terminal's batch holds by the ledger: its events since it last closed a batch.
+
+    Purchases are those approved, whole or in part, with their authorized amounts, whether
+    or not taken back later; reversals are those that gave money back. Minor units.
+    """
+
+    purchase_count: int = 0
+    purchase_amount: int = 0
+    reversal_count: int = 0
+    reversal_amount: int = 0
 
 
 class PurseUpdate(Frozen, frozen=True):
@@ -62,6 +90,8 @@ class Event(Frozen, frozen=True):
 
     `identity` is None for events that no terminal asked for (refills, payouts).
     `original` is the event taken back by a reversal. `answer` is the encoded Outcome.
+    `amount` is what was asked, `authorized` what was approved or, for a reversal, given back.
+    `counter_day` is the local day of the company whose counters the event changed.
     """
 
     event_id: int
@@ -85,6 +115,8 @@ class Event(Frozen, frozen=True):
     postings: tuple[Posting, ...] = ()
     purses: tuple[PurseUpdate, ...] = ()
     tries: tuple[int, int] | None = None  #: (card_id, tries_left) when the counter changes
+    authorized: int = 0
+    counter_day: str = ""
 
 
 class BatchFacts(Frozen, frozen=True):
@@ -95,6 +127,7 @@ class BatchFacts(Frozen, frozen=True):
     cards_by_id: dict[int, CardFacts]
     requests: dict[Identity, StoredRequest]
     policies: dict[int, tuple[Policy, ...]]  #: by company id, newest first
+    totals: dict[str, BatchTotals] = msgspec.field(default_factory=dict)  #: by terminal, of those closing
 
 
 class UnitOfWork(Protocol):
@@ -116,11 +149,13 @@ class UnitOfWork(Protocol):
         identities: Sequence[Identity],
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
+        closing: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch in a few set-based statements.
 
         `card_keys` are keyed hashes of card numbers (trus.ledger.lookup). Cards that the
-        stored originals name are read too (`cards_by_id`).
+        stored originals name are read too (`cards_by_id`). `closing` names the terminals
+        that want their BatchTotals. Raises StorageFailed.
         """
         ...
 
