@@ -1,0 +1,115 @@
+"""Opens the ciphered database: every connection is keyed before its first read.
+
+Refuses a file that does not open under the key (WrongDatabaseKey), and one that is not there:
+only `create_file` makes a database. The key comes from a callable at connection time and is
+in no URL, no log and no repr. Source: SQLCipher API, raw key data and cipher_* settings.
+
+SQLAlchemy's own `pysqlcipher` dialect is passed over on purpose: it sends `PRAGMA key` with the
+URL's password after `creator` has keyed the connection, and the second key would win.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import QueuePool
+from sqlcipher3 import dbapi2
+
+from trus.errors import StorageFailed, WrongDatabaseKey
+
+KEY_BYTES: Final = 32
+#: Small pages: a purchase dirties a few rows far apart, and every dirty page is ciphered whole.
+PAGE_BYTES: Final = 2048
+#: HMAC-SHA256 costs half of the default HMAC-SHA512 on pages of this size.
+HMAC_ALGORITHM: Final = "HMAC_SHA256"
+#: How long a connection waits for another process's write lock.
+BUSY_MILLISECONDS: Final = 5_000
+#: Pages that a connection keeps deciphered: 64 MiB.
+CACHE_KIBIBYTES: Final = 64 * 1024
+#: The log file is cut back to this size when a checkpoint empties it: 64 MiB.
+LOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
+#: Compiled statements that the driver keeps for a connection; the hot path uses about 60.
+CACHED_STATEMENTS: Final = 256
+
+KeyProvider = Callable[[], bytes]
+
+
+def create_file(path: Path) -> None:
+    """Make an empty file that its owner alone may read. Raises StorageFailed when it exists."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        raise StorageFailed(f"the database {path} exists already") from None
+    except OSError as failure:
+        raise StorageFailed(f"the database {path} cannot be created: {failure.strerror}") from None
+
+
+def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Engine:
+    """Return an engine whose connections to the file at `path` are keyed with `key()` (32 bytes).
+
+    Raises WrongDatabaseKey, or StorageFailed when the file cannot be opened.
+    """
+    if not path.is_file():
+        raise StorageFailed(f"there is no database at {path}")
+
+    def connect() -> Any:
+        return _connect(path, key, read_only=read_only)
+
+    engine = create_engine(
+        "sqlite://",
+        module=dbapi2,
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=2,
+        max_overflow=2,
+        pool_reset_on_return="rollback",
+        # Parameters are card keys, balances and answers: never in an error's text.
+        hide_parameters=True,
+    )
+    with engine.connect():
+        return engine
+
+
+def _connect(path: Path, key: KeyProvider, *, read_only: bool) -> Any:
+    raw = key()
+    if len(raw) != KEY_BYTES:
+        raise ValueError(f"the database key has {KEY_BYTES} bytes")
+    mode = "ro" if read_only else "rw"
+    try:
+        connection = dbapi2.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+    except dbapi2.Error:
+        raise StorageFailed(f"the database {path} cannot be opened") from None
+    try:
+        connection.execute(f"PRAGMA key = \"x'{raw.hex()}'\"")
+        connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}")
+        connection.execute(f"PRAGMA cipher_hmac_algorithm = {HMAC_ALGORITHM}")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except dbapi2.DatabaseError as failure:
+        connection.close()
+        if getattr(failure, "sqlite_errorcode", None) == dbapi2.SQLITE_NOTADB:
+            raise WrongDatabaseKey(f"the database {path} does not open under this key") from None
+        raise StorageFailed(f"the database {path} cannot be read: {failure}") from None
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # A checkpoint inside a commit would make one unlucky cardholder wait for everybody's pages.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+    return connection
