@@ -1,0 +1,109 @@
+"""Requests of one reactor turn become one batch, and a busy core makes the next one larger."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from trus.backend.batching import IN_FLIGHT, Batcher
+from trus.backend.port import InlineCore
+from trus.core.messages import Answer, DayOpen, Request, SignHandshake
+from trus.values import BusinessDate
+
+
+class SlowCore:
+    """Keeps batches until told to answer."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Request]] = []
+        self.pending: list[Deferred[list[Answer]]] = []
+
+    def submit(self, batch: list[Request]) -> Deferred[list[Answer]]:
+        self.batches.append(batch)
+        answered: Deferred[list[Answer]] = Deferred()
+        self.pending.append(answered)
+        return answered
+
+    def answer(self) -> None:
+        batch = self.batches[len(self.batches) - len(self.pending)]
+        self.pending.pop(0).callback([DayOpen(BusinessDate(request.payload.decode())) for request in batch])  # type: ignore[union-attr]
+
+
+class Echo:
+    def handle(self, batch: list[Request]) -> list[Answer]:
+        return [DayOpen(BusinessDate(request.payload.decode())) for request in batch]  # type: ignore[union-attr]
+
+
+class BatcherTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.core = SlowCore()
+        self.rounds = 0
+        self.heard: list[str] = []
+        self.batcher = Batcher(self.core, self.clock, self._round, max_batch=4)
+
+    def _round(self) -> None:
+        self.rounds += 1
+
+    def ask(self, *names: str) -> None:
+        for name in names:
+            self.batcher.ask(SignHandshake(name.encode()), self._hear)
+
+    def _hear(self, answer: Answer) -> None:
+        assert isinstance(answer, DayOpen)
+        self.heard.append(answer.business_date)
+
+    def test_one_turn_one_batch(self) -> None:
+        """What arrives within a turn goes together, when the turn ends and not later."""
+        self.ask("a", "b", "c")
+        self.assertEqual(self.core.batches, [])
+        self.clock.advance(0)
+        self.assertEqual([len(batch) for batch in self.core.batches], [3])
+        self.core.answer()
+        self.assertEqual((self.heard, self.rounds), (["a", "b", "c"], 1))
+
+    def test_a_busy_core_gathers_the_next_batch(self) -> None:
+        """While IN_FLIGHT batches are out, requests gather and go as one when an answer comes."""
+        for turn in range(IN_FLIGHT):
+            self.ask(f"first{turn}")
+            self.clock.advance(0)
+        self.ask("x")
+        self.clock.advance(0)
+        self.ask("y")
+        self.clock.advance(0)
+        self.assertEqual(len(self.core.batches), IN_FLIGHT)
+        self.assertEqual(self.batcher.waiting, 2)
+        self.core.answer()
+        self.assertEqual(len(self.core.batches[-1]), 2)
+
+    def test_a_batch_is_bounded(self) -> None:
+        """A flood is cut into batches of the stated size, in order."""
+        self.ask(*"abcdefghij")
+        self.clock.advance(0)
+        self.assertEqual([len(batch) for batch in self.core.batches], [4, 4])
+        self.core.answer()
+        self.core.answer()
+        self.core.answer()
+        self.assertEqual("".join(self.heard), "abcdefghij")
+
+    def test_one_sessions_fault_is_not_the_next_ones(self) -> None:
+        """A failure while one answer is handed out is logged and the others still hear theirs."""
+
+        def broken(answer: Answer) -> None:
+            raise RuntimeError("secret")
+
+        self.batcher.ask(SignHandshake(b"a"), broken)
+        self.ask("b")
+        self.clock.advance(0)
+        self.core.answer()
+        self.assertEqual(self.heard, ["b"])
+        self.assertEqual(self.rounds, 1)
+
+    def test_an_inline_core_answers_thousands_without_recursion(self) -> None:
+        """The same batcher serves a core in this process, however much waits."""
+        batcher = Batcher(InlineCore(Echo()), self.clock, self._round, max_batch=1)
+        for number in range(5000):
+            batcher.ask(SignHandshake(str(number).encode()), self._hear)
+        self.clock.advance(0)
+        self.assertEqual(self.heard, [str(number) for number in range(5000)])

@@ -1,0 +1,203 @@
+"""Translates between the wire and the core: opened messages to requests, outcomes to fields.
+
+Pure and stateless: opens no seal, keeps no dialogue, decides nothing. The field names are
+those of the table of verbs (docs/protocol.md, "Payments").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from trus.core.messages import (
+    Answer,
+    Balance,
+    CloseBatch,
+    Failed,
+    MoneyRequest,
+    Outcome,
+    PinWanted,
+    Purchase,
+    Refused,
+    Reverse,
+)
+from trus.money import AmountError, exponent
+from trus.protocol.errors import ErrorCode, RemoteProtocolError
+from trus.protocol.fields import format_amount, parse_amount, parse_count, parse_octets, parse_stan
+from trus.protocol.messages import Message
+from trus.values import (
+    BusinessDate,
+    Identity,
+    PeerIdentity,
+    PinMaterial,
+    ResponseCode,
+    Result,
+    TerminalId,
+    TrackTwo,
+)
+
+
+class Reply(NamedTuple):
+    """What the front says for an answer of the core: the verb's clear and sealed fields."""
+
+    kind: str
+    verb: str
+    clear: dict[str, str]
+    sealed: dict[str, str]
+
+
+def request_of(message: Message, peer: PeerIdentity, pin_key: bytes) -> MoneyRequest:
+    """Return the request that an opened COMMAND makes.
+
+    Raises RemoteProtocolError (bad-field) for values that the grammar allows and the verb
+    does not, such as the wrong number of decimals.
+    """
+    build = _BUILDERS.get(message.verb)
+    if build is None:
+        raise RemoteProtocolError(ErrorCode.UNKNOWN_VERB, "dispatch")
+    return build(message.fields, peer, pin_key)
+
+
+def with_pin(request: MoneyRequest, block: str, pin_key: bytes) -> MoneyRequest:
+    """Return the same request with the PIN block that the terminal presented (base64url)."""
+    pin = PinMaterial(pin_key, parse_octets(block))
+    if isinstance(request, Purchase):
+        return Purchase(
+            request.peer,
+            request.identity,
+            request.rid,
+            request.amount,
+            request.currency,
+            request.track2,
+            pin,
+            request.partial,
+            request.repeat,
+        )
+    if isinstance(request, Balance):
+        return Balance(request.peer, request.identity, request.rid, request.track2, pin, request.repeat)
+    raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin")
+
+
+def reply_to(answer: Answer) -> Reply:
+    """Return what the terminal is told for an answer of the core."""
+    match answer:
+        case Outcome():
+            return _result(answer)
+        case PinWanted():
+            tries = {} if answer.tries_left is None else {"tries": str(answer.tries_left)}
+            return Reply("COMMAND", "PRESENT-PIN", {}, tries)
+        case Failed() | Refused():
+            return declined(answer.code)
+        case _:
+            return declined(ResponseCode.SYSTEM_ERROR)
+
+
+def declined(code: str) -> Reply:
+    """Return the answer that settles a dialogue with `code` (field 39) and nothing more."""
+    return Reply("INFO", "RESULT", {"result": Result.DECLINED.value, "code": str(code)}, {})
+
+
+def _result(outcome: Outcome) -> Reply:
+    clear = {"result": outcome.result, "code": outcome.code}
+    if outcome.approval:
+        clear["approval"] = outcome.approval
+    if outcome.rrn:
+        clear["rrn"] = outcome.rrn
+    sealed: dict[str, str] = {}
+    currency = outcome.currency
+    if outcome.amount is not None:
+        sealed["amount"] = format_amount(outcome.amount, currency)
+    if outcome.balance is not None:
+        sealed["balance"] = format_amount(outcome.balance, currency)
+    if sealed:
+        sealed["currency"] = currency
+    if outcome.tries_left is not None:
+        sealed["tries"] = str(outcome.tries_left)
+    if outcome.text:
+        sealed["text"] = outcome.text
+    sealed.update(outcome.details)
+    return Reply("INFO", "RESULT", clear, sealed)
+
+
+def _identity(fields: Mapping[str, str], peer: PeerIdentity) -> Identity:
+    return Identity(TerminalId(peer.name), BusinessDate(fields["date"]), parse_stan(fields["stan"]))
+
+
+def _pin(fields: Mapping[str, str], pin_key: bytes) -> PinMaterial | None:
+    block = fields.get("pin")
+    return None if block is None else PinMaterial(pin_key, parse_octets(block))
+
+
+def _purchase(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Purchase:
+    currency = _known_currency(fields["currency"])
+    return Purchase(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        parse_amount(fields["amount"], currency),
+        currency,
+        TrackTwo(fields["track2"]),
+        _pin(fields, pin_key),
+        fields.get("partial") == "yes",
+        fields.get("repeat") == "yes",
+    )
+
+
+def _balance(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Balance:
+    return Balance(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        TrackTwo(fields["track2"]),
+        _pin(fields, pin_key),
+        fields.get("repeat") == "yes",
+    )
+
+
+def _reverse(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Reverse:
+    currency = _known_currency(fields["currency"])
+    return Reverse(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        Identity(
+            TerminalId(peer.name),
+            BusinessDate(fields["original-date"]),
+            parse_stan(fields["original-stan"]),
+        ),
+        parse_octets(fields["original-rid"]),
+        parse_amount(fields["amount"], currency),
+        currency,
+        fields.get("reason", "timeout"),
+        fields.get("repeat") == "yes",
+    )
+
+
+def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> CloseBatch:
+    currency = _known_currency(fields["currency"])
+    return CloseBatch(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        currency,
+        parse_count(fields["purchase-count"]),
+        parse_amount(fields["purchase-amount"], currency),
+        parse_count(fields["reversal-count"]),
+        parse_amount(fields["reversal-amount"], currency),
+    )
+
+
+def _known_currency(currency: str) -> str:
+    try:
+        exponent(currency)
+    except AmountError:
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "currency") from None
+    return currency
+
+
+_BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes], MoneyRequest]]] = {
+    "PROCESS": _purchase,
+    "BALANCE": _balance,
+    "REVERSE": _reverse,
+    "CLOSE-BATCH": _close_batch,
+}
