@@ -1,0 +1,127 @@
+"""Answers the front's questions about identity with what the private PKI says.
+
+Translates and batches, judges nothing: chains, codes and states are trus.pki's. A refusal
+reaches the front as a response code and a fixed word for the log; the peer hears only
+"authentication failed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from trus.core.messages import BackendIdentity, Enrol, Enrolled, PeerVerified, Refused
+from trus.errors import IdentityRefused
+from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
+
+
+class Material(Protocol):
+    """The backend's own chain and OCSP answer."""
+
+    @property
+    def chain(self) -> list[bytes]: ...  # noqa: D102 - a shape
+
+    @property
+    def staple(self) -> bytes: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def valid_seconds(self) -> int: ...  # noqa: D102
+
+
+class Issued(Protocol):
+    """A certificate that was issued, and whom it names."""
+
+    @property
+    def peer(self) -> PeerIdentity: ...  # noqa: D102
+
+    @property
+    def chain(self) -> list[bytes]: ...  # noqa: D102
+
+
+class Identities(Protocol):
+    """What the core needs of trus.pki.identity.IdentityService."""
+
+    def material(self) -> Material:
+        """Return chain and OCSP answer."""
+        ...
+
+    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
+        """Sign with the backend identity's key."""
+        ...
+
+    def verify(self, chain: Sequence[bytes], role: DeviceRole) -> PeerIdentity:
+        """Judge a chain. Raises IdentityRefused."""
+        ...
+
+    def standing(self, peer: PeerIdentity) -> None:
+        """Judge the holder of a ticket. Raises IdentityRefused."""
+        ...
+
+    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
+        """Issue a certificate against an activation code. Raises IdentityRefused."""
+        ...
+
+
+_ROLES: Final = {role.value: role for role in DeviceRole}
+
+
+class IdentityDesk:
+    """trus.core.core.IdentityHandler on a PKI."""
+
+    def __init__(
+        self,
+        identities: Identities,
+        business_date: Callable[[], BusinessDate],
+        note: Callable[[str, str], None],
+    ) -> None:
+        """`note(level, text)` tells the operator of refused enrolments."""
+        self._identities = identities
+        self._business_date = business_date
+        self._note = note
+
+    def material(self) -> BackendIdentity:
+        """Return the backend's chain and its OCSP answer."""
+        material = self._identities.material()
+        return BackendIdentity(list(material.chain), material.staple, material.name, material.valid_seconds)
+
+    def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
+        """Sign handshake payloads, one token call for all."""
+        return self._identities.sign(payloads)
+
+    def verify(self, chain: Sequence[bytes], role: str) -> PeerVerified | Refused:
+        """Judge a peer's chain now."""
+        expected = _ROLES.get(role)
+        if expected is None:
+            return _refused("unknown-role")
+        try:
+            return PeerVerified(self._identities.verify(chain, expected), self._business_date())
+        except IdentityRefused as refusal:
+            return _refused(refusal.reason)
+
+    def standing(self, peer: PeerIdentity) -> PeerVerified | Refused:
+        """Judge the holder of a ticket now."""
+        try:
+            self._identities.standing(peer)
+        except IdentityRefused as refusal:
+            return _refused(refusal.reason)
+        return PeerVerified(peer, self._business_date())
+
+    def enrol(self, request: Enrol) -> Enrolled | Refused:
+        """Issue an individual certificate against an activation code."""
+        role = _ROLES.get(request.role)
+        if role is None or role is DeviceRole.BACKEND:
+            return _refused("unknown-role")
+        try:
+            issued = self._identities.enrol(role, request.name, request.code, request.csr)
+        except IdentityRefused as refusal:
+            self._note("warn", f"enrolment refused: {refusal.reason}, from {request.address}")
+            return _refused(refusal.reason)
+        self._note("info", f"enrolled {issued.peer.role.value} {issued.peer.name}, serial {issued.peer.serial}")
+        return Enrolled(issued.peer, list(issued.chain), self._business_date())
+
+
+def _refused(reason: str) -> Refused:
+    return Refused(ResponseCode.SECURITY_VIOLATION, reason)
