@@ -8,94 +8,15 @@ written from it (trus.admin.describe). A command that is not here does not exist
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from trus.admin import arguments as kinds
 from trus.admin.arguments import ArgumentRefused, Converter
+from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 
-
-class AdminRole(StrEnum):
-    """What an admin is trusted with; kept in the database, never in the certificate.
-
-    An admin may have several; a command needs one of its roles.
-    """
-
-    ADMINISTRATOR = "administrator"
-    ISSUER = "issuer"
-    SUPPORT = "support"
-    AUDITOR = "auditor"
-
-
-class RefusalCode(StrEnum):
-    """The fixed codes of a console answer; those of ISO 8583 field 39 keep their sense."""
-
-    DONE = "00"
-    UNKNOWN_COMMAND = "12"
-    AMOUNT = "13"
-    NOT_FOUND = "25"
-    ARGUMENTS = "30"
-    NOT_SUPPORTED = "40"
-    INSUFFICIENT_FUNDS = "51"
-    STATE = "62"
-    ROLE = "63"
-    LIMIT = "65"
-    UNAVAILABLE = "91"
-    EXISTS = "94"
-    SYSTEM = "96"
-
-
-#: What each code tells the admin.
-CODE_MEANINGS: Final[dict[RefusalCode, str]] = {
-    RefusalCode.DONE: "carried out",
-    RefusalCode.UNKNOWN_COMMAND: "no such command",
-    RefusalCode.AMOUNT: "the amount is not one of that currency, or not above zero",
-    RefusalCode.NOT_FOUND: "something named in the command does not exist",
-    RefusalCode.ARGUMENTS: "the line or an argument does not have the expected form",
-    RefusalCode.NOT_SUPPORTED: "this deployment does not do that",
-    RefusalCode.INSUFFICIENT_FUNDS: "the account holds less than the command would take",
-    RefusalCode.STATE: "the present state does not allow it",
-    RefusalCode.ROLE: "your role does not allow it, or you are not an admin any more",
-    RefusalCode.LIMIT: "more than one command may do",
-    RefusalCode.UNAVAILABLE: "the database or the token did not answer: nothing was done",
-    RefusalCode.EXISTS: "it exists already",
-    RefusalCode.SYSTEM: "an internal failure; look whether it was done before you repeat it",
-}
-
-
-class Argument(NamedTuple):
-    """One argument: its name, its converter, how it reads in the help."""
-
-    name: str
-    convert: Converter
-    shape: str
-    help: str
-    required: bool = True
-
-
-class Command(NamedTuple):
-    """One command. `local` ones are answered by the console without the core.
-
-    A mutating command leaves an event in the audit chain with the admin's name.
-    """
-
-    verb: str
-    help: str
-    roles: frozenset[AdminRole]
-    arguments: tuple[Argument, ...] = ()
-    mutating: bool = False
-    local: bool = False
-
-    @property
-    def usage(self) -> str:
-        """Return the command as it is typed, optional arguments in brackets."""
-        words = [self.verb]
-        for argument in self.arguments:
-            word = f"{argument.name}={argument.shape}"
-            words.append(word if argument.required else f"[{word}]")
-        return " ".join(words)
-
+#: The events that TRANSACTIONS shows.
+TRANSACTION_KINDS: Final = ("purchase", "balance", "reversal", "close-batch", "refill", "funding")
 
 _ADMIN = AdminRole.ADMINISTRATOR
 _ISSUER = AdminRole.ISSUER
@@ -130,9 +51,7 @@ _SOME_TERMINAL = _optional("terminal", _TERMINAL_ID, "TERMINAL", "only of this t
 _CARD = _required("card", _CARD_REF, "CARD", "the card's reference, 12 characters; never its number")
 _SOME_CARD = _optional("card", _CARD_REF, "CARD", "only of this card")
 _ADMIN_NAME = _required("admin", kinds.admin_name, "NAME", "the name in the admin's certificate")
-_ROLES = _required(
-    "roles", kinds.choices(*AdminRole), "ROLE,ROLE", "some of administrator, issuer, support, auditor"
-)
+_ROLES = _required("roles", kinds.choices(*AdminRole), "ROLE,ROLE", "some of administrator, issuer, support, auditor")
 _AMOUNT = _required("amount", kinds.amount, "AMOUNT", "such as 12.50, with the currency's decimals")
 _REFERENCE = _optional(
     "reference", kinds.reference, "TEXT", "your reference of the payment: the same one is never booked twice"
@@ -276,7 +195,7 @@ _TABLE: Final[tuple[Command, ...]] = (
         (_COMPANY, _AMOUNT, _SOME_EMPLOYEE, _REFERENCE),
         mutating=True,
     ),
-    Command("BALANCES", "Shows the accounts of a company, or those of the network.", _EVERYONE, (_SOME_COMPANY, *_PAGE)),
+    Command("BALANCES", "Shows the accounts of a company or of the network.", _EVERYONE, (_SOME_COMPANY, *_PAGE)),
     # ---------------------------------------------------------------------------- policies
     Command(
         "POLICY-SET",
@@ -286,7 +205,7 @@ _TABLE: Final[tuple[Command, ...]] = (
             _COMPANY,
             _required("valid-from", kinds.calendar_date, "DATE", "local date, YYYY-MM-DD, inclusive"),
             _optional("daily-amount", kinds.amount_or_none, "AMOUNT|none", "most a card may spend in a day"),
-            _optional("daily-count", kinds.whole_number_or_none(0, 9999), "N|none", "most purchases of a card in a day"),
+            _optional("daily-count", kinds.whole_number_or_none(0, 9999), "N|none", "most purchases in a day"),
             _optional("single-amount", kinds.amount_or_none, "AMOUNT|none", "most for one purchase"),
             _optional("week-days", kinds.week_days, "DAYS", "such as 1-5, Monday is 1"),
             _optional("opens", kinds.hour, "HH:MM", "first minute, local time"),
@@ -309,8 +228,8 @@ _TABLE: Final[tuple[Command, ...]] = (
             _SOME_SHOP,
             _SOME_TERMINAL,
             _optional("date", kinds.calendar_date, "DATE", "only of this business date"),
-            _optional("code", kinds.digits(2), "NN", "only with this response code"),
-            _optional("kind", kinds.choice("purchase", "balance", "reversal", "refill", "funding"), "KIND", "only these"),
+            _optional("code", kinds.digits(2), "NN", "only with this code"),
+            _optional("kind", kinds.choice(*TRANSACTION_KINDS), "KIND", "one of " + ", ".join(TRANSACTION_KINDS)),
             *_PAGE,
         ),
     ),
@@ -328,7 +247,7 @@ _TABLE: Final[tuple[Command, ...]] = (
     ),
     # ---------------------------------------------------------------------------- operation
     Command("DAY", "Shows the open business date.", _EVERYONE),
-    Command("DAY-ADVANCE", "Closes the business date and opens the next one (cut-over).", _ADMINISTRATORS, mutating=True),
+    Command("DAY-ADVANCE", "Closes the business date and opens the next (cut-over).", _ADMINISTRATORS, mutating=True),
     Command("HEALTH", "Shows how token, database and ledger are.", _EVERYONE),
     Command("ADMINS", "Lists the admins and their roles.", frozenset({_ADMIN, _AUDITOR})),
     Command(
@@ -342,9 +261,7 @@ _TABLE: Final[tuple[Command, ...]] = (
         ),
         mutating=True,
     ),
-    Command(
-        "ADMIN-ROLES", "Changes what an admin may do.", _ADMINISTRATORS, (_ADMIN_NAME, _ROLES), mutating=True
-    ),
+    Command("ADMIN-ROLES", "Changes what an admin may do.", _ADMINISTRATORS, (_ADMIN_NAME, _ROLES), mutating=True),
     _state_command("ADMIN-BLOCK", "Takes an admin's rights away.", _ADMINISTRATORS, _ADMIN_NAME),
     _state_command("ADMIN-UNBLOCK", "Gives an admin's rights back.", _ADMINISTRATORS, _ADMIN_NAME),
 )
