@@ -167,6 +167,11 @@ class LineProtocol(TwistedProtocol):
         if lines and self._ending is None and self._wire is not None:
             self._wire.write(LINE_END.join(lines) + LINE_END)
 
+    def send_block(self, block: bytes) -> None:
+        """Send lines that bear their ends already, in one write."""
+        if self._ending is None and self.transport is not None:
+            self.transport.write(block)
+
     def hold(self) -> None:
         """Deliver and read nothing more until `release`: whoever takes the lines is busy."""
         self._hold(_CONSUMER_IS_BUSY)
