@@ -93,9 +93,20 @@ class AdminPortSettings(Section):
 
     host: str = setting(kinds.HOST, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7002, spell=True)
-    max_connections: int = setting(kinds.whole(1, 1000), "Most admin connections at once.", 16)
     allow: tuple[IpNetwork, ...] = setting(
         kinds.NETWORKS, "Sources that may connect.", (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    )
+    deny: tuple[IpNetwork, ...] = setting(kinds.NETWORKS, "Sources refused even when allowed above.", ())
+    max_connections: int = setting(kinds.whole(1, 1_000), "Most admin connections at once.", 32)
+    connections_per_second: int = setting(
+        kinds.whole(1, 1_000), "New connections of one address in a second, on average.", 5
+    )
+    connection_burst: int = setting(kinds.whole(1, 1_000), "New connections of one address at once.", 20)
+    opening_deadline: Duration = setting(
+        kinds.duration("1s", "5m"), "A connection that the backend has not admitted by then is closed.", Duration(15)
+    )
+    idle_timeout: Duration = setting(
+        kinds.duration("10s", "24h"), "A connection without a byte in either direction is closed.", Duration(1800)
     )
 
 
@@ -106,6 +117,9 @@ class BackendAddress(Section):
     name: str = setting(kinds.NAME, "The backend's name, as its own configuration says it.")
     host: str = setting(kinds.HOST, "Where its link port is.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PEER_PORT, "Its link port.", 7003, spell=True)
+    server_name: str | None = setting(
+        kinds.HOST, "The host name or IP address that its certificate bears; left out: the host above.", None
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -49,7 +49,7 @@ def _setting_lines(
     is_default = field.default is not attrs.NOTHING and field.default == value
     mark = "" if live or field.metadata["spell"] or not is_default else "# "
     written = kind.write(value, base)
-    yield f"{indent}{mark}{field.name}:" + ("" if written is None else f" {_scalar(written)}")
+    yield f"{indent}{mark}{field.name}:" + ("" if written is None else f" {scalar(written)}")
 
 
 def _subsection_lines(field: attrs.Attribute[Any], value: Any, base: Path, indent: str) -> Iterator[str]:
@@ -86,6 +86,7 @@ def _comment(doc: str, indent: str) -> Iterator[str]:
         yield f"{indent}# {line}"
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """Return a plain value or list as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=1_000, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
