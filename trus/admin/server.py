@@ -8,15 +8,14 @@ cannot be waited for has a deadline: the handshake, the next line, an admin who 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
+from typing import Protocol as Shape
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IAddress,
-    IConsumer,
     IDelayedCall,
     IHandshakeListener,
-    IProtocol,
     IPushProducer,
     IReactorTime,
 )
@@ -40,6 +39,38 @@ CLOSE_SECONDS: Final = 10.0
 
 Submit = Callable[[list[Request]], Deferred[list[Answer]]]
 Identify = Callable[[object], AdminIdentity]
+
+
+class Wire(Shape):
+    """What the console needs of its transport; TLSMemoryBIOProtocol over any flow-controlled transport has it."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        ...
+
+    def loseConnection(self) -> None:
+        """Close after what was written."""
+        ...
+
+    def abortConnection(self) -> None:
+        """Close now."""
+        ...
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Tell `producer` when to pause."""
+        ...
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer."""
+        ...
+
+    def pauseProducing(self) -> None:
+        """Deliver no more bytes."""
+        ...
+
+    def resumeProducing(self) -> None:
+        """Deliver bytes again."""
+        ...
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -70,12 +101,15 @@ class ConsoleProtocol(Protocol):
         self._blocked = False
         self.over = False
 
+    @property
+    def _wire(self) -> Wire:
+        return cast("Wire", self.transport)
+
     def connectionMade(self) -> None:
         """Wait for the handshake; nothing is said before it."""
         self._connected = True
         self._set_deadline(HANDSHAKE_SECONDS, self._abort)
-        if IConsumer.providedBy(self.transport):
-            self.transport.registerProducer(self, True)
+        self._wire.registerProducer(self, True)
 
     def handshakeCompleted(self) -> None:
         """Greet the admin whom the certificate names, or hang up."""
@@ -139,9 +173,7 @@ class ConsoleProtocol(Protocol):
         session = self._session
         if session is None or not self._connected or session.finished:
             return
-        if not self._blocked:
-            self._write(session.outgoing())
-        if session.finished:
+        if not self._blocked and self._say(session):
             self._close()
             return
         # Lines of an admin who does not read are not carried out either: each answer would wait here.
@@ -152,6 +184,11 @@ class ConsoleProtocol(Protocol):
             self._submit(requests).addCallbacks(self._answered, self._core_failed)
         elif not session.waiting and not self._blocked:
             self._await_line()
+
+    def _say(self, session: ConsoleSession) -> bool:
+        """Send what can be said; return whether that was all."""
+        self._write(session.outgoing())
+        return session.finished
 
     def _answered(self, answers: list[Answer]) -> None:
         if self._session is None:
@@ -165,16 +202,13 @@ class ConsoleProtocol(Protocol):
 
     def _pace(self) -> None:
         wanted = not self._blocked and self._session is not None and not self._session.full
-        if wanted == self._reading or not self._connected or self.transport is None:
+        if wanted == self._reading or not self._connected:
             return
         self._reading = wanted
-        producer = IPushProducer(self.transport, None)
-        if producer is None:
-            return
         if wanted:
-            producer.resumeProducing()
+            self._wire.resumeProducing()
         else:
-            producer.pauseProducing()
+            self._wire.pauseProducing()
 
     # ------------------------------------------------------------------------ ends
 
@@ -188,23 +222,18 @@ class ConsoleProtocol(Protocol):
         self._close()
 
     def _close(self) -> None:
-        if self.transport is not None:
-            if IConsumer.providedBy(self.transport):
-                self.transport.unregisterProducer()
-            self.transport.loseConnection()
+        self._wire.unregisterProducer()
+        self._wire.loseConnection()
         self._set_deadline(CLOSE_SECONDS, self._abort)
 
     def _abort(self) -> None:
         self._cancel_deadline()
-        abort = getattr(self.transport, "abortConnection", None)
-        if abort is not None:
-            abort()
-        elif self.transport is not None:
-            self.transport.loseConnection()
+        if self._connected:
+            self._wire.abortConnection()
 
     def _write(self, data: bytes) -> None:
-        if data and self.transport is not None:
-            self.transport.write(data)
+        if data and self._connected:
+            self._wire.write(data)
 
     def _set_deadline(self, seconds: float, act: Callable[[], None]) -> None:
         self._cancel_deadline()
@@ -239,7 +268,7 @@ class ConsoleFactory(ServerFactory):
         self._idle_seconds = idle_seconds
         self._open: list[ConsoleProtocol] = []
 
-    def buildProtocol(self, addr: IAddress | None) -> IProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> ConsoleProtocol:
         """Return the protocol of one connection."""
         self._open = [protocol for protocol in self._open if not protocol.over]
         protocol = ConsoleProtocol(
