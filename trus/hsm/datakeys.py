@@ -6,6 +6,7 @@ The derived keys live in the core's memory alone (docs/reference/keys.md).
 
 from __future__ import annotations
 
+from trus.errors import KeyStoreError
 from trus.hsm.ports import KeyHandle, KeyPurpose, KeyStore
 
 #: The label of the database's master key in the key store.
@@ -19,7 +20,7 @@ class DataKeys:
         """Use the newest version of K_DB unless told. Raises KeyNotFound."""
         handle = store.find(DATABASE_KEY_LABEL, version)
         if handle.purpose is not KeyPurpose.DATA:
-            raise ValueError(f"{DATABASE_KEY_LABEL} is not a key for data")
+            raise KeyStoreError(f"the key {DATABASE_KEY_LABEL} is not for data")
         self._store = store
         self._handle: KeyHandle = handle
         self._derived: dict[str, bytes] = {}
