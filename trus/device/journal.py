@@ -50,11 +50,20 @@ class Asked(StrEnum):
     CLOSE = "close"
 
 
+class Totals(msgspec.Struct, frozen=True):
+    """What the batch holds since it was last closed, in minor units."""
+
+    purchase_count: int = 0
+    purchase_amount: int = 0
+    reversal_count: int = 0
+    reversal_amount: int = 0
+
+
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
     """A request that is about to be said for the first time.
 
     `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
-    back, and `reason` says why.
+    back, and `reason` says why. `totals` is what the batch held when its closing was asked for.
     """
 
     identity: Identity
@@ -65,6 +74,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     original: Identity | None = None
     original_rid: str = ""
     reason: str = ""
+    totals: Totals | None = None
 
 
 class Settled(msgspec.Struct, frozen=True, tag="settled"):
@@ -76,15 +86,6 @@ class Settled(msgspec.Struct, frozen=True, tag="settled"):
     amount: int = 0
     approval: str = ""
     rrn: str = ""
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """What the batch holds since it was last closed, in minor units."""
-
-    purchase_count: int = 0
-    purchase_amount: int = 0
-    reversal_count: int = 0
-    reversal_amount: int = 0
 
 
 class Purchased(msgspec.Struct, frozen=True):
@@ -189,8 +190,15 @@ class Memory:
                         reversal_count=totals.reversal_count + 1,
                         reversal_amount=totals.reversal_amount + purchased.settled.amount,
                     )
-            case Asked.CLOSE if settled.result is Result.APPROVED:
-                self.totals = Totals()
+            case Asked.CLOSE if settled.result is Result.APPROVED and opened.totals is not None:
+                # Purchases may have been answered since the closing was asked for: they stay.
+                closed = opened.totals
+                self.totals = Totals(
+                    totals.purchase_count - closed.purchase_count,
+                    totals.purchase_amount - closed.purchase_amount,
+                    totals.reversal_count - closed.reversal_count,
+                    totals.reversal_amount - closed.reversal_amount,
+                )
             case _:
                 pass
 

@@ -49,12 +49,14 @@ class Answer(Frozen, frozen=True):
     `code` is ISO 8583 field 39, empty when no answer came. `result` is then declined, since
     an unknown result counts as declined, and the terminal reverses (`reversing`). `amount`
     is what was authorized (minor units), `balance` what the purse holds afterwards where the
-    terminal may know it. `reference` names the request for a later reversal.
+    terminal may know it. `reference` names the request for a later reversal. `balanced` says, after a
+    batch was closed, whether both sides counted the same. `attempts` counts how often the
+    request was said.
     """
 
     result: Result
     code: str
-    reference: Reference
+    reference: Reference | None = None
     approval: str = ""
     rrn: str = ""
     amount: int | None = None
@@ -62,6 +64,8 @@ class Answer(Frozen, frozen=True):
     balance: int | None = None
     tries_left: int | None = None
     text: str = ""
+    receipt: str = ""
+    balanced: bool | None = None
     attempts: int = 1
     reversing: bool = False
 

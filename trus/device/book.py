@@ -1,0 +1,124 @@
+"""Keeps a terminal's requests together with their records in the journal.
+
+Sends nothing and decides nothing about time: it gives each request its identity, writes it
+down before it can be said, and knows after a restart what is still to be taken back. A
+request leaves the book when the journal says how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trus.clock import Entropy
+from trus.device import wire
+from trus.device.journal import Asked, Journal, Opened, Settled
+from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.device.requests import Event, Request
+from trus.values import RID_BYTES, BusinessDate, Result, TerminalId
+
+
+class Book:
+    """The requests that are not over, by key, oldest first."""
+
+    def __init__(self, terminal: TerminalId, journal: Journal, entropy: Entropy) -> None:
+        """Begin with no requests; `resume` takes up what the journal holds."""
+        self.date = journal.memory.date
+        self.currency = ""
+        self._terminal = terminal
+        self._journal = journal
+        self._entropy = entropy
+        self._keys = 0
+        self._requests: dict[int, Request] = {}
+
+    def __len__(self) -> int:
+        """Return how many requests are not over."""
+        return len(self._requests)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Go through the requests as they stand now, oldest first."""
+        return iter(list(self._requests.values()))
+
+    def get(self, key: int) -> Request | None:
+        """Return a request that is not over."""
+        return self._requests.get(key)
+
+    def add(
+        self,
+        asked: Asked,
+        given_up_at: float,
+        *,
+        order: Order | BalanceOrder | None = None,
+        original: Reference | None = None,
+        reason: str = "",
+    ) -> Request:
+        """Take in a request; it has no identity yet. `given_up_at` is monotonic seconds."""
+        self._keys += 1
+        pin = order.pin if order is not None else None
+        request = Request(self._keys, asked, given_up_at, order=order, original=original, reason=reason, pin=pin)
+        self._requests[request.key] = request
+        return request
+
+    def resume(self) -> None:
+        """Take up what the journal holds unfinished after a restart.
+
+        A purchase is taken back, since its stripe and PIN are gone; a reversal and a batch's
+        closing go on as they were; of an enquiry nothing remains to be known.
+        """
+        for opened in list(self._journal.memory.unfinished.values()):
+            match opened.asked:
+                case Asked.PURCHASE:
+                    self.take_back(opened, "system")
+                case Asked.REVERSE | Asked.CLOSE:
+                    request = self.add(opened.asked, 0.0, reason=opened.reason)
+                    request.opened, request.told, request.attempts = opened, True, 1
+                case Asked.BALANCE:
+                    self._journal.append(Settled(opened.identity, Result.DECLINED, ""))
+
+    def take_back(self, opened: Opened, reason: str) -> Request:
+        """Open the reversal of a purchase, which nobody waits for, and write it down."""
+        reversal = self.add(Asked.REVERSE, 0.0, original=wire.reference(opened), reason=reason)
+        reversal.told = True
+        self.identify(reversal)
+        return reversal
+
+    def identify(self, request: Request) -> Opened:
+        """Return the request under its identity; a new one gets it here, with a fresh rid.
+
+        Raises JournalFailed.
+        """
+        if request.opened is not None:
+            return request.opened
+        memory = self._journal.memory
+        original, order = request.original, request.order
+        amount, currency = (original.amount, original.currency) if original else (0, "")
+        if isinstance(order, Order):
+            amount, currency = order.amount, order.currency
+        elif request.asked is Asked.CLOSE:
+            currency = self.currency
+        request.opened = Opened(
+            memory.next_identity(self._terminal, BusinessDate(self.date)),
+            request.asked,
+            self._entropy.draw(RID_BYTES).hex(),
+            amount,
+            currency,
+            original=original.identity if original else None,
+            original_rid=original.rid.hex() if original else "",
+            reason=request.reason,
+            totals=memory.totals if request.asked is Asked.CLOSE else None,
+        )
+        self._journal.append(request.opened)
+        return request.opened
+
+    def settle(self, request: Request, answer: Answer) -> None:
+        """Write down how a request ended, and forget it."""
+        if request.opened is not None:
+            amount = answer.amount or 0
+            self._journal.append(
+                Settled(request.opened.identity, answer.result, answer.code, amount, answer.approval, answer.rrn)
+            )
+        self.strike(request)
+
+    def strike(self, request: Request) -> None:
+        """Forget a request that was never said, or that its reversal has taken over."""
+        request.happen(Event.SETTLE)
+        self._requests.pop(request.key, None)

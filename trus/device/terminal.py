@@ -1,0 +1,377 @@
+"""Decides what a terminal says, repeats and takes back; the cashier's answers come out of it.
+
+Opens no sockets, reads no clock of its own and waits for nothing: its owner feeds it orders,
+messages and time, and carries out what `drain` returns. Two rules hold everything together:
+nothing is said before the journal is durable (`drain` syncs first), and a purchase without
+a final answer is taken back until the backend has acknowledged that. After a restart a
+purchase is never resent, since its stripe and PIN were never written down.
+Specification: docs/protocol.md, "Purchases", "Retries and reversals".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trus.clock import Clock, Entropy
+from trus.device import wire
+from trus.device.book import Book
+from trus.device.effects import AskPin, Effect, Finished, HangUp, Say
+from trus.device.journal import Asked, Journal
+from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.device.requests import Event, Phase, Request, Timing
+from trus.money import MAX_MINOR_UNITS, AmountError, exponent
+from trus.protocol.effects import Terms
+from trus.protocol.errors import ErrorCode
+from trus.protocol.messages import Kind, Message
+from trus.protocol.session import SealedSession
+from trus.values import NEVER_FINAL, BusinessDate, Result, TerminalId
+
+#: Makes an ISO 9564-1 format 4 block: clear PIN, card number, 16-byte key -> 16 bytes.
+PinEncoder = Callable[[str, str, bytes], bytes]
+
+# What the cashier reads when the backend said nothing that could be shown.
+NO_ANSWER: Final = "NO ANSWER"
+NOT_CONNECTED: Final = "NOT CONNECTED"
+NOT_ACCEPTED: Final = "NOT ACCEPTED"
+NOT_CREDIBLE: Final = "ANSWER NOT CREDIBLE"
+CANCELLED: Final = "CANCELLED"
+
+
+class Terminal:
+    """One logical terminal, over as many connections as it takes."""
+
+    def __init__(
+        self,
+        name: TerminalId,
+        *,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+        encode_pin: PinEncoder,
+        timing: Timing | None = None,
+    ) -> None:
+        """Take up where `journal` ends: what it holds unfinished is taken back or repeated."""
+        self.name = name
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+        self._encode_pin = encode_pin
+        self._timing = timing or Timing()
+        self._book = Book(name, journal, entropy)
+        self._dialogues: dict[str, Request] = {}
+        self._abandoned: set[str] = set()
+        self._session: SealedSession | None = None
+        self._terms = Terms()
+        self._lines: list[tuple[str | None, wire.Line]] = []
+        self._effects: list[Effect] = []
+        self._quiet_since = 0.0
+        self._echo: float | None = None
+        self._book.resume()
+
+    # ----------------------------------------------------------------- what the owner orders
+
+    def purchase(self, order: Order) -> int:
+        """Ask to pay; return the key under which Finished will tell. Raises AmountError."""
+        exponent(order.currency)
+        if not 0 < order.amount <= MAX_MINOR_UNITS:
+            raise AmountError("an amount is at least one minor unit and has at most twelve digits")
+        return self._book.add(Asked.PURCHASE, self._later(self._timing.give_up), order=order).key
+
+    def balance(self, order: BalanceOrder) -> int:
+        """Ask what the card's purse holds; return the key."""
+        return self._book.add(Asked.BALANCE, self._later(self._timing.give_up), order=order).key
+
+    def reverse(self, original: Reference, reason: str = "customer") -> int:
+        """Take back a purchase of this terminal; return the key. Repeated until acknowledged."""
+        given_up_at = self._later(self._timing.give_up)
+        return self._book.add(Asked.REVERSE, given_up_at, original=original, reason=reason).key
+
+    def close_batch(self) -> int:
+        """Compare the batch's totals with the backend's and close it; return the key."""
+        return self._book.add(Asked.CLOSE, self._later(self._timing.give_up)).key
+
+    def present_pin(self, key: int, pin: str | None) -> None:
+        """Go on with the PIN that the cardholder entered, or without: then take it back.
+
+        When the connection was lost meanwhile, the PIN goes with the repetition. Does nothing
+        when the request is over.
+        """
+        request = self._book.get(key)
+        if request is None:
+            return
+        if pin is None:
+            self._break_off(request, "customer", CANCELLED)
+            return
+        request.pin, request.pin_said = pin, False
+        request.given_up_at = self._later(self._timing.give_up)
+        if request.phase is Phase.ASKING:
+            self._say_pin(request)
+
+    @property
+    def unfinished(self) -> int:
+        """How many requests are not settled, reversals in the background included."""
+        return len(self._book)
+
+    @property
+    def terms(self) -> Terms:
+        """What the backend announced last."""
+        return self._terms
+
+    # ------------------------------------------------------------- what the connection brings
+
+    def opened(self, session: SealedSession, terms: Terms) -> None:
+        """Go on over a new session: say again what is not settled."""
+        self.closed()
+        self._session, self._terms = session, terms
+        if terms.business_date:
+            self._book.date = BusinessDate(terms.business_date)
+        self._book.currency = terms.currency
+        if not self._book.date:
+            self._effects.append(HangUp("no-date"))
+        self._quiet_since = self._clock.monotonic()
+
+    def closed(self) -> None:
+        """Wait for another session; nothing is settled by the loss of one."""
+        self._session = self._echo = None
+        self._lines.clear()
+        self._effects = [effect for effect in self._effects if not isinstance(effect, Say)]
+        self._dialogues.clear()
+        self._abandoned.clear()
+        for request in self._book:
+            if request.phase in (Phase.SAID, Phase.ASKING):
+                request.happen(Event.LOST)
+                request.again_at = 0.0
+
+    def heard(self, message: Message) -> None:
+        """Take in a message of the session."""
+        self._quiet_since = self._clock.monotonic()
+        dialogue = message.dialogue or ""
+        match message.kind, message.verb:
+            case Kind.INFO, "RESULT":
+                self._heard_result(dialogue, message)
+            case Kind.COMMAND, "PRESENT-PIN":
+                self._heard_present_pin(dialogue, message)
+            case Kind.INFO, "ERROR":
+                self._heard_error(dialogue, message.fields.get("code", ""))
+            case Kind.INFO, "DAY":
+                self._book.date = BusinessDate(message.fields["date"])
+            case Kind.COMMAND, "ECHO":
+                self._lines.append((dialogue, wire.Line(Kind.INFO, "ECHO", {}, {})))
+            case Kind.INFO, "ECHO":
+                self._echo = None
+            case Kind.INFO, "BYE":
+                self._effects.append(HangUp("bye"))
+            case _:
+                pass  # an INFO of a later version: nothing here depends on it
+
+    # ----------------------------------------------------------------------------------- time
+
+    def deadline(self) -> float | None:
+        """Return the monotonic second of the next `tick`, None when nothing is awaited."""
+        moments = [moment for request in self._book for moment in self._moments(request)]
+        if self._session is not None:
+            moments.append(self._echo or self._quiet_since + self._terms.idle_seconds / 2)
+        return min(moments, default=None)
+
+    def tick(self) -> None:
+        """Repeat, give up or hang up whatever is due."""
+        now = self._clock.monotonic()
+        for request in self._book:
+            if request.phase is Phase.ASKING:
+                if request.pin_until <= now:
+                    self._break_off(request, "timeout", NO_ANSWER)
+                continue
+            if not request.told and request.given_up_at <= now:
+                self._give_up(request)
+            if request.phase is Phase.SAID and request.again_at <= now:
+                if request.attempts > 1:
+                    # Twice without an answer: the connection itself is suspect.
+                    self._effects.append(HangUp("no-answer"))
+                self._repeat(request, 0.0)
+        self._keep_alive(now)
+
+    # --------------------------------------------------------------------------------- output
+
+    def drain(self) -> list[Effect]:
+        """Make the journal durable, then return what the owner must now do, in order.
+
+        Raises JournalFailed: then nothing may be said, and the terminal is out of order.
+        Raises SessionEnded when the session ended meanwhile: call `closed`, then `drain`.
+        """
+        said = self._say_waiting()
+        self._journal.sync()
+        session = self._session
+        if session is not None:
+            for dialogue, line in self._lines:
+                self._effects.append(_seal(session, dialogue or session.open_dialogue(), line))
+            for request in said:
+                request.dialogue = session.open_dialogue()
+                self._dialogues[request.dialogue] = request
+                block = self._block(request, session)
+                line = wire.request_line(self._book.identify(request), request.order, block, request.attempts > 1)
+                self._effects.append(_seal(session, request.dialogue, line))
+        self._lines.clear()
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _say_waiting(self) -> list[Request]:
+        """Return every request that can be said now, each under its identity."""
+        said: list[Request] = []
+        if self._session is None or not self._book.date:
+            return said
+        now = self._clock.monotonic()
+        room = self._terms.max_dialogues - len(self._dialogues) - len(self._abandoned)
+        for request in self._book:
+            if len(said) >= room:
+                break
+            if request.phase is not Phase.WAITING or request.again_at > now:
+                continue
+            self._book.identify(request)
+            request.happen(Event.SAY)
+            request.attempts += 1
+            request.again_at = self._later(self._timing.answer)
+            said.append(request)
+        return said
+
+    # --------------------------------------------------------------------------- one request
+
+    def _heard_result(self, dialogue: str, message: Message) -> None:
+        self._lines.append((dialogue, wire.Line(Kind.INFO, "COMPLETE", {}, {})))
+        request = self._closed_dialogue(dialogue)
+        if request is None or request.opened is None:
+            return  # a late answer: its reversal is under way
+        answer, sensible = wire.read_result(message, request.opened, request.order, request.attempts)
+        if sensible and answer.code not in NEVER_FINAL:
+            self._tell(request, answer)
+            self._book.settle(request, answer)
+        elif request.lasting:
+            self._repeat(request, self._timing.reversal_first)
+        elif sensible:
+            self._break_off(request, "system", answer.text, answer.code)
+        else:
+            self._break_off(request, "system", NOT_CREDIBLE)
+
+    def _heard_present_pin(self, dialogue: str, message: Message) -> None:
+        request = self._dialogues.get(dialogue)
+        if request is None or request.phase is not Phase.SAID or request.order is None:
+            return
+        request.happen(Event.PIN_WANTED)
+        request.pin_until = self._clock.monotonic() + self._timing.pin
+        if request.pin is not None and not request.pin_said:
+            self._say_pin(request)  # entered while the connection was away
+            return
+        tries = message.fields.get("tries")
+        self._effects.append(AskPin(request.key, int(tries) if tries is not None else None))
+
+    def _say_pin(self, request: Request) -> None:
+        request.happen(Event.PIN_PRESENTED)
+        request.again_at = self._later(self._timing.answer)
+        if self._session is None or request.dialogue is None:
+            return
+        block = self._block(request, self._session)
+        if block is not None:
+            self._lines.append((request.dialogue, wire.pin_line(block)))
+
+    def _heard_error(self, dialogue: str, code: str) -> None:
+        request = self._closed_dialogue(dialogue)
+        if request is None:
+            return
+        if request.lasting or code == ErrorCode.BUSY:
+            self._repeat(request, self._timing.reversal_first)
+        else:
+            self._break_off(request, "system", NOT_ACCEPTED)
+
+    def _closed_dialogue(self, dialogue: str) -> Request | None:
+        """Return the request that waits in a dialogue which the backend has now closed."""
+        self._abandoned.discard(dialogue)
+        return self._dialogues.pop(dialogue, None)
+
+    def _abandon(self, request: Request) -> None:
+        """Listen no more in the request's dialogue; the backend still counts it as open."""
+        if request.dialogue is not None and self._dialogues.pop(request.dialogue, None) is not None:
+            self._abandoned.add(request.dialogue)
+
+    def _repeat(self, request: Request, wait: float) -> None:
+        """No final answer: say the request again after `wait` seconds, a lasting one ever later."""
+        if request.lasting:
+            doubled = self._timing.reversal_first * 2.0 ** min(request.attempts - 1, 16)
+            wait = max(wait, min(doubled, self._timing.reversal_most))
+        self._abandon(request)
+        request.happen(Event.LOST)
+        request.again_at = self._later(wait) if wait else 0.0
+
+    def _give_up(self, request: Request) -> None:
+        """The owner waited long enough: no answer counts as declined."""
+        if request.lasting:
+            self._tell(request, self._unanswered(request, NO_ANSWER))
+        else:
+            self._break_off(request, "timeout", NO_ANSWER)
+
+    def _break_off(self, request: Request, reason: str, text: str, code: str = "") -> None:
+        """End a purchase or an enquiry without a final answer; a purchase is taken back."""
+        self._abandon(request)
+        if request.opened is None:
+            self._tell(request, self._unanswered(request, NOT_CONNECTED))
+            self._book.strike(request)
+            return
+        answer = self._unanswered(request, text, code)
+        self._tell(request, answer)
+        if request.asked is Asked.PURCHASE:
+            self._book.take_back(request.opened, reason)
+            self._book.strike(request)
+        else:
+            self._book.settle(request, answer)
+
+    def _unanswered(self, request: Request, text: str, code: str = "") -> Answer:
+        said = request.opened is not None
+        return Answer(
+            Result.DECLINED,
+            code,
+            wire.reference(request.opened) if request.opened else None,
+            text=text,
+            attempts=request.attempts,
+            reversing=said and request.asked in (Asked.PURCHASE, Asked.REVERSE),
+        )
+
+    def _tell(self, request: Request, answer: Answer) -> None:
+        if not request.told:
+            request.told = True
+            self._effects.append(Finished(request.key, answer))
+
+    def _block(self, request: Request, session: SealedSession) -> bytes | None:
+        if request.pin is None or request.order is None:
+            return None
+        request.pin_said = True
+        return self._encode_pin(request.pin, request.order.track2.partition("=")[0], session.pin_key)
+
+    # ---------------------------------------------------------------------------------- waits
+
+    def _later(self, seconds: float) -> float:
+        """Return the monotonic second after `seconds` and a random share more."""
+        share = int.from_bytes(self._entropy.draw(2), "big") / 65536
+        return self._clock.monotonic() + seconds * (1 + self._timing.jitter * share)
+
+    def _moments(self, request: Request) -> list[float]:
+        if request.phase is Phase.ASKING:
+            return [request.pin_until]
+        moments = [] if request.told else [request.given_up_at]
+        if request.phase is Phase.SAID or (self._session is not None and request.again_at):
+            moments.append(request.again_at)
+        return moments
+
+    def _keep_alive(self, now: float) -> None:
+        """Ask for a sign of life after half the silence that would end the session."""
+        if self._session is None:
+            return
+        if self._echo is not None:
+            if self._echo <= now:
+                self._effects.append(HangUp("silent"))
+                self._echo = self._later(self._timing.answer)
+        elif self._quiet_since + self._terms.idle_seconds / 2 <= now:
+            self._lines.append((None, wire.Line(Kind.COMMAND, "ECHO", {}, {})))
+            self._echo = self._later(self._timing.answer)
+
+
+def _seal(session: SealedSession, dialogue: str, line: wire.Line) -> Say:
+    return Say(session.seal(line.kind, line.verb, line.clear, line.sealed, dialogue=dialogue))

@@ -1,0 +1,161 @@
+"""Turns a terminal's requests into lines of the protocol, and a RESULT into an answer.
+
+Seals nothing and remembers nothing; a PIN enters only as its block. What does not hold
+together in a RESULT (an unknown word, an approval of more than was asked) is never taken
+for an approval.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from trus.device.journal import Asked, Opened
+from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.protocol import fields
+from trus.protocol.errors import RemoteProtocolError
+from trus.protocol.messages import Kind, Message
+from trus.values import ResponseCode, Result, Secret
+
+_COMMANDS: Final = {
+    Asked.PURCHASE: "PROCESS",
+    Asked.BALANCE: "BALANCE",
+    Asked.REVERSE: "REVERSE",
+    Asked.CLOSE: "CLOSE-BATCH",
+}
+
+#: Which codes go with which result; anything else is a contradiction.
+_CODES: Final = {
+    Result.APPROVED: ResponseCode.APPROVED,
+    Result.PARTIAL: ResponseCode.PARTIAL_APPROVAL,
+    Result.REVERSED: ResponseCode.APPROVED,
+}
+
+
+class Line(Secret, frozen=True):
+    """A line that is not yet sealed: fields that travel in the clear and under the seal."""
+
+    kind: Kind
+    verb: str
+    clear: dict[str, str]
+    sealed: dict[str, str]
+
+
+class Heard(NamedTuple):
+    """What a RESULT says, and whether it makes sense as an answer to its request."""
+
+    answer: Answer
+    sensible: bool
+
+
+def reference(opened: Opened) -> Reference:
+    """Return the name under which a request can be taken back."""
+    return Reference(opened.identity, bytes.fromhex(opened.rid), opened.amount, opened.currency)
+
+
+def request_line(opened: Opened, order: Order | BalanceOrder | None, block: bytes | None, repeat: bool) -> Line:
+    """Return the line that asks for `opened`.
+
+    `order` brings the stripe of a purchase or balance enquiry, `block` is the PIN's
+    ISO 9564-1 format 4 block (16 bytes) under the session's PIN key.
+    """
+    identity = opened.identity
+    clear = {"stan": fields.format_stan(identity.stan), "date": identity.business_date}
+    sealed = {"rid": fields.format_octets(bytes.fromhex(opened.rid))}
+    if opened.asked in (Asked.PURCHASE, Asked.REVERSE):
+        clear["amount"] = fields.format_amount(opened.amount, opened.currency)
+    if opened.currency:
+        clear["currency"] = opened.currency
+    if repeat:
+        clear["repeat"] = "yes"
+    if order is not None:
+        sealed["track2"] = order.track2
+        sealed["entry"] = "stripe"
+        if block is not None:
+            sealed |= {"pin": fields.format_octets(block), "format": "4"}
+        if isinstance(order, Order) and order.partial:
+            clear["partial"] = "yes"
+    if opened.original is not None:
+        sealed |= {
+            "original-stan": fields.format_stan(opened.original.stan),
+            "original-date": opened.original.business_date,
+            "original-rid": fields.format_octets(bytes.fromhex(opened.original_rid)),
+            "reason": opened.reason,
+        }
+    if opened.totals is not None:
+        totals = opened.totals
+        sealed |= {
+            "purchase-count": str(totals.purchase_count),
+            "purchase-amount": fields.format_amount(totals.purchase_amount, opened.currency),
+            "reversal-count": str(totals.reversal_count),
+            "reversal-amount": fields.format_amount(totals.reversal_amount, opened.currency),
+        }
+    return Line(Kind.COMMAND, _COMMANDS[opened.asked], clear, sealed)
+
+
+def pin_line(block: bytes) -> Line:
+    """Return the line that presents a PIN block (16 bytes)."""
+    return Line(Kind.DATA, "PIN-BLOCK", {"format": "4"}, {"block": fields.format_octets(block)})
+
+
+def read_result(message: Message, opened: Opened, order: Order | BalanceOrder | None, attempts: int) -> Heard:
+    """Return what an INFO RESULT says about `opened`.
+
+    An answer that contradicts itself or the request comes back declined and not sensible:
+    the terminal must not believe it, and takes the request back.
+    """
+    said = message.fields
+    named = reference(opened)
+    code = said.get("code", "")
+    text = said.get("text", "")
+    declined = Answer(Result.DECLINED, code, named, text=text, attempts=attempts)
+    try:
+        result = Result(said.get("result", ""))
+        currency = said.get("currency", opened.currency)
+        amount = fields.parse_amount(said["amount"], currency) if "amount" in said else None
+        balance = fields.parse_amount(said["balance"], currency) if "balance" in said else None
+        tries = fields.parse_count(said["tries"]) if "tries" in said else None
+    except (ValueError, RemoteProtocolError):
+        return Heard(declined, False)
+    if not _sensible(result, code, amount, currency, opened, order):
+        return Heard(declined, False)
+    if opened.asked is Asked.PURCHASE and result is Result.APPROVED:
+        amount = opened.amount
+    answer = Answer(
+        result,
+        code,
+        named,
+        approval=said.get("approval", ""),
+        rrn=said.get("rrn", ""),
+        amount=amount,
+        currency=currency,
+        balance=balance,
+        tries_left=tries,
+        text=text,
+        receipt=said.get("receipt", ""),
+        balanced={"yes": True, "no": False}.get(said.get("balanced", "")),
+        attempts=attempts,
+    )
+    return Heard(answer, True)
+
+
+def _sensible(
+    result: Result,
+    code: str,
+    amount: int | None,
+    currency: str,
+    opened: Opened,
+    order: Order | BalanceOrder | None,
+) -> bool:
+    """Say whether result, code, amount and request go together."""
+    wanted = _CODES.get(result)
+    if wanted is None:
+        return code not in _CODES.values()
+    if code != wanted or (result is Result.REVERSED) != (opened.asked is Asked.REVERSE):
+        return False
+    if opened.asked is not Asked.PURCHASE:
+        return result is not Result.PARTIAL
+    if currency != opened.currency:
+        return False
+    if result is Result.APPROVED:
+        return amount in (None, opened.amount)
+    return isinstance(order, Order) and order.partial and amount is not None and 0 < amount < opened.amount
