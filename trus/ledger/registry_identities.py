@@ -1,0 +1,193 @@
+"""Keeps admins, opened activations and the state of every individual certificate.
+
+Holds no code and no certificate: a code's keyed hash, a certificate's handle in the key store
+(TR-17). Begins and ends no transaction: the caller's connection is in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from trus.ledger.registry_values import ActivationRow, AdminRow, CertificateRow
+from trus.ledger.tables import activation, admin, card, certificate, meta, terminal
+
+#: Serials in one IN list.
+_CHUNK: Final = 500
+#: The row of `meta` that counts revocations: tickets of an older epoch are looked at again.
+REVOCATION_EPOCH: Final = "revocation_epoch"
+
+_ACTIVATION_COLUMNS: Final = (
+    activation.c.role,
+    activation.c.name,
+    activation.c.shop,
+    activation.c.model,
+    activation.c.code_hash,
+    activation.c.expires_at,
+    activation.c.failures,
+    activation.c.key_digest,
+    activation.c.serial,
+)
+_CERTIFICATE_COLUMNS: Final = (
+    certificate.c.serial,
+    certificate.c.role,
+    certificate.c.name,
+    certificate.c.shop,
+    certificate.c.model,
+    certificate.c.handle,
+    certificate.c.key_digest,
+    certificate.c.not_before,
+    certificate.c.not_after,
+    certificate.c.state,
+    certificate.c.changed_at,
+    certificate.c.reason,
+)
+_ADMIN_COLUMNS: Final = (admin.c.id, admin.c.name, admin.c.serial, admin.c.roles, admin.c.state)
+
+
+class IdentityRegistry:
+    """Admins, activations and certificates on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # ---------------------------------------------------------------------------- admins
+
+    def add_admin(self, *, name: str, serial: str, roles: Sequence[str], at: int) -> None:
+        """Store an admin, known by the certificate's name and serial number."""
+        self._connection.execute(
+            insert(admin),
+            {"name": name, "serial": serial, "roles": " ".join(roles), "state": "active", "created_at": at},
+        )
+
+    def admin(self, name: str) -> AdminRow | None:
+        """Return an admin by name, None when there is none."""
+        row = self._connection.execute(select(*_ADMIN_COLUMNS).where(admin.c.name == name)).one_or_none()
+        return None if row is None else AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4])
+
+    def admins(self) -> list[AdminRow]:
+        """Return all admins, in the order of their names."""
+        rows = self._connection.execute(select(*_ADMIN_COLUMNS).order_by(admin.c.name))
+        return [AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4]) for row in rows]
+
+    def admin_of_serial(self, serial: str) -> AdminRow | None:
+        """Return the admin whose certificate has that serial number."""
+        row = self._connection.execute(select(*_ADMIN_COLUMNS).where(admin.c.serial == serial)).one_or_none()
+        return None if row is None else AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4])
+
+    def set_admin_state(self, row: int, state: str) -> None:
+        """Change an admin's state."""
+        self._connection.execute(update(admin).where(admin.c.id == row).values(state=state))
+
+    def set_admin_roles(self, row: int, roles: Sequence[str]) -> None:
+        """Change what an admin may do."""
+        self._connection.execute(update(admin).where(admin.c.id == row).values(roles=" ".join(roles)))
+
+    # ----------------------------------------------------------------------- activations
+
+    def activation(self, role: str, name: str) -> ActivationRow | None:
+        """Return the activation opened for a holder, None when there is none."""
+        query = select(*_ACTIVATION_COLUMNS).where(activation.c.role == role, activation.c.name == name)
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return ActivationRow(*row[:7], key_digest=row[7] or b"", serial=row[8] or "")
+
+    def open_activation(self, opened: ActivationRow, at: int) -> None:
+        """Store an activation in the place of an earlier one of the same holder."""
+        self.close_activation(opened.role, opened.name)
+        self._connection.execute(
+            insert(activation),
+            {
+                "role": opened.role,
+                "name": opened.name,
+                "shop": opened.shop,
+                "model": opened.model,
+                "code_hash": opened.code_hash,
+                "created_at": at,
+                "expires_at": opened.expires_at,
+                "failures": opened.failures,
+                "key_digest": opened.key_digest or None,
+                "serial": opened.serial or None,
+            },
+        )
+
+    def close_activation(self, role: str, name: str) -> None:
+        """Void the activation of a holder, if there is one."""
+        self._connection.execute(delete(activation).where(activation.c.role == role, activation.c.name == name))
+
+    def count_failure(self, role: str, name: str, failures: int) -> None:
+        """Set the number of wrong codes given for a holder."""
+        self._connection.execute(
+            update(activation).where(activation.c.role == role, activation.c.name == name).values(failures=failures)
+        )
+
+    def redeem(self, opened: ActivationRow) -> None:
+        """Note the key and the certificate that an activation brought."""
+        self._connection.execute(
+            update(activation)
+            .where(activation.c.role == opened.role, activation.c.name == opened.name)
+            .values(failures=opened.failures, key_digest=opened.key_digest, serial=opened.serial)
+        )
+
+    # ---------------------------------------------------------------------- certificates
+
+    def certificates(self, serials: Sequence[str]) -> dict[str, CertificateRow]:
+        """Return the entries of these serial numbers; a serial without one is absent."""
+        found: dict[str, CertificateRow] = {}
+        for start in range(0, len(serials), _CHUNK):
+            query = select(*_CERTIFICATE_COLUMNS).where(certificate.c.serial.in_(serials[start : start + _CHUNK]))
+            for row in self._connection.execute(query):
+                found[row[0]] = CertificateRow(*tuple(row))
+        return found
+
+    def certificates_of(self, role: str, name: str) -> list[CertificateRow]:
+        """Return the entries of one holder, newest first."""
+        query = (
+            select(*_CERTIFICATE_COLUMNS)
+            .where(certificate.c.role == role, certificate.c.name == name)
+            .order_by(certificate.c.not_before.desc(), certificate.c.serial)
+        )
+        return [CertificateRow(*tuple(row)) for row in self._connection.execute(query)]
+
+    def register(self, entry: CertificateRow) -> None:
+        """Store a certificate's entry."""
+        self._connection.execute(insert(certificate), {name: getattr(entry, name) for name in entry.__struct_fields__})
+
+    def set_certificate_state(self, serial: str, state: str, at: int, reason: str) -> bool:
+        """Change a certificate's state and start a new revocation epoch; False when there is no such entry."""
+        changed = self._connection.execute(
+            update(certificate).where(certificate.c.serial == serial).values(state=state, changed_at=at, reason=reason)
+        )
+        if changed.rowcount == 0:
+            return False
+        self._next_epoch()
+        return True
+
+    def revocation_epoch(self) -> int:
+        """Return how often a certificate's state has changed."""
+        value = self._connection.execute(select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)).scalar()
+        return int(value or 0)
+
+    def _next_epoch(self) -> None:
+        value = str(self.revocation_epoch() + 1)
+        changed = self._connection.execute(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=value))
+        if changed.rowcount == 0:
+            self._connection.execute(insert(meta), {"name": REVOCATION_EPOCH, "value": value})
+
+    def not_active(self, role: str, names: Sequence[str]) -> set[str]:
+        """Return those terminals (role "pos") or cards (role "card") whose row is not active, or missing.
+
+        Holders of other roles have no row and are never returned.
+        """
+        columns = {"pos": (terminal.c.terminal, terminal.c.state), "card": (card.c.card, card.c.state)}.get(role)
+        if columns is None:
+            return set()
+        active: set[str] = set()
+        for start in range(0, len(names), _CHUNK):
+            part = names[start : start + _CHUNK]
+            query = select(columns[0]).where(columns[0].in_(part), columns[1] == "active")
+            active.update(self._connection.execute(query).scalars())
+        return set(names) - active

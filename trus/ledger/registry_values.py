@@ -1,0 +1,135 @@
+"""The rows of the registry as the issuer reads and writes them: frozen values without SQL.
+
+Holds no card number and no PIN: what must never be seen in the clear enters the registry as
+keyed hashes and references, and leaves it never.
+"""
+
+from __future__ import annotations
+
+from trus.values import Frozen, Secret
+
+
+class CompanyRow(Frozen, frozen=True):
+    """A member company; `prepaid_account` is its ledger account, `prepaid` what it holds (minor units)."""
+
+    row: int
+    company: str
+    name: str
+    currency: str
+    time_zone: str
+    state: str
+    prepaid_account: int
+    prepaid: int
+
+
+class EmployeeRow(Frozen, frozen=True):
+    """A cardholder with its purse; `balance` in minor units. Names are empty once erased."""
+
+    row: int
+    company_row: int
+    company: str
+    employee: str
+    name: str
+    surname: str
+    state: str
+    purse_account: int
+    balance: int
+    currency: str
+
+
+class NewEmployee(Frozen, frozen=True):
+    """Somebody to register."""
+
+    employee: str
+    name: str
+    surname: str
+
+
+class ShopRow(Frozen, frozen=True):
+    """A shop and its ledger account."""
+
+    row: int
+    shop: str
+    name: str
+    mcc: str
+    currency: str
+    state: str
+    account: int
+
+
+class TerminalRow(Frozen, frozen=True):
+    """A terminal of a shop."""
+
+    row: int
+    terminal: str
+    shop: str
+    shop_row: int
+    model: str
+    state: str
+
+
+class CardRow(Frozen, frozen=True):
+    """A card by its reference; its number shows its last four digits alone."""
+
+    row: int
+    card: str
+    last_four: str
+    expiry: str
+    tries_left: int
+    state: str
+    company: str
+    employee: str
+
+
+class NewCard(Secret, frozen=True):
+    """A card to store. `pan` goes into the database ciphered, `pan_key` is its keyed hash."""
+
+    card: str
+    pan: str
+    pan_key: bytes
+    expiry: str
+    pin_reference: bytes
+    tries_left: int
+    employee_row: int
+    sequence: int = 1
+
+
+class AdminRow(Frozen, frozen=True):
+    """An admin known by the certificate's name and serial number."""
+
+    row: int
+    name: str
+    serial: str
+    roles: tuple[str, ...]
+    state: str
+
+
+class ActivationRow(Secret, frozen=True):
+    """An activation as stored; moments are microseconds since 1970-01-01 UTC."""
+
+    role: str
+    name: str
+    shop: str
+    model: str
+    code_hash: bytes
+    expires_at: int
+    failures: int
+    key_digest: bytes
+    serial: str
+
+
+class CertificateRow(Frozen, frozen=True):
+    """A certificate's entry as stored; moments are microseconds since 1970-01-01 UTC."""
+
+    serial: str
+    role: str
+    name: str
+    shop: str
+    model: str
+    handle: str
+    key_digest: bytes
+    not_before: int
+    not_after: int
+    state: str
+    changed_at: int | None
+    reason: str
