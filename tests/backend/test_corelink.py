@@ -38,7 +38,7 @@ class CoreProcessTests(TestCase):
     def test_batches_cross_to_another_process_and_back(self):  # type: ignore[no-untyped-def]
         """A batch handed to the core's process comes back answered, in order."""
         core = self.make("serve")
-        yield core.start()
+        core.start()
         self.assertTrue(core.up)
         self.assertNotEqual(core.pid, os.getpid())
         answers = yield core.submit([DayState(), DayState()])
@@ -48,15 +48,16 @@ class CoreProcessTests(TestCase):
     def test_a_wrong_pin_fails_the_start_with_its_sentence(self):  # type: ignore[no-untyped-def]
         """A core that cannot open its token fails the start; it is not tried again."""
         core = self.make("wrong-pin")
-        failure = yield self.assertFailure(core.start(), CoreFailedToStart)
+        failure = self.assertRaises(CoreFailedToStart, core.start)
         self.assertEqual(str(failure), "the token refused the PIN")
+        yield core.stop()
         self.assertEqual(self.lost, [])
 
     @inlineCallbacks
     def test_a_killed_core_answers_96_then_91_and_comes_back(self):  # type: ignore[no-untyped-def]
         """What a dying core may have received is 96, what it never got is 91; then it serves again."""
         core = self.make("serve")
-        yield core.start()
+        core.start()
         dying: Deferred[list[Answer]] = core.submit(list[Request]([SignHandshake(b"die"), DayState()]))
         answers = yield dying
         self.assertEqual(answers, [Failed("96", "core-lost")] * 2)
@@ -74,7 +75,7 @@ class CoreProcessTests(TestCase):
     def test_stopping_ends_the_process(self):  # type: ignore[no-untyped-def]
         """After stop the process is gone and requests get 91."""
         core = self.make("serve")
-        yield core.start()
+        core.start()
         yield core.stop()
         self.assertIsNone(core.pid)
         answers = yield core.submit([DayState()])

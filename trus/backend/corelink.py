@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from trus.core.codec import MAX_FRAME_BYTES, Answers, Batch, Note, Started, Stop, ToCore, decode_from_core, encode
 from trus.core.messages import Answer, Failed, Request
+from trus.core.worker import BlockingFrames
 from trus.errors import TrusError
 from trus.values import ResponseCode
 
@@ -29,6 +30,8 @@ from trus.values import ResponseCode
 RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 10.0)
 #: A core that does not finish within this many seconds after Stop is killed.
 STOP_DEADLINE_SECONDS: Final = 10.0
+#: Token and database open within this many seconds, migrations included.
+START_DEADLINE_SECONDS: Final = 60.0
 #: The descriptor under which the core finds its end of the pair.
 CORE_DESCRIPTOR: Final = 3
 
@@ -114,17 +117,22 @@ class CoreProcess:
         command: Sequence[str],
         environment: dict[str, str],
         on_lost: Callable[[str], None] = lambda sentence: None,
+        on_back: Callable[[], None] = lambda: None,
     ) -> None:
-        """`command` starts the core; it finds its end of the pair at CORE_DESCRIPTOR."""
+        """`command` starts the core; it finds its end of the pair at CORE_DESCRIPTOR.
+
+        `on_lost` hears why the core is gone, `on_back` that it serves again.
+        """
         self._reactor = reactor
         self._command = list(command)
         self._environment = environment
         self._on_lost = on_lost
+        self._on_back = on_back
         self._pair: _Pair | None = None
         self._process: IProcessTransport | None = None
-        self._started: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
         self._up = False
+        self._served = False
         self._fault = ""
         self._attempts = 0
         self._number = 0
@@ -141,16 +149,13 @@ class CoreProcess:
         """The process id while the core runs."""
         return None if self._process is None else self._process.pid
 
-    def start(self) -> Deferred[None]:
-        """Start the process; fires when token and database are open.
+    def start(self) -> None:
+        """Start the process and wait until its token and database are open.
 
-        Fails with CoreFailedToStart and does not try again: an operator who starts trus with
-        a wrong PIN must see it at once.
+        Blocks, since nothing else can be served before. Raises CoreFailedToStart and does not
+        try again: an operator who starts trus with a wrong PIN must see it at once.
         """
-        self._started = Deferred()
-        started = self._started
-        self._spawn()
-        return started
+        self._spawn(wait=True)
 
     def stop(self) -> Deferred[None]:
         """Let the core finish what is under way; fires when its process has ended."""
@@ -215,10 +220,8 @@ class CoreProcess:
             stopped.callback(None)
             return
         sentence = self._fault or f"the core process ended: {_exit_words(reason)}"
-        if self._started is not None:
-            started, self._started = self._started, None
-            started.errback(CoreFailedToStart(sentence))
-            return
+        if not self._served:
+            return  # the start failed, and start() has said so
         pause = RESTART_PAUSES_SECONDS[min(self._attempts, len(RESTART_PAUSES_SECONDS) - 1)]
         self._attempts += 1
         self._log.critical("{sentence}; starting it again in {pause} s", sentence=sentence, pause=pause)
@@ -227,12 +230,10 @@ class CoreProcess:
 
     # ------------------------------------------------------------------------------ inside
 
-    def _spawn(self) -> None:
+    def _spawn(self, wait: bool = False) -> None:
         self._fault = ""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            ours.setblocking(False)
-            self._pair = _Pair(self)
             self._process = self._reactor.spawnProcess(
                 _Child(self),
                 self._command[0],
@@ -240,22 +241,38 @@ class CoreProcess:
                 env=self._environment,
                 childFDs={0: 0, 1: 1, 2: 2, CORE_DESCRIPTOR: theirs.fileno()},
             )
+            theirs.close()
+            if wait:
+                self._await_start(ours)
+            ours.setblocking(False)
+            self._pair = _Pair(self)
             self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, _PairFactory(self._pair))
         finally:
             theirs.close()
             ours.close()  # adoptStreamConnection works on a duplicate
 
+    def _await_start(self, ours: socket.socket) -> None:
+        try:
+            payload = BlockingFrames(ours, START_DEADLINE_SECONDS).receive()
+        except TimeoutError:
+            self._kill()
+            raise CoreFailedToStart(f"the core did not start within {START_DEADLINE_SECONDS:.0f} seconds") from None
+        said = None if payload is None else decode_from_core(payload)
+        if not isinstance(said, Started):
+            raise CoreFailedToStart("the core process ended before it had opened token and database")
+        if said.fault:
+            raise CoreFailedToStart(said.fault)
+        self._core_started("")
+
     def _core_started(self, fault: str) -> None:
         if fault:
             self._fault = fault  # processEnded follows
             return
-        self._up = True
-        self._attempts = 0
-        if self._started is not None:
-            started, self._started = self._started, None
-            started.callback(None)
-        else:
+        if self._served:
             self._log.info("the core is back")
+            self._on_back()
+        self._up = self._served = True
+        self._attempts = 0
 
     def _give_up_flying(self) -> None:
         flying, self._flying = self._flying, {}

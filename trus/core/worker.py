@@ -46,10 +46,11 @@ class PairOutOfStep(TrusError):
 
 
 class BlockingFrames:
-    """The core's end of the pair."""
+    """One end of the pair, read and written by waiting."""
 
-    def __init__(self, end: socket.socket) -> None:
-        end.setblocking(True)
+    def __init__(self, end: socket.socket, timeout: float | None = None) -> None:
+        """`timeout` in seconds makes receive and send raise TimeoutError; None waits for ever."""
+        end.settimeout(timeout)
         self._end = end
 
     def wait(self, seconds: float) -> bool:

@@ -1,0 +1,338 @@
+"""Speaks with one device: its handshakes, its sealed sessions, the dialogues inside them.
+
+Opens no socket and decides nothing: lines come from the link and go back to it, requests go
+to the core through `ask`. A session that breaks its seal ends without a word; a session
+whose connection is gone forgets its keys, and answers that come later are dropped, since the
+terminal asks again by request identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from twisted.logger import Logger
+
+from trus.backend.batching import OnAnswer
+from trus.backend.dispatch import Reply, declined, reply_to, request_of, with_pin
+from trus.clock import Clock, Entropy
+from trus.core import messages as core
+from trus.core.messages import Answer, BackendIdentity, MoneyRequest, Request
+from trus.protocol.effects import (
+    Effect,
+    Enrolled,
+    Established,
+    Mode,
+    NeedEnrolment,
+    NeedSignature,
+    NeedStanding,
+    NeedVerification,
+    Refused,
+    Send,
+    Terms,
+)
+from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
+from trus.protocol.handshake import Responder
+from trus.protocol.link import Opened
+from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
+from trus.protocol.session import SealedSession
+from trus.protocol.tickets import TicketKeys
+from trus.values import BusinessDate, DeviceRole, ResponseCode
+
+#: Sealed sessions and handshakes on one connection: a phone has one to the backend, and
+#: one more while a session is renewed.
+MAX_SESSIONS: Final = 4
+
+
+class Surroundings(Protocol):
+    """What all device connections of a backend share."""
+
+    clock: Clock
+    entropy: Entropy
+    tickets: TicketKeys
+    name: str
+    currency: str
+    max_dialogues: int
+    idle_seconds: int
+
+    def identity(self) -> BackendIdentity | None:
+        """Return the backend's chain and OCSP answer, None before the core has told them."""
+        ...
+
+    def business_date(self) -> BusinessDate:
+        """Return the open business date as last announced by the core."""
+        ...
+
+    def ask(self, request: Request, on_answer: OnAnswer) -> None:
+        """Put a request into the core's next batch."""
+        ...
+
+
+class Outlet(NamedTuple):
+    """Where a device connection's words go: the link to its gateway."""
+
+    line: Callable[[bytes], None]  #: a device line with CR LF
+    authenticated: Callable[[], None]  #: the gateway may raise the line limit
+    close: Callable[[str], None]  #: end the connection, with a fixed reason
+
+
+class _Open(NamedTuple):
+    """A sealed session and the requests of its dialogues that wait for a PIN."""
+
+    session: SealedSession
+    waiting_for_pin: dict[str, MoneyRequest]
+
+
+#: The individual role that each channel role may authenticate as.
+_ROLES: Final = {"pos": DeviceRole.POS, "card": DeviceRole.CARD}
+
+
+class DeviceConnection:
+    """One device behind one gateway connection."""
+
+    _log = Logger()
+
+    def __init__(self, opened: Opened, around: Surroundings, outlet: Outlet) -> None:
+        self._opened = opened
+        self._around = around
+        self._outlet = outlet
+        self._role = _ROLES.get(opened.subject)
+        self._handshakes: dict[str, Responder] = {}
+        self._sessions: dict[str, _Open] = {}
+        self._over = False
+
+    @property
+    def sessions(self) -> int:
+        """Authenticated sessions of this connection."""
+        return len(self._sessions)
+
+    def line_received(self, line: bytes) -> None:
+        """Take one device line (without CR LF) that the gateway forwarded."""
+        try:
+            head = peek(line)
+        except RemoteProtocolError as error:
+            self._fault(error.code)
+            return
+        label = head.session
+        if label is None:
+            self._fault(ErrorCode.UNKNOWN_SESSION)
+            return
+        opened = self._sessions.get(label)
+        if opened is not None:
+            self._sealed_line(label, opened, line)
+            return
+        handshake = self._handshakes.get(label)
+        if handshake is None:
+            if head.kind is not Kind.COMMAND or head.verb != "AUTHENTICATE":
+                self._fault(ErrorCode.UNKNOWN_SESSION, label)
+                return
+            handshake = self._new_handshake(label)
+            if handshake is None:
+                return
+        self._carry_out(label, handshake, handshake.receive(line))
+
+    def announce_day(self, date: BusinessDate) -> None:
+        """Tell every session that another business date is open."""
+        for label, opened in list(self._sessions.items()):
+            self._say(label, opened, Reply("INFO", "DAY", {}, {"date": date}), None)
+
+    def closed(self) -> None:
+        """The connection is over: forget keys and dialogues."""
+        self._over = True
+        for opened in self._sessions.values():
+            opened.session.end("connection closed")
+        self._sessions.clear()
+        self._handshakes.clear()
+
+    # ------------------------------------------------------------------------- handshakes
+
+    def _new_handshake(self, label: str) -> Responder | None:
+        identity = self._around.identity()
+        if identity is None or self._role is None:
+            self._fault(ErrorCode.BUSY if identity is None else ErrorCode.REFUSED, label)
+            return None
+        if len(self._handshakes) + len(self._sessions) >= MAX_SESSIONS:
+            self._fault(ErrorCode.TOO_MANY, label)
+            return None
+        handshake = Responder(
+            name=self._around.name,
+            chain=identity.chain,
+            staple=identity.staple or None,
+            peer_role=self._role,
+            clock=self._around.clock,
+            entropy=self._around.entropy,
+            modes=frozenset({Mode.FULL, Mode.RESUME, Mode.ENROL}),
+            channel_binding=self._opened.exporter,
+            tickets=self._around.tickets,
+        )
+        self._handshakes[label] = handshake
+        return handshake
+
+    def _carry_out(self, label: str, handshake: Responder, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self._outlet.line(effect.line)
+                case NeedSignature():
+                    self._ask(label, handshake, core.SignHandshake(effect.payload), self._signed)
+                case NeedVerification():
+                    chain = list(effect.chain)
+                    self._ask(label, handshake, core.VerifyPeer(chain, effect.role.value), self._verified)
+                case NeedStanding():
+                    self._ask(label, handshake, core.CheckStanding(effect.peer), self._standing)
+                case NeedEnrolment():
+                    request = core.Enrol(effect.role.value, effect.name, effect.code, effect.csr, self._opened.peer)
+                    self._ask(label, handshake, request, self._enrolled)
+                case Established():
+                    del self._handshakes[label]
+                    self._sessions[label] = _Open(effect.session, {})
+                    self._outlet.authenticated()
+                case Enrolled():
+                    del self._handshakes[label]
+                case Refused():
+                    self._handshakes.pop(label, None)
+                    self._log.info(
+                        "handshake refused: {reason} ({code}) from {peer}",
+                        reason=effect.reason,
+                        code=effect.code.value,
+                        peer=self._opened.peer,
+                    )
+
+    def _ask(
+        self,
+        label: str,
+        handshake: Responder,
+        request: Request,
+        take: Callable[[Responder, Answer], list[Effect]],
+    ) -> None:
+        def answered(answer: Answer) -> None:
+            if self._over or self._handshakes.get(label) is not handshake:
+                return
+            if isinstance(answer, core.Failed):
+                busy = answer.code == ResponseCode.ISSUER_UNAVAILABLE
+                code = ErrorCode.BUSY if busy else ErrorCode.SYSTEM
+                effects = handshake.refuse(code, answer.reason)
+            else:
+                effects = take(handshake, answer)
+            self._carry_out(label, handshake, effects)
+
+        self._around.ask(request, answered)
+
+    def _signed(self, handshake: Responder, answer: Answer) -> list[Effect]:
+        if isinstance(answer, core.Signature):
+            return handshake.provide_signature(answer.value)
+        return handshake.refuse(ErrorCode.SYSTEM, "no signature")
+
+    def _verified(self, handshake: Responder, answer: Answer) -> list[Effect]:
+        if isinstance(answer, core.PeerVerified):
+            return handshake.provide_verification(answer.peer, self._terms(answer))
+        return handshake.refuse(ErrorCode.REFUSED, _reason(answer))
+
+    def _standing(self, handshake: Responder, answer: Answer) -> list[Effect]:
+        if isinstance(answer, core.PeerVerified):
+            return handshake.provide_standing(self._terms(answer))
+        return handshake.refuse(ErrorCode.REFUSED, _reason(answer))
+
+    def _enrolled(self, handshake: Responder, answer: Answer) -> list[Effect]:
+        if isinstance(answer, core.Enrolled):
+            terms = Terms(business_date=answer.business_date, currency=self._around.currency)
+            return handshake.provide_enrolment(answer.chain, terms)
+        return handshake.refuse(ErrorCode.ENROLMENT, _reason(answer))
+
+    def _terms(self, verified: core.PeerVerified) -> Terms:
+        return Terms(
+            business_date=verified.business_date,
+            currency=verified.currency or self._around.currency,
+            pin_always=verified.pin_always,
+            max_dialogues=self._around.max_dialogues,
+            idle_seconds=self._around.idle_seconds,
+        )
+
+    # --------------------------------------------------------------------- sealed sessions
+
+    def _sealed_line(self, label: str, opened: _Open, line: bytes) -> None:
+        try:
+            message = opened.session.open(line)
+        except SessionEnded as ended:
+            self._drop(label, opened, ended.reason)
+            return
+        except RemoteProtocolError as error:
+            self._say(label, opened, Reply("INFO", "ERROR", {"code": error.code.value}, {}), None)
+            return
+        try:
+            self._take(label, opened, message)
+        except RemoteProtocolError as error:
+            self._refuse(label, opened, message, error)
+
+    def _take(self, label: str, opened: _Open, message: Message) -> None:
+        dialogue = message.dialogue
+        verb = message.verb
+        if verb == "PIN-BLOCK" and dialogue is not None:
+            request = opened.waiting_for_pin.pop(dialogue, None)
+            if request is None:
+                raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin-block")
+            self._decide(label, opened, dialogue, with_pin(request, message.fields["block"], opened.session.pin_key))
+        elif verb == "COMPLETE":
+            if dialogue is not None:
+                opened.waiting_for_pin.pop(dialogue, None)
+        elif verb == "ECHO" and message.kind is Kind.COMMAND:
+            self._say(label, opened, Reply("INFO", "ECHO", {}, {}), dialogue)
+        elif verb == "BYE":
+            self._drop(label, opened, "bye")
+        elif message.kind is Kind.COMMAND and dialogue is not None:
+            if verb in _UNSUPPORTED:
+                self._say(label, opened, declined(ResponseCode.NOT_SUPPORTED), dialogue)
+                return
+            request = request_of(message, opened.session.peer, opened.session.pin_key)
+            self._decide(label, opened, dialogue, request)
+
+    def _decide(self, label: str, opened: _Open, dialogue: str, request: MoneyRequest) -> None:
+        def answered(answer: Answer) -> None:
+            if self._over or self._sessions.get(label) is not opened:
+                return  # the connection is gone: the terminal will ask by identity, or reverse
+            if isinstance(answer, core.PinWanted):
+                opened.waiting_for_pin[dialogue] = request
+            self._say(label, opened, reply_to(answer), dialogue)
+
+        self._around.ask(request, answered)
+
+    def _refuse(self, label: str, opened: _Open, message: Message, error: RemoteProtocolError) -> None:
+        """Answer a genuine request whose values make no sense: 30, so that its dialogue ends."""
+        if message.kind is Kind.COMMAND and message.dialogue is not None:
+            self._say(label, opened, declined(ResponseCode.FORMAT_ERROR), message.dialogue)
+        else:
+            self._say(label, opened, Reply("INFO", "ERROR", {"code": error.code.value}, {}), message.dialogue)
+
+    def _say(self, label: str, opened: _Open, reply: Reply, dialogue: str | None) -> None:
+        try:
+            line = opened.session.seal(Kind(reply.kind), reply.verb, reply.clear, reply.sealed, dialogue=dialogue)
+        except SessionEnded as ended:
+            self._drop(label, opened, ended.reason)
+            return
+        self._outlet.line(line)
+
+    def _drop(self, label: str, opened: _Open, reason: str) -> None:
+        """End a session without a word; the last one takes the connection with it."""
+        opened.session.end(reason)
+        self._sessions.pop(label, None)
+        self._log.info("session ended: {reason} from {peer}", reason=reason, peer=self._opened.peer)
+        if not self._sessions and not self._handshakes:
+            self._outlet.close("session ended")
+
+    def _fault(self, code: ErrorCode, label: str | None = None) -> None:
+        """Tell the device of a line that belongs to no session; only before authentication."""
+        if self._sessions:
+            self._outlet.close("unsealed line")
+            return
+        self._outlet.line(
+            format_line(
+                Kind.INFO, "ERROR", {"code": code.value}, phase=Phase.OPENING, sender=Side.RESPONDER, session=label
+            )
+        )
+
+
+_UNSUPPORTED: Final = frozenset({"REFUND"})
+
+
+def _reason(answer: Answer) -> str:
+    return answer.reason if isinstance(answer, core.Refused) else "unexpected answer"
