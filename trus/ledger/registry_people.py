@@ -16,7 +16,7 @@ from trus.auth.policy import Policy
 from trus.ledger.facts import decode_policy, encode_policy
 from trus.ledger.lookup import FieldCipher
 from trus.ledger.registry_values import CompanyRow, EmployeeRow, NewEmployee
-from trus.ledger.tables import account, company, employee, policy
+from trus.ledger.tables import account, booking, company, employee, policy
 
 _EMPTY: Final = ""
 _COMPANY_COLUMNS: Final = (
@@ -39,6 +39,9 @@ _EMPLOYEE_COLUMNS: Final = (
     employee.c.purse_account,
     account.c.balance,
     account.c.currency,
+    account.c.counter_day,
+    account.c.day_amount,
+    account.c.day_count,
 )
 _FROM_COMPANIES: Final = company.join(account, account.c.id == company.c.prepaid_account)
 _FROM_EMPLOYEES: Final = employee.join(company, company.c.id == employee.c.company_id).join(
@@ -146,6 +149,22 @@ class PeopleRegistry:
         """Change an employee's state."""
         self._connection.execute(update(employee).where(employee.c.id == row).values(state=state))
 
+    # -------------------------------------------------------------------------- bookings
+
+    def booked(self, company_row: int, kind: str, reference: str) -> int | None:
+        """Return the event under which a reference was booked, None when it was not."""
+        query = select(booking.c.event_id).where(
+            booking.c.company_id == company_row, booking.c.kind == kind, booking.c.reference == reference
+        )
+        return self._connection.execute(query).scalar()
+
+    def book(self, company_row: int, kind: str, reference: str, event_id: int) -> None:
+        """Note that a reference was booked."""
+        self._connection.execute(
+            insert(booking),
+            {"company_id": company_row, "kind": kind, "reference": reference, "event_id": event_id},
+        )
+
     # -------------------------------------------------------------------------- policies
 
     def set_policy(self, rules: Policy, at: int) -> None:
@@ -187,15 +206,13 @@ class PeopleRegistry:
         return self._names.seal(text, table="employee", column="name", row=purse_owner(company_id, person.employee))
 
     def _employee(self, row: Sequence[Any]) -> EmployeeRow:
-        number, company_row, company_id, employee_id, sealed, state, purse, balance, currency = row
+        number, company_row, company_id, employee_id, sealed, *rest = row
         name, surname = _EMPTY, _EMPTY
         if sealed is not None:
             place = purse_owner(company_id, employee_id)
             clear = self._names.open(sealed, table="employee", column="name", row=place)
             name, surname = msgspec.json.decode(clear, type=tuple[str, str])
-        return EmployeeRow(
-            number, company_row, company_id, employee_id, name, surname, state, purse, balance or 0, currency
-        )
+        return EmployeeRow(number, company_row, company_id, employee_id, name, surname, *rest)
 
 
 def purse_owner(company_id: str, employee_id: str) -> str:

@@ -23,7 +23,10 @@ class CompanyRow(Frozen, frozen=True):
 
 
 class EmployeeRow(Frozen, frozen=True):
-    """A cardholder with its purse; `balance` in minor units. Names are empty once erased."""
+    """A cardholder with its purse; `balance` in minor units. Names are empty once erased.
+
+    The counters are the purse's for `counter_day`, a local date of the company.
+    """
 
     row: int
     company_row: int
@@ -35,6 +38,9 @@ class EmployeeRow(Frozen, frozen=True):
     purse_account: int
     balance: int
     currency: str
+    counter_day: str
+    day_amount: int
+    day_count: int
 
 
 class NewEmployee(Frozen, frozen=True):

@@ -188,18 +188,9 @@ event: Final = Table(
     Column("commitment", LargeBinary(32)),
     Column("link", LargeBinary(32), nullable=False),
     UniqueConstraint("slot", "sequence"),
-)
-
-#: Exactly once: one row an identity, originals and tombstones alike. The date comes first, so that
-#: the day's inserts stay on few pages.
-Index(
-    "uq_event_identity",
-    event.c.business_date,
-    event.c.terminal,
-    event.c.stan,
-    unique=True,
-    sqlite_where=event.c.terminal.is_not(None),
-    postgresql_where=event.c.terminal.is_not(None),
+    # Exactly once: one row an identity, originals and tombstones alike. The date comes first, so
+    # that the inserts of a day stay on few pages.
+    UniqueConstraint("business_date", "terminal", "stan"),
 )
 
 #: A request is taken back once: the reversal's row says of which event (no row of `event` changes).
@@ -221,6 +212,17 @@ entry: Final = Table(
     Column("amount", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     sqlite_with_rowid=False,
+)
+
+#: References of the outside world (a bank transfer's) under which money was booked for a company: the
+#: same one is booked once for each kind of event.
+booking: Final = Table(
+    "booking",
+    metadata,
+    Column("company_id", Number, ForeignKey("company.id"), primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("reference", String(35), primary_key=True),
+    Column("event_id", Number, nullable=False),
 )
 
 #: Business dates; at most one is open. `next_number` is the first event number not yet leased.
