@@ -1,0 +1,168 @@
+"""Reads the facts of a whole batch in a few set-based statements.
+
+Decides nothing and locks nothing: the unit of work holds the transaction in which these reads
+happen. A row is turned into the frozen values of trus.auth and nothing else; card numbers
+are not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from trus.auth.model import CardFacts, State, TerminalFacts
+from trus.auth.policy import Policy
+from trus.auth.ports import BatchFacts, Posting, StoredRequest
+from trus.ledger.statements import MAX_ROWS, Statements, padded
+from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
+
+_STATES: Final = {state.value: state for state in State}
+#: Distinct policies kept decoded; a network of this size has a few hundred companies.
+_POLICIES_KEPT: Final = 4096
+
+
+class FactsReader:
+    """Reads facts over one connection."""
+
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
+
+    def read(
+        self,
+        connection: Connection,
+        identities: Sequence[Identity],
+        terminals: Sequence[str],
+        card_keys: Sequence[bytes],
+    ) -> BatchFacts:
+        """Return the facts of a batch, keyed as asked. Repeated keys are read once."""
+        requests = self.requests(connection, identities)
+        cards: dict[bytes, CardFacts] = {}
+        by_id: dict[int, CardFacts] = {}
+        for row in self._rows(connection, "cards", card_keys):
+            facts = _card(row)
+            cards[row[0]] = by_id[facts.card_id] = facts
+        named = [stored.card_id for stored in requests.values() if stored.card_id is not None]
+        for row in self._rows(connection, "cards_by_id", [each for each in named if each not in by_id]):
+            facts = _card(row)
+            by_id[facts.card_id] = facts
+        companies = [facts.company_id for facts in by_id.values()]
+        return BatchFacts(
+            terminals={row[0]: _terminal(row) for row in self._rows(connection, "terminals", terminals)},
+            cards=cards,
+            cards_by_id=by_id,
+            requests=requests,
+            policies=self._policies(connection, companies),
+        )
+
+    def requests(self, connection: Connection, identities: Sequence[Identity]) -> dict[Identity, StoredRequest]:
+        """Return what is stored under these identities, with postings and reversals."""
+        rows: list[Any] = []
+        distinct = list(dict.fromkeys(identities))
+        for start in range(0, len(distinct), MAX_ROWS):
+            size, keys = padded(distinct[start : start + MAX_ROWS])
+            parameters = tuple(part for key in keys for part in (key.business_date, key.terminal, key.stan))
+            rows += connection.exec_driver_sql(self._statements.text("requests", size), parameters).fetchall()
+        if not rows:
+            return {}
+        postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
+        for moved in self._rows(connection, "request_entries", list(postings)):
+            postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
+        return {
+            Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(row, tuple(postings[row[3]]))
+            for row in rows
+        }
+
+    def _policies(self, connection: Connection, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
+        found: dict[int, list[Policy]] = {}
+        for row in self._rows(connection, "policies", companies):
+            found.setdefault(row[1], []).append(decode_policy(row[0], row[1], row[2], row[3]))
+        return {number: tuple(policies) for number, policies in found.items()}
+
+    def _rows(self, connection: Connection, name: str, keys: Sequence[Any]) -> list[Any]:
+        distinct = list(dict.fromkeys(keys))
+        rows: list[Any] = []
+        for start in range(0, len(distinct), MAX_ROWS):
+            size, filled = padded(distinct[start : start + MAX_ROWS])
+            rows += connection.exec_driver_sql(self._statements.text(name, size), tuple(filled)).fetchall()
+        return rows
+
+
+#: The JSON object kept for a policy: the fields of Policy after its two ids and its date, so that
+#: a field added there is kept here without another word.
+PolicyDocument: Final = msgspec.defstruct(
+    "PolicyDocument",
+    [(field.name, field.type, field.default) for field in msgspec.structs.fields(Policy)[3:]],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+
+
+def encode_policy(rules: Policy) -> str:
+    """Return the JSON document of a policy, without its ids and date."""
+    fields = {name: getattr(rules, name) for name in PolicyDocument.__struct_fields__}
+    return msgspec.json.encode(PolicyDocument(**fields)).decode("utf-8")
+
+
+@lru_cache(maxsize=_POLICIES_KEPT)
+def decode_policy(policy_id: int, company_id: int, valid_from: str, document: str) -> Policy:
+    """Return the policy of a row. Raises msgspec.ValidationError for a document it cannot be."""
+    read = msgspec.json.decode(document, type=PolicyDocument)
+    fields = {name: getattr(read, name) for name in PolicyDocument.__struct_fields__}
+    return Policy(policy_id=policy_id, company_id=company_id, valid_from=valid_from, **fields)
+
+
+def _card(row: Any) -> CardFacts:
+    return CardFacts(
+        row[1],
+        CardRef(row[2]),
+        _STATES[row[3]],
+        row[4],
+        row[5],
+        row[6],
+        _STATES[row[7]],
+        row[8],
+        _STATES[row[9]],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        row[14],
+        row[15],
+    )
+
+
+def _terminal(row: Any) -> TerminalFacts:
+    return TerminalFacts(
+        TerminalId(row[0]),
+        _STATES[row[1]],
+        ShopId(row[2]),
+        row[3],
+        row[4],
+        _STATES[row[5]],
+        row[6],
+        row[7],
+        row[8],
+    )
+
+
+def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
+    return StoredRequest(
+        event_id=row[3],
+        kind=row[4],
+        rid=row[5],
+        digest=row[6],
+        amount=row[7],
+        currency=row[8],
+        result=row[9],
+        code=row[10],
+        rrn=row[11],
+        answer=row[12] or b"",
+        card_id=row[13],
+        reversed_by=row[14] or 0,
+        postings=postings,
+        counter_day=row[15],
+    )

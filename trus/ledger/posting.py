@@ -1,0 +1,150 @@
+"""Moves money that no terminal asked for: refills, corrections, payouts; and opens accounts.
+
+Refuses a movement that would push a locked balance below its floor (BelowFloor): the caller
+tells the person who ordered it. Everything happens inside a unit of work that the caller
+commits, together with whatever else belongs to the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import insert, select
+
+from trus.auth.ports import Event, Posting, PurseUpdate
+from trus.errors import LedgerError
+from trus.ledger.tables import account
+from trus.ledger.unit import SqlUnit
+from trus.values import ResponseCode, Result
+
+#: No terminal named this event, so there is nothing to tell two of them apart by.
+_NO_RID: Final = bytes(16)
+_NO_DIGEST: Final = bytes(32)
+#: Keys in one IN list.
+_KEYS_AT_ONCE: Final = 500
+
+
+class AccountKind(StrEnum):
+    """Whose money an account holds."""
+
+    EXTERNAL = "external"  #: the world outside: banks, cash; no floor
+    COMPANY = "company"  #: loaded by a company, not yet given out; floor zero
+    PURSE = "purse"  #: an employee's; floor zero
+    SHOP = "shop"  #: owed to a shop; the sum of its entries
+    GAINS = "gains"  #: the issuer's own
+    RISK = "risk"  #: shortfalls that the issuer bears
+
+
+#: Kinds whose balance is a locked row that never goes below zero.
+FLOORED: Final = frozenset({AccountKind.COMPANY, AccountKind.PURSE})
+
+
+class BelowFloor(LedgerError):
+    """A movement would push `account` (at `balance` minor units) below its floor by `missing`."""
+
+    def __init__(self, account: int, balance: int, missing: int) -> None:
+        super().__init__(f"account {account} holds {balance}, {missing} too little for this movement")
+        self.account = account
+        self.balance = balance
+        self.missing = missing
+
+
+def open_account(unit: SqlUnit, kind: AccountKind, owner: str, currency: str) -> int:
+    """Open an account and return its id. `owner` names company, employee or shop ("" for none).
+
+    Raises sqlalchemy.exc.IntegrityError when that owner has one of this kind and currency.
+    """
+    zero = 0 if kind in FLOORED else None
+    done = unit.connection.execute(
+        insert(account).values(kind=kind.value, owner=owner, currency=currency, floor=zero, balance=zero)
+    )
+    return int(done.inserted_primary_key[0])
+
+
+def system_account(unit: SqlUnit, kind: AccountKind, currency: str) -> int:
+    """Return the network's own account of this kind (external, gains, risk), opened when missing."""
+    if kind in FLOORED or kind is AccountKind.SHOP:
+        raise ValueError(f"{kind.value} accounts have an owner")
+    found = unit.connection.execute(
+        select(account.c.id).where(account.c.kind == kind.value, account.c.owner == "", account.c.currency == currency)
+    ).scalar()
+    return open_account(unit, kind, "", currency) if found is None else int(found)
+
+
+def post(
+    unit: SqlUnit,
+    *,
+    kind: str,
+    postings: Sequence[Posting],
+    actor: str,
+    rule: str,
+    figures: Mapping[str, int | str] | None = None,
+    shop_id: int | None = None,
+    card_id: int | None = None,
+) -> tuple[int, str]:
+    """Record an approved event that moves `postings` in one currency; return its id and reference.
+
+    The locked balances among the accounts follow; a purse's day counters stay as they are. `kind` is
+    at most 16 characters, such as "refill"; `actor` the admin's name. `amount` of the event is what
+    moved into accounts. An event without postings records an order that moved nothing. Raises
+    BelowFloor, Unbalanced, StorageFailed.
+    """
+    currencies = sorted({each.currency for each in postings})
+    if len(currencies) > 1:
+        raise ValueError("one event moves one currency")
+    event_id, rrn = unit.next_event()
+    unit.record(
+        Event(
+            event_id=event_id,
+            kind=kind,
+            identity=None,
+            rid=_NO_RID,
+            digest=_NO_DIGEST,
+            card_id=card_id,
+            shop_id=shop_id,
+            amount=sum(each.amount for each in postings if each.amount > 0),
+            currency=currencies[0] if currencies else "",
+            result=Result.APPROVED,
+            code=ResponseCode.APPROVED,
+            approval="",
+            rrn=rrn,
+            rule=rule,
+            figures=dict(figures or {}),
+            answer=b"",
+            actor=actor,
+            postings=tuple(postings),
+            purses=_follow(unit, postings),
+        )
+    )
+    return event_id, rrn
+
+
+def _follow(unit: SqlUnit, postings: Sequence[Posting]) -> tuple[PurseUpdate, ...]:
+    """Return the locked rows after the movement, in order of account. Raises BelowFloor."""
+    moved: dict[int, int] = {}
+    for posting in postings:
+        moved[posting.account] = moved.get(posting.account, 0) + posting.amount
+    wanted = sorted(moved)
+    updates: list[PurseUpdate] = []
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        rows = unit.connection.execute(
+            select(
+                account.c.id,
+                account.c.balance,
+                account.c.floor,
+                account.c.counter_day,
+                account.c.day_amount,
+                account.c.day_count,
+            )
+            .where(account.c.id.in_(wanted[start : start + _KEYS_AT_ONCE]), account.c.floor.is_not(None))
+            .order_by(account.c.id)
+        )
+        for number, stored, floor, day, amount, count in rows:
+            before = unit.held(number, stored)
+            after = before + moved[number]
+            if after < floor:
+                raise BelowFloor(number, before, floor - after)
+            updates.append(PurseUpdate(number, after, day, amount, count))
+    return tuple(updates)

@@ -1,0 +1,248 @@
+"""Holds the SQL of the hot path: written in SQLAlchemy Core, compiled to text once, sent as it is.
+
+Runs nothing. Sizes are powers of two up to MAX_ROWS, so that the driver's cache of prepared
+statements stays small and warm: a read repeats its last key to fill up, a write is cut into
+pieces. `trus.ledger.tables` says what the columns mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Executable,
+    Integer,
+    String,
+    Table,
+    and_,
+    bindparam,
+    column,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+    values,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from trus.ledger.tables import (
+    account,
+    business_day,
+    card,
+    company,
+    employee,
+    entry,
+    event,
+    policy,
+    shop,
+    terminal,
+    writer_slot,
+)
+
+#: Rows in one statement. Beyond 64 the gain is lost in the noise.
+MAX_ROWS: Final = 64
+
+#: In the order of unit._row; commitment stays NULL until an erasure.
+EVENT_COLUMNS: Final = tuple(each.name for each in event.columns if each.name != "commitment")
+_ENTRY_COLUMNS: Final = tuple(each.name for each in entry.columns)
+
+_CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
+    card.c.pan_key,
+    card.c.id,
+    card.c.card,
+    card.c.state,
+    card.c.expiry,
+    card.c.tries_left,
+    card.c.pin_reference,
+    employee.c.state,
+    company.c.id,
+    company.c.state,
+    account.c.id,
+    account.c.balance,
+    account.c.currency,
+    account.c.counter_day,
+    account.c.day_amount,
+    account.c.day_count,
+)
+
+
+def padded(keys: Sequence[Any]) -> tuple[int, list[Any]]:
+    """Return the next power of two and `keys` (not empty) filled up to it with the last one."""
+    size = 1 << (len(keys) - 1).bit_length()
+    return size, [*keys, *([keys[-1]] * (size - len(keys)))]
+
+
+def pieces(count: int) -> Iterator[tuple[int, int]]:
+    """Cut `count` rows into (start, size) with sizes that are powers of two up to MAX_ROWS."""
+    start = 0
+    while start < count:
+        size = min(MAX_ROWS, 1 << ((count - start).bit_length() - 1))
+        yield start, size
+        start += size
+
+
+class Statements:
+    """Compiles each statement for a size at its first use and keeps the text."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """`dialect` is the engine's; it must take positional parameters."""
+        self._dialect = dialect
+        self._texts: dict[tuple[str, int], str] = {}
+        self._makers: dict[str, Callable[[int], Executable]] = {
+            "day": lambda _: _day(),
+            "requests": _requests,
+            "request_entries": _request_entries,
+            "terminals": _terminals,
+            "cards": lambda size: _cards(card.c.pan_key, size),
+            "cards_by_id": lambda size: _cards(card.c.id, size),
+            "policies": _policies,
+            "insert_events": lambda size: _insert(event, EVENT_COLUMNS, size),
+            "insert_entries": lambda size: _insert(entry, _ENTRY_COLUMNS, size),
+            "update_accounts": _update_accounts,
+            "update_tries": _update_tries,
+            "lease_numbers": lambda _: _lease_numbers(),
+        }
+
+    def text(self, name: str, size: int = 1) -> str:
+        """Return the SQL text of statement `name` for `size` rows or keys."""
+        known = self._texts.get((name, size))
+        if known is None:
+            statement: Any = self._makers[name](size)
+            compiled = statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
+            known = self._texts[name, size] = str(compiled)
+        return known
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all statements, so that a test can ask for every plan."""
+        return tuple(self._makers)
+
+
+def _markers(size: int) -> list[Any]:
+    return [bindparam(None, unique=True) for _ in range(size)]
+
+
+def _day() -> Executable:
+    # The state is spelled out because the index covers open days alone.
+    return (
+        select(business_day.c.date, business_day.c.previous, business_day.c.next_number, writer_slot.c.epoch)
+        .select_from(business_day)
+        .join(writer_slot, writer_slot.c.slot == bindparam(None, type_=Integer))
+        .where(business_day.c.state == literal_column("'open'"))
+    )
+
+
+def _requests(size: int) -> Executable:
+    reversal = event.alias("reversal")
+    identity = tuple_(event.c.business_date, event.c.terminal, event.c.stan)
+    return (
+        select(
+            event.c.terminal,
+            event.c.business_date,
+            event.c.stan,
+            event.c.id,
+            event.c.kind,
+            event.c.rid,
+            event.c.digest,
+            event.c.amount,
+            event.c.currency,
+            event.c.result,
+            event.c.code,
+            event.c.rrn,
+            event.c.answer,
+            event.c.card_id,
+            reversal.c.id,
+            event.c.counter_day,
+        )
+        .select_from(event)
+        .outerjoin(reversal, and_(reversal.c.original == event.c.id, reversal.c.kind == literal_column("'reversal'")))
+        .where(identity.in_([("", "", 0)] * size))
+    )
+
+
+def _request_entries(size: int) -> Executable:
+    return (
+        select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency)
+        .where(entry.c.event_id.in_(_markers(size)))
+        .order_by(entry.c.event_id, entry.c.number)
+    )
+
+
+def _terminals(size: int) -> Executable:
+    return (
+        select(
+            terminal.c.terminal,
+            terminal.c.state,
+            shop.c.shop,
+            shop.c.id,
+            shop.c.name,
+            shop.c.state,
+            shop.c.mcc,
+            shop.c.currency,
+            shop.c.account,
+        )
+        .join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
+        .where(terminal.c.terminal.in_(_markers(size)))
+    )
+
+
+def _cards(key: Column[Any], size: int) -> Executable:
+    return (
+        select(*_CARD_FACTS)
+        .select_from(card)
+        .join(employee, card.c.employee_id == employee.c.id)
+        .join(company, employee.c.company_id == company.c.id)
+        .join(account, employee.c.purse_account == account.c.id)
+        .where(key.in_(_markers(size)))
+    )
+
+
+def _policies(size: int) -> Executable:
+    return (
+        select(policy.c.id, policy.c.company_id, policy.c.valid_from, policy.c.document)
+        .where(policy.c.company_id.in_(_markers(size)))
+        .order_by(policy.c.company_id, policy.c.valid_from.desc())
+    )
+
+
+def _insert(table: Table, columns: Sequence[str], size: int) -> Executable:
+    return insert(table).values([dict.fromkeys(columns, 0)] * size)
+
+
+def _update_accounts(size: int) -> Executable:
+    new = (
+        values(
+            column("id", BigInteger),
+            column("balance", BigInteger),
+            column("counter_day", String),
+            column("day_amount", BigInteger),
+            column("day_count", Integer),
+            name="new",
+        )
+        .data([(0, 0, "", 0, 0)] * size)
+        .cte("new")
+    )
+    return (
+        update(account)
+        .where(account.c.id == new.c.id)
+        .values(
+            balance=new.c.balance,
+            counter_day=new.c.counter_day,
+            day_amount=new.c.day_amount,
+            day_count=new.c.day_count,
+        )
+        .add_cte(new)
+    )
+
+
+def _update_tries(size: int) -> Executable:
+    new = values(column("id", BigInteger), column("tries_left", Integer), name="new").data([(0, 0)] * size).cte("new")
+    return update(card).where(card.c.id == new.c.id).values(tries_left=new.c.tries_left).add_cte(new)
+
+
+def _lease_numbers() -> Executable:
+    return update(business_day).where(business_day.c.date == bindparam("day")).values(next_number=bindparam("next"))

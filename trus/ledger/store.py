@@ -1,0 +1,159 @@
+"""The ledger of a writing process: units of work for batches, business dates, upkeep.
+
+Implements trus.auth.ports.Ledger; says nothing of a request whose storage is in doubt. One
+thread, one unit at a time (trus.ledger.writer says why).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Engine, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from trus.auth.ports import StoredRequest
+from trus.clock import Entropy
+from trus.errors import OutcomeUnknown, StorageFailed
+from trus.ledger.days import microseconds, next_day
+from trus.ledger.dialect import SqlCipherDialect
+from trus.ledger.facts import FactsReader
+from trus.ledger.lookup import CardLookup, FieldCipher
+from trus.ledger.statements import Statements
+from trus.ledger.tables import business_day
+from trus.ledger.unit import SqlUnit
+from trus.ledger.writer import Writer, cause
+from trus.values import BusinessDate, Identity
+
+#: A checkpoint is due after this many units: a unit dirties at most a few hundred pages.
+UNITS_A_CHECKPOINT: Final = 256
+_HOLDER_BYTES: Final = 16
+
+
+class SqlLedger:
+    """Keeps cards, accounts and events in a SQL database. `fields` ciphers single columns."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        dialect: SqlCipherDialect,
+        lookup: CardLookup,
+        fields: FieldCipher,
+        entropy: Entropy,
+        *,
+        slot: int,
+        now: datetime,
+    ) -> None:
+        """Lease `slot` and continue its chain. Raises StorageFailed."""
+        self.engine = engine
+        self.dialect = dialect
+        self.fields = fields
+        self._lookup = lookup
+        self._entropy = entropy
+        self._statements = Statements(engine.dialect)
+        self._facts = FactsReader(self._statements)
+        holder = entropy.draw(_HOLDER_BYTES).hex()
+        self._writer = Writer(engine, dialect, self._statements, slot=slot, holder=holder, at=microseconds(now))
+        self._units_since_checkpoint = 0
+
+    # ------------------------------------------------------------------ the port of trus.auth
+
+    def begin(self, now: datetime) -> SqlUnit:
+        """Start a unit of work at `now` (aware, UTC). Raises StorageFailed, Fenced."""
+        day = self._writer.begin()
+        self._units_since_checkpoint += 1
+        return SqlUnit(
+            self._writer.connection,
+            self._statements,
+            self._facts,
+            self._entropy,
+            self._writer.progress,
+            at=microseconds(now),
+            day=day,
+            ending=self._writer,
+        )
+
+    def card_key(self, pan: str) -> bytes:
+        """Return the keyed hash (16 bytes) under which a card number is looked up."""
+        return self._lookup.card_key(pan)
+
+    def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
+        """Read identities back on a new connection.
+
+        Raises OutcomeUnknown while the medium is in doubt: after a failed write the system may
+        show a page that the medium does not hold, and only a restart settles which.
+        Raises StorageFailed when the reading itself fails.
+        """
+        if self._writer.in_doubt:
+            raise OutcomeUnknown(self._writer.stopped)
+        try:
+            with self.engine.connect() as reader:
+                return self._facts.requests(reader, identities)
+        except SQLAlchemyError as failure:
+            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
+
+    # ------------------------------------------------------------------------------- the day
+
+    def business_date(self) -> BusinessDate:
+        """Return the open business date. Raises StorageFailed."""
+        try:
+            with self.engine.connect() as reader:
+                found = reader.execute(select(business_day.c.date).where(business_day.c.state == "open")).scalar()
+        except SQLAlchemyError as failure:
+            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
+        if found is None:
+            raise StorageFailed("no business date is open")
+        return BusinessDate(found)
+
+    def advance_day(self, now: datetime, to: BusinessDate | None = None) -> BusinessDate:
+        """Close the open business date and open `to`, the calendar day after it unless told.
+
+        Returns the date now open. Raises StorageFailed; ValueError when `to` is not later.
+        """
+        unit = self.begin(now)
+        try:
+            opened = next_day(unit.business_date) if to is None else to
+            if opened <= unit.business_date:
+                raise ValueError(f"business date {opened} is not after {unit.business_date}")
+            closing = update(business_day).where(business_day.c.date == unit.business_date)
+            unit.connection.execute(closing.values(state="closed", closed_at=unit.at))
+            unit.connection.execute(
+                insert(business_day).values(
+                    date=opened, previous=unit.business_date, state="open", next_number=1, opened_at=unit.at
+                )
+            )
+            unit.commit()
+        except SQLAlchemyError as failure:
+            raise self._writer.failed(failure) from None
+        finally:
+            unit.rollback()
+        return opened
+
+    # ------------------------------------------------------------------------------- upkeep
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether enough was written since the last checkpoint for another."""
+        return self._units_since_checkpoint >= UNITS_A_CHECKPOINT
+
+    def checkpoint(self, *, truncate: bool = False) -> tuple[int, int]:
+        """Move the log's pages into the main file, between units, never inside a commit.
+
+        Returns (pages in the log, pages moved). Raises StorageFailed: the log keeps everything.
+        """
+        try:
+            moved = self.dialect.checkpoint(self._writer.connection, truncate=truncate)
+        except SQLAlchemyError as failure:
+            raise self._writer.failed(failure) from None
+        self._units_since_checkpoint = 0
+        return moved
+
+    def health(self) -> str:
+        """Return "ok", or the sentence that says why nothing is approved."""
+        return self._writer.stopped or "ok"
+
+    def close(self) -> None:
+        """Close every connection; what is not committed is forgotten."""
+        self._writer.close()
+        self.engine.dispose()

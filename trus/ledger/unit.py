@@ -1,0 +1,298 @@
+"""One batch: facts in a few statements, events in a few more, one durable commit.
+
+Refuses an event whose entries do not sum to zero for each currency, and a locked balance that
+does not follow from its entries (Unbalanced). Writes nothing before `commit`: what is
+recorded waits in memory, so that a refused event leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from trus.auth.ports import BatchFacts, Event
+from trus.clock import Entropy
+from trus.errors import LedgerError, StorageFailed, Unbalanced
+from trus.ledger.chain import SALT_BYTES, Chained, ChainHead, Personal, commit_personal, extend
+from trus.ledger.days import NUMBERS_A_DAY, first_event, rrn_prefix
+from trus.ledger.facts import FactsReader
+from trus.ledger.statements import Statements, pieces
+from trus.values import BusinessDate, Identity
+
+#: Event numbers leased from the day's row at once: one more write for each thousand events.
+LEASED_NUMBERS: Final = 1000
+_NUMBER_DIGITS: Final = 8
+_json = msgspec.json.Encoder().encode
+
+Row = tuple[object, ...]
+
+
+class Numbering(msgspec.Struct, frozen=True):
+    """The event numbers of a day that this writer holds: `next` up to, not including, `end`."""
+
+    day: str
+    next: int
+    end: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What a writer carries from one batch to the next: its chain head and its numbers."""
+
+    head: ChainHead
+    numbering: Numbering
+
+
+class Ending(Protocol):
+    """How a unit ends; the store's part of it."""
+
+    def commit(self, progress: Progress) -> None:
+        """Commit, and keep what the next batch starts from. Raises as UnitOfWork.commit."""
+        ...
+
+    def abandon(self) -> None:
+        """Roll back."""
+        ...
+
+    def failed(self, failure: SQLAlchemyError) -> StorageFailed:
+        """Roll back after an error before the commit, and return what it means."""
+        ...
+
+
+class SqlUnit:
+    """Implements trus.auth.ports.UnitOfWork. Made by SqlLedger.begin, used once.
+
+    `connection` is open to registry changes that belong to the same transaction.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: Statements,
+        facts: FactsReader,
+        entropy: Entropy,
+        progress: Progress,
+        *,
+        at: int,
+        day: tuple[str, str, int],
+        ending: Ending,
+    ) -> None:
+        """`day` is (open date, previous date, first number not leased); `at` microseconds."""
+        self.connection = connection
+        self._statements = statements
+        self._facts = facts
+        self._entropy = entropy
+        self._head = progress.head
+        self._at = at
+        self._day, self._previous, self._unleased = day
+        self._ending = ending
+        self._over = False
+        self._first = first_event(self._day)
+        self._prefix = rrn_prefix(self._day)
+        kept = progress.numbering
+        self._numbering = kept if kept.day == self._day else Numbering(self._day, 0, 0)
+        self._next, self._end = self._numbering.next, self._numbering.end
+        self._balances: dict[int, int] = {}
+        self._events: list[Event] = []
+        self._purses: dict[int, Row] = {}
+        self._tries: dict[int, Row] = {}
+
+    @property
+    def at(self) -> int:
+        """The moment of this unit, microseconds since 1970-01-01 UTC."""
+        return self._at
+
+    @property
+    def business_date(self) -> BusinessDate:
+        """The open business date; the transaction holds it against cut-over."""
+        return BusinessDate(self._day)
+
+    @property
+    def previous_date(self) -> BusinessDate:
+        """The business date before the open one ("" on the first day)."""
+        return BusinessDate(self._previous)
+
+    def read(
+        self,
+        *,
+        identities: Sequence[Identity],
+        terminals: Sequence[str],
+        card_keys: Sequence[bytes],
+    ) -> BatchFacts:
+        """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
+        try:
+            facts = self._facts.read(self.connection, identities, terminals, card_keys)
+        except SQLAlchemyError as failure:
+            self._over = True
+            raise self._ending.failed(failure) from None
+        for card in facts.cards_by_id.values():
+            self._balances[card.purse_account] = card.balance
+        return facts
+
+    def held(self, account: int, stored: int) -> int:
+        """Return the balance of a locked row inside this unit; `stored` is what its row says.
+
+        Events recorded before are ahead of the row, which is written at the commit.
+        """
+        return self._balances.setdefault(account, stored)
+
+    def next_event(self) -> tuple[int, str]:
+        """Return a fresh event id and its retrieval reference number (field 37, 12 digits).
+
+        Raises StorageFailed when the day has used up its 10**8 numbers.
+        """
+        if self._next >= self._end:
+            self._next, self._end = self._unleased, self._unleased + LEASED_NUMBERS
+            self._unleased = self._end
+            if self._end > NUMBERS_A_DAY:
+                raise StorageFailed(f"the business date {self._day} has no event number left")
+        number = self._next
+        self._next += 1
+        return self._first + number, self._prefix + str(number).rjust(_NUMBER_DIGITS, "0")
+
+    def record(self, event: Event) -> None:
+        """Add an event to the batch. Raises Unbalanced; the batch stays as it was."""
+        moved: dict[int, int] = {}
+        sums: dict[str, int] = {}
+        for posting in event.postings:
+            sums[posting.currency] = sums.get(posting.currency, 0) + posting.amount
+            moved[posting.account] = moved.get(posting.account, 0) + posting.amount
+        if any(sums.values()):
+            raise Unbalanced(f"the entries of event {event.rrn} do not sum to zero")
+        balances = self._balances
+        for purse in event.purses:
+            held = balances.get(purse.account)
+            if held is None:
+                raise Unbalanced(f"event {event.rrn} sets account {purse.account}, which was not read")
+            if held + moved.pop(purse.account, 0) != purse.balance:
+                raise Unbalanced(f"event {event.rrn} sets account {purse.account} apart from its entries")
+        for account, amount in moved.items():
+            if amount and account in balances:
+                raise Unbalanced(f"event {event.rrn} moves account {account} without its balance")
+        for purse in event.purses:
+            balances[purse.account] = purse.balance
+            self._purses[purse.account] = (
+                purse.account,
+                purse.balance,
+                purse.counter_day,
+                purse.day_amount,
+                purse.day_count,
+            )
+        if event.tries is not None:
+            self._tries[event.tries[0]] = event.tries
+        self._events.append(event)
+
+    def commit(self) -> None:
+        """Make the batch durable. Raises StorageFailed (nothing stored) or OutcomeUnknown.
+
+        Either way the unit is over; a second commit raises LedgerError.
+        """
+        if self._over:
+            raise LedgerError("this unit of work is over")
+        self._over = True
+        try:
+            self._write()
+        except SQLAlchemyError as failure:
+            raise self._ending.failed(failure) from None
+        self._ending.commit(Progress(self._head, Numbering(self._day, self._next, self._end)))
+
+    def rollback(self) -> None:
+        """Forget the batch; does nothing when the unit is over."""
+        if not self._over:
+            self._over = True
+            self._ending.abandon()
+
+    def _write(self) -> None:
+        rows, entries = self._rows()
+        self._insert("insert_events", rows)
+        self._insert("insert_entries", entries)
+        self._insert("update_accounts", list(self._purses.values()))
+        self._insert("update_tries", list(self._tries.values()))
+        if self._end != self._numbering.end:
+            self.connection.exec_driver_sql(self._statements.text("lease_numbers"), (self._unleased, self._day))
+
+    def _rows(self) -> tuple[list[Row], list[Row]]:
+        """Chain the recorded events; return the rows of `event` and of `entry`."""
+        head, at, day = self._head, self._at, self._day
+        salts = self._entropy.draw(SALT_BYTES * len(self._events)) if self._events else b""
+        rows: list[Row] = []
+        entries: list[Row] = []
+        for index, event in enumerate(self._events):
+            salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
+            figures = _json(event.figures).decode("utf-8")
+            identity = event.identity
+            terminal, date, stan = (
+                (None, None, None) if identity is None else (identity.terminal, identity.business_date, identity.stan)
+            )
+            counter_day = event.purses[0].counter_day if event.purses else ""
+            moved = [(each.account, each.amount, each.currency) for each in event.postings]
+            commitment = commit_personal(salt, Personal(event.card_id, event.actor, figures, event.answer))
+            head = extend(
+                head,
+                Chained(
+                    event.event_id,
+                    event.kind,
+                    terminal,
+                    date,
+                    stan,
+                    event.rid,
+                    event.digest,
+                    event.shop_id,
+                    event.amount,
+                    event.currency,
+                    event.result,
+                    event.code,
+                    event.approval,
+                    event.rrn,
+                    event.rule,
+                    event.original,
+                    counter_day,
+                    at,
+                    day,
+                    moved,
+                ),
+                commitment,
+            )
+            rows.append(
+                (
+                    event.event_id,
+                    event.kind,
+                    terminal,
+                    date,
+                    stan,
+                    event.rid,
+                    event.digest,
+                    event.card_id,
+                    event.shop_id,
+                    event.amount,
+                    event.currency,
+                    event.result,
+                    event.code,
+                    event.approval,
+                    event.rrn,
+                    event.rule,
+                    figures,
+                    event.answer,
+                    event.actor,
+                    event.original,
+                    counter_day,
+                    at,
+                    day,
+                    head.slot,
+                    head.sequence,
+                    salt,
+                    head.link,
+                )
+            )
+            for number, (account, amount, currency) in enumerate(moved):
+                entries.append((event.event_id, number, account, amount, currency))
+        self._head = head
+        return rows, entries
+
+    def _insert(self, name: str, rows: Sequence[Row]) -> None:
+        for start, size in pieces(len(rows)):
+            parameters = tuple(value for row in rows[start : start + size] for value in row)
+            self.connection.exec_driver_sql(self._statements.text(name, size), parameters)

@@ -1,0 +1,146 @@
+"""The one writing connection: leases a slot, opens and ends transactions, says what an error means.
+
+Refuses to go on after a commit whose outcome it cannot know, and after another process has
+taken its slot: both need a restart, and until then nothing is approved.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from trus.errors import LedgerError, OutcomeUnknown, StorageFailed
+from trus.ledger.chain import ChainHead, genesis
+from trus.ledger.dialect import SqlCipherDialect, Trouble
+from trus.ledger.statements import Statements
+from trus.ledger.tables import event, meta, writer_slot
+from trus.ledger.unit import Numbering, Progress
+
+
+class Fenced(StorageFailed):
+    """Another process has leased this writer's slot: this one must stop writing for good."""
+
+
+class Writer:
+    """Holds the slot and its progress from one transaction to the next."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        dialect: SqlCipherDialect,
+        statements: Statements,
+        *,
+        slot: int,
+        holder: str,
+        at: int,
+    ) -> None:
+        """Lease `slot` at `at` (microseconds) and continue its chain. Raises StorageFailed."""
+        self._dialect: Final = dialect
+        self._statements: Final = statements
+        self._slot: Final = slot
+        self._running = False
+        self.stopped = ""  #: why nothing is written any more, "" while all is well
+        self.in_doubt = False  #: the medium may hold more or less than the system shows
+        try:
+            self.connection: Final = engine.connect()
+            # Frames that a crashed process left in the log are made durable before anything is said.
+            dialect.checkpoint(self.connection, truncate=True)
+            self._epoch, self.progress = self._lease(holder, at)
+        except SQLAlchemyError as failure:
+            engine.dispose()
+            raise StorageFailed(f"the ledger cannot be opened for writing: {cause(failure)}") from None
+
+    def begin(self) -> tuple[str, str, int]:
+        """Open a transaction; return (open date, the date before, first event number not leased).
+
+        Raises StorageFailed, Fenced; LedgerError when a transaction is open.
+        """
+        if self.stopped:
+            raise StorageFailed(self.stopped)
+        if self._running:
+            raise LedgerError("a unit of work is open already")
+        try:
+            self._dialect.begin(self.connection)
+            self._running = True
+            row = self.connection.exec_driver_sql(self._statements.text("day"), (self._slot,)).fetchone()
+        except SQLAlchemyError as failure:
+            raise self.failed(failure) from None
+        if row is None:
+            self.abandon()
+            raise StorageFailed("no business date is open")
+        if row[3] != self._epoch:
+            self.abandon()
+            self.stopped = f"another process has taken slot {self._slot} of the ledger"
+            raise Fenced(self.stopped)
+        return row[0], row[1], row[2]
+
+    def commit(self, progress: Progress) -> None:
+        """Commit, and keep what the next batch starts from. Raises StorageFailed, OutcomeUnknown."""
+        try:
+            self.connection.commit()
+        except SQLAlchemyError as failure:
+            trouble = self._dialect.trouble(failure)
+            self.abandon()
+            if trouble in {Trouble.FULL, Trouble.REFUSED}:
+                raise StorageFailed(f"the batch was not stored: {cause(failure)}") from None
+            self.in_doubt = True
+            self.stopped = f"a commit failed and its outcome is not known ({cause(failure)}): restart the ledger"
+            raise OutcomeUnknown(self.stopped) from None
+        self._running = False
+        self.progress = progress
+
+    def abandon(self) -> None:
+        """Roll back. A rollback that fails stops the writer."""
+        self._running = False
+        try:
+            self.connection.rollback()
+        except SQLAlchemyError as failure:
+            self.stopped = f"a rollback failed ({cause(failure)}): restart the ledger"
+
+    def failed(self, failure: SQLAlchemyError) -> StorageFailed:
+        """Roll back after an error before the commit, and return what it means."""
+        self.abandon()
+        if self._dialect.trouble(failure) is Trouble.BROKEN:
+            self.stopped = f"the database failed ({cause(failure)}): restart the ledger"
+            return StorageFailed(self.stopped)
+        return StorageFailed(f"the batch was not stored: {cause(failure)}")
+
+    def close(self) -> None:
+        """Close the connection; what is not committed is forgotten."""
+        self.connection.close()
+
+    def _lease(self, holder: str, at: int) -> tuple[int, Progress]:
+        """Take the slot over from whoever held it, and find the end of its chain."""
+        connection = self.connection
+        self._dialect.begin(connection)
+        mine = writer_slot.c.slot == self._slot
+        held = connection.execute(select(writer_slot.c.epoch).where(mine)).scalar()
+        epoch: int = 1 if held is None else held + 1
+        if held is None:
+            connection.execute(insert(writer_slot).values(slot=self._slot, epoch=epoch, holder=holder, leased_at=at))
+        else:
+            connection.execute(update(writer_slot).where(mine).values(epoch=epoch, holder=holder, leased_at=at))
+        head = slot_head(connection, self._slot)
+        connection.commit()
+        return epoch, Progress(head, Numbering("", 0, 0))
+
+
+def slot_head(connection: Connection, slot: int) -> ChainHead:
+    """Return the last link of a slot; the beginning of the chain when it holds no event."""
+    row = connection.execute(
+        select(event.c.sequence, event.c.link).where(event.c.slot == slot).order_by(event.c.sequence.desc()).limit(1)
+    ).first()
+    return genesis(ledger_id(connection), slot) if row is None else ChainHead(slot, row[0], row[1])
+
+
+def ledger_id(connection: Connection) -> str:
+    """Return the name that this ledger was born with."""
+    name: str = connection.execute(select(meta.c.value).where(meta.c.name == "ledger_id")).scalar_one()
+    return name
+
+
+def cause(failure: SQLAlchemyError) -> str:
+    """Return the engine's own words, which hold no value of a statement."""
+    return str(getattr(failure, "orig", None) or type(failure).__name__)
