@@ -1,0 +1,1 @@
+"""Measures trus against bare baselines on the same machine, in the same run; see docs/performance.md."""
