@@ -7,9 +7,13 @@ minor units. Facts never hold a card number, a track or a PIN.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from trus.auth.policy import Policy
 from trus.values import CardRef, Frozen, ResponseCode, Result, ShopId, TerminalId
+
+#: Wrong PINs in a row before a card is locked, unless the settings say otherwise.
+PIN_TRIES: Final = 3
 
 
 class State(StrEnum):
@@ -86,6 +90,7 @@ class Checks(Frozen, frozen=True):
     `track_expiry` is YYMM and `service_code` 3 digits, as read from the stripe.
     `verification_ok` is False for an unknown card too, after equal work. `pin_ok` is None
     when no PIN came; `pin_usable` is False when the PIN block did not open.
+    `track_readable` is False when what came does not have the form of a track 2.
     """
 
     track_expiry: str
@@ -93,15 +98,20 @@ class Checks(Frozen, frozen=True):
     verification_ok: bool
     pin_ok: bool | None = None
     pin_usable: bool = True
+    track_readable: bool = True
 
 
 class Facts(Frozen, frozen=True):
-    """All that a decision may depend on. A missing part is None, never guessed."""
+    """All that a decision may depend on. A missing part is None, never guessed.
+
+    `tries_allowed` is how many wrong PINs in a row lock a card.
+    """
 
     terminal: TerminalFacts | None
     card: CardFacts | None
     checks: Checks
     policy: Policy | None
+    tries_allowed: int = PIN_TRIES
 
 
 class Decision(Frozen, frozen=True):

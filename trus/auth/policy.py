@@ -6,6 +6,17 @@ Pure data and pure questions on it; times are judged in the company's own time z
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from trus.errors import TrusError
+from trus.money import MAX_MINOR_UNITS
 from trus.values import Frozen
 
 #: Merchant category codes (ISO 18245) for meals; 5813 bars and 5921 liquor are left out.
@@ -20,6 +31,22 @@ MEAL_CATEGORIES: tuple[str, ...] = (
     "5812",
     "5814",
 )
+
+#: Version of the JSON form of a policy.
+FORM: Final = 1
+
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_OPENS: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+_CLOSES: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00", re.ASCII)
+_CATEGORY: Final = re.compile(r"[0-9]{4}", re.ASCII)
+
+
+class PolicyRefused(TrusError):
+    """A policy that makes no sense; `problems` names each, with its field."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class Policy(Frozen, frozen=True):
@@ -42,3 +69,114 @@ class Policy(Frozen, frozen=True):
     closes: str = "24:00"
     categories: tuple[str, ...] = MEAL_CATEGORIES
     pin_above: int = 0
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> ZoneInfo | None:
+    """Return the time zone of an IANA name, None when there is none of that name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return None
+
+
+def policy_at(policies: Iterable[Policy], now: datetime) -> Policy | None:
+    """Return the policy in force at a moment (aware), None before the first one.
+
+    Each policy starts at midnight of its `valid_from` in its own time zone; of several that
+    have started, the one with the latest date counts, and of equal dates the newest id. A
+    policy with an unknown time zone never starts.
+    """
+    best: Policy | None = None
+    for policy in policies:
+        place = zone(policy.time_zone)
+        if place is None or policy.valid_from > now.astimezone(place).date().isoformat():
+            continue
+        if best is None or (policy.valid_from, policy.policy_id) > (best.valid_from, best.policy_id):
+            best = policy
+    return best
+
+
+def check_policy(policy: Policy) -> Policy:
+    """Return the policy when every field makes sense. Raises PolicyRefused with all problems."""
+    problems = tuple(_problems(policy))
+    if problems:
+        raise PolicyRefused(problems)
+    return policy
+
+
+def to_json(policy: Policy) -> str:
+    """Return the policy as a JSON object without its ids: how it is kept and exported."""
+    fields = {name: getattr(policy, name) for name in _FIELDS}
+    return msgspec.json.encode({"form": FORM, **fields}).decode()
+
+
+def from_json(text: str, *, policy_id: int = 0, company_id: int = 0) -> Policy:
+    """Return the policy of a JSON object made by `to_json`.
+
+    Missing fields take their defaults, `valid_from` excepted. Raises PolicyRefused for what is
+    no such object, unknown fields and values that make no sense.
+    """
+    try:
+        form = msgspec.json.decode(text, type=_PolicyForm)
+    except msgspec.MsgspecError as problem:
+        raise PolicyRefused((f"document: {problem}",)) from None
+    if form.form != FORM:
+        raise PolicyRefused((f"form: {form.form} is not known, {FORM} is",))
+    fields: dict[str, Any] = {name: getattr(form, name) for name in _FIELDS}
+    return check_policy(Policy(policy_id, company_id, **fields))
+
+
+class _PolicyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The JSON object: Policy's fields without its ids, and the form's version."""
+
+    valid_from: str
+    form: int = FORM
+    time_zone: str = "UTC"
+    daily_amount: int | None = None
+    daily_count: int | None = None
+    single_amount: int | None = None
+    week_days: tuple[int, ...] = (1, 2, 3, 4, 5)
+    opens: str = "00:00"
+    closes: str = "24:00"
+    categories: tuple[str, ...] = MEAL_CATEGORIES
+    pin_above: int = 0
+
+
+_FIELDS: Final = tuple(name for name in _PolicyForm.__struct_fields__ if name != "form")
+
+
+def _problems(policy: Policy) -> Iterable[str]:
+    if not _is_date(policy.valid_from):
+        yield "valid_from: a date YYYY-MM-DD is expected"
+    if zone(policy.time_zone) is None:
+        yield "time_zone: an IANA time zone name such as Europe/Paris is expected"
+    for name in ("daily_amount", "single_amount"):
+        limit = getattr(policy, name)
+        if limit is not None and not 0 <= limit <= MAX_MINOR_UNITS:
+            yield f"{name}: 0 to {MAX_MINOR_UNITS} minor units or no limit is expected"
+    if policy.daily_count is not None and policy.daily_count < 0:
+        yield "daily_count: 0 or more, or no limit, is expected"
+    if not 0 <= policy.pin_above <= MAX_MINOR_UNITS:
+        yield f"pin_above: 0 to {MAX_MINOR_UNITS} minor units is expected"
+    days = policy.week_days
+    if any(not 1 <= day <= 7 for day in days) or len(set(days)) != len(days):
+        yield "week_days: different ISO numbers from 1 (Monday) to 7 are expected"
+    if _OPENS.fullmatch(policy.opens) is None:
+        yield "opens: HH:MM from 00:00 to 23:59 is expected"
+    if _CLOSES.fullmatch(policy.closes) is None:
+        yield "closes: HH:MM from 00:00 to 24:00 is expected"
+    if policy.opens == policy.closes:
+        yield "closes: a time different from opens is expected; a whole day is 00:00 to 24:00"
+    if any(_CATEGORY.fullmatch(category) is None for category in policy.categories):
+        yield "categories: codes of 4 digits (ISO 18245) are expected"
+
+
+def _is_date(text: str) -> bool:
+    if _DATE.fullmatch(text) is None:
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

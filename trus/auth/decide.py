@@ -1,0 +1,111 @@
+"""Decides: approved, approved in part, declined, or not without a PIN; and says which rule settled it.
+
+A pure function: the same question, facts and moment give the same decision, and nothing is
+read, written or drawn. The reasons and their order are trus.auth.rules.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from trus.auth.case import Case
+from trus.auth.model import Decision, Facts, Kind, Question
+from trus.auth.rules import AFTER_PIN, BEFORE_PIN, LIMITS, PIN, Effect, Figures, Limit
+from trus.values import ResponseCode, Result
+
+#: Names of what settled a request that no rule declined.
+APPROVED: Final = "approved"
+PARTIAL: Final = "partial"
+
+
+def decide(question: Question, facts: Facts, now: datetime) -> Decision:
+    """Return the decision on a request at a moment (aware).
+
+    Facts are those of the batch as it stands, with everything that was decided before in it.
+    Never raises for facts of the right types.
+    """
+    case = Case(question, facts, now)
+    card = case.card
+    tries: int | None = card.tries_left if case.known else None
+    for rule in BEFORE_PIN:
+        figures = rule.applies(case)
+        if figures is not None:
+            return _declined(case, rule.code, rule.name, figures, tries)
+    for rule in PIN:
+        figures = rule.applies(case)
+        if figures is not None:
+            if rule.effect is Effect.COUNT_TRY:
+                tries = card.tries_left - 1
+            return _declined(case, rule.code, rule.name, figures, tries, rule.effect is Effect.WANT_PIN)
+    if case.checks.pin_ok:
+        # A right PIN gives the tries back whatever is decided next.
+        tries = max(case.tries_allowed, card.tries_left)
+    if question.kind is Kind.BALANCE:
+        return _approved(case, 0, APPROVED, {"currency": card.currency, "balance": card.balance}, tries)
+    for rule in AFTER_PIN:
+        figures = rule.applies(case)
+        if figures is not None:
+            return _declined(case, rule.code, rule.name, figures, tries)
+    return _by_amount(case, tries)
+
+
+def _by_amount(case: Case, tries: int | None) -> Decision:
+    asked = room = case.amount
+    tightest: Limit | None = None
+    for limit in LIMITS:
+        space = limit.room(case)
+        if space is not None and space < room:
+            tightest, room = limit, space
+            if not case.question.partial:
+                break
+    if tightest is None:
+        figures: Figures = {
+            "asked": asked,
+            "currency": case.card.currency,
+            "balance": case.card.balance,
+            "policy": case.policy.policy_id,
+        }
+        return _approved(case, asked, APPROVED, figures, tries)
+    figures = {
+        "asked": asked,
+        "room": max(room, 0),
+        "currency": case.card.currency,
+        "policy": case.policy.policy_id,
+    }
+    if case.question.partial and room > 0:
+        figures["limit"] = tightest.name
+        return _approved(case, room, PARTIAL, figures, tries)
+    return _declined(case, tightest.code, tightest.name, figures, tries)
+
+
+def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int | None) -> Decision:
+    spent = 1 if amount else 0
+    return Decision(
+        result=Result.PARTIAL if rule == PARTIAL else Result.APPROVED,
+        code=ResponseCode.PARTIAL_APPROVAL if rule == PARTIAL else ResponseCode.APPROVED,
+        amount=amount,
+        rule=rule,
+        figures=figures,
+        tries_left=tries,
+        counter_day=case.counter_day,
+        day_amount=case.day_amount + amount,
+        day_count=case.day_count + spent,
+    )
+
+
+def _declined(
+    case: Case, code: ResponseCode, rule: str, figures: Figures, tries: int | None, pin_wanted: bool = False
+) -> Decision:
+    return Decision(
+        result=Result.DECLINED,
+        code=code,
+        amount=0,
+        rule=rule,
+        figures=figures,
+        tries_left=tries,
+        pin_wanted=pin_wanted,
+        counter_day=case.counter_day,
+        day_amount=case.day_amount,
+        day_count=case.day_count,
+    )
