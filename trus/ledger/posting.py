@@ -60,7 +60,8 @@ def open_account(unit: SqlUnit, kind: AccountKind, owner: str, currency: str) ->
     done = unit.connection.execute(
         insert(account).values(kind=kind.value, owner=owner, currency=currency, floor=zero, balance=zero)
     )
-    return int(done.inserted_primary_key[0])
+    [number] = done.inserted_primary_key or (0,)
+    return int(number)
 
 
 def system_account(unit: SqlUnit, kind: AccountKind, currency: str) -> int:

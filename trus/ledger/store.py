@@ -6,7 +6,8 @@ thread, one unit at a time (trus.ledger.writer says why).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -74,6 +75,22 @@ class SqlLedger:
             ending=self._writer,
         )
 
+    @contextmanager
+    def order(self, now: datetime) -> Iterator[SqlUnit]:
+        """Run an order of an admin in one transaction: commit at the end, roll back on any error.
+
+        The unit's `connection` takes registry changes; trus.ledger.posting moves money in it.
+        Raises StorageFailed, OutcomeUnknown, and whatever the block raises.
+        """
+        unit = self.begin(now)
+        try:
+            yield unit
+            unit.commit()
+        except SQLAlchemyError as failure:
+            raise self._writer.failed(failure) from None
+        finally:
+            unit.rollback()
+
     def card_key(self, pan: str) -> bytes:
         """Return the keyed hash (16 bytes) under which a card number is looked up."""
         return self._lookup.card_key(pan)
@@ -111,8 +128,7 @@ class SqlLedger:
 
         Returns the date now open. Raises StorageFailed; ValueError when `to` is not later.
         """
-        unit = self.begin(now)
-        try:
+        with self.order(now) as unit:
             opened = next_day(unit.business_date) if to is None else to
             if opened <= unit.business_date:
                 raise ValueError(f"business date {opened} is not after {unit.business_date}")
@@ -123,11 +139,6 @@ class SqlLedger:
                     date=opened, previous=unit.business_date, state="open", next_number=1, opened_at=unit.at
                 )
             )
-            unit.commit()
-        except SQLAlchemyError as failure:
-            raise self._writer.failed(failure) from None
-        finally:
-            unit.rollback()
         return opened
 
     # ------------------------------------------------------------------------------- upkeep

@@ -1,0 +1,153 @@
+"""Opens a ledger from explicit arguments: path, keys, clock, entropy, slot.
+
+Reads no configuration and asks no token: the composition roots derive the keys (DATA_KEYS
+names them) and call these functions. A database of another version is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, insert, inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from trus.clock import Clock, Entropy
+from trus.errors import StorageFailed
+from trus.ledger import migrations
+from trus.ledger.days import microseconds
+from trus.ledger.dialect import SqlCipherDialect
+from trus.ledger.engine import create_file, open_engine
+from trus.ledger.lookup import CardLookup, FieldCipher
+from trus.ledger.store import SqlLedger
+from trus.ledger.tables import business_day, meta
+from trus.ledger.writer import cause
+from trus.values import BusinessDate
+
+#: Labels under which the ledger's data keys are derived from K_DB (trus.hsm.datakeys.DataKeys).
+FILE_KEY_LABEL: Final = "ledger file"
+LOOKUP_KEY_LABEL: Final = "card lookup"
+FIELD_KEY_LABEL: Final = "ledger fields"
+#: The slot of a deployment's only writing process.
+ONLY_SLOT: Final = 1
+_ID_BYTES: Final = 16
+
+
+def create_database(
+    path: Path,
+    *,
+    db_key: bytes,
+    clock: Clock,
+    entropy: Entropy,
+    business_date: BusinessDate | None = None,
+) -> None:
+    """Make a new ciphered database at `path` with this version's schema and an open business date.
+
+    `db_key` is 32 bytes. `business_date` is the date of `clock` in UTC unless told. The ledger gets
+    an id of its own, which its audit chain begins with. Raises StorageFailed, also when the file
+    exists; what was begun is removed then.
+    """
+    create_file(path)
+    try:
+        engine = open_engine(path, lambda: db_key)
+        try:
+            _fill(engine, clock, entropy, business_date)
+        finally:
+            engine.dispose()
+    except SQLAlchemyError as failure:
+        _remove(path)
+        raise StorageFailed(f"the database {path} cannot be made: {cause(failure)}") from None
+    except BaseException:
+        _remove(path)
+        raise
+
+
+def open_ledger(
+    path: Path,
+    *,
+    db_key: bytes,
+    lookup_key: bytes,
+    field_keys: Mapping[int, bytes],
+    clock: Clock,
+    entropy: Entropy,
+    slot: int = ONLY_SLOT,
+) -> SqlLedger:
+    """Open the database at `path` for writing in `slot`, bringing its schema up to date first.
+
+    Every key is 32 bytes; `field_keys` maps the version of K_DB to the key derived under it.
+    Raises WrongDatabaseKey; StorageFailed when there is no ledger at `path`, it is a later
+    version's, or its disk fails.
+    """
+    lookup = CardLookup(lookup_key)
+    fields = FieldCipher(field_keys, entropy)
+    engine = open_engine(path, lambda: db_key)
+    dialect = SqlCipherDialect()
+    try:
+        _check_version(engine, path, dialect, upgrade=True)
+        return SqlLedger(engine, dialect, lookup, fields, entropy, slot=slot, now=clock.now())
+    except SQLAlchemyError as failure:
+        engine.dispose()
+        raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def open_for_reading(path: Path, *, db_key: bytes) -> Engine:
+    """Open the database at `path` for reading alone, for the audit; it may be in use meanwhile.
+
+    Raises WrongDatabaseKey, StorageFailed.
+    """
+    engine = open_engine(path, lambda: db_key, read_only=True)
+    try:
+        _check_version(engine, path, SqlCipherDialect(), upgrade=False)
+    except SQLAlchemyError as failure:
+        engine.dispose()
+        raise StorageFailed(f"the database {path} cannot be read: {cause(failure)}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _fill(engine: Engine, clock: Clock, entropy: Entropy, business_date: BusinessDate | None) -> None:
+    now = clock.now()
+    day = now.date().isoformat() if business_date is None else business_date
+    dialect = SqlCipherDialect()
+    with engine.connect() as connection:
+        dialect.begin(connection)
+        migrations.upgrade(connection)
+        connection.execute(insert(meta).values(name="ledger_id", value=entropy.draw(_ID_BYTES).hex()))
+        connection.execute(insert(meta).values(name="revocation_epoch", value="0"))
+        connection.execute(
+            insert(business_day).values(date=day, previous="", state="open", next_number=1, opened_at=microseconds(now))
+        )
+        connection.commit()
+        dialect.checkpoint(connection, truncate=True)
+
+
+def _check_version(engine: Engine, path: Path, dialect: SqlCipherDialect, *, upgrade: bool) -> None:
+    with engine.connect() as connection:
+        found = _version(connection)
+        if found is None:
+            raise StorageFailed(f"the database {path} holds no ledger")
+        if found == migrations.head():
+            return
+        if not migrations.known(found):
+            raise StorageFailed(f"the database {path} was changed by a later version of trus (schema {found})")
+        if not upgrade:
+            raise StorageFailed(f"the database {path} has the older schema {found}: start the backend once")
+        connection.rollback()
+        dialect.begin(connection)
+        migrations.upgrade(connection)
+        connection.commit()
+
+
+def _version(connection: Connection) -> str | None:
+    return migrations.current(connection) if inspect(connection).has_table("alembic_version") else None
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

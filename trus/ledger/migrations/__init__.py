@@ -1,0 +1,49 @@
+"""Brings a database's schema to this version's, step by step, with Alembic.
+
+Refuses a database that a later version of trus has changed. Each step is one file in
+versions/; a step that was released is never edited.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+_HERE: Final = Path(__file__).resolve().parent
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    if connection is not None:
+        config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """Return the name of this version's schema."""
+    name = ScriptDirectory.from_config(_config()).get_current_head()
+    if name is None:
+        raise LookupError("there are no migrations")
+    return name
+
+
+def current(connection: Connection) -> str | None:
+    """Return the name of the database's schema; None when it has none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known(name: str) -> bool:
+    """Return whether this version of trus knows a schema of that name."""
+    return any(each.revision == name for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to `head()` inside the connection's open transaction."""
+    command.upgrade(_config(connection), "head")
