@@ -119,3 +119,7 @@ class CardRegistry:
     def set_card_state(self, number: int, state: str) -> None:
         """Change a card's state."""
         self._connection.execute(update(card).where(card.c.id == number).values(state=state))
+
+    def set_card_tries(self, number: int, tries: int) -> None:
+        """Change how many wrong PINs a card has left."""
+        self._connection.execute(update(card).where(card.c.id == number).values(tries_left=tries))

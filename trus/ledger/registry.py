@@ -1,0 +1,131 @@
+"""Opens the registry for reading or for one change: rows and the event that audits them, one commit.
+
+Lets no storage error out but as StorageFailed or OutcomeUnknown, and no SQL either: what the
+issuer sees are frozen rows (trus.ledger.registry_values). One change at a time, like the
+batches of payments, and by the same writer, so that its event is in the same hash chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from trus.auth.ports import Posting
+from trus.errors import StorageFailed
+from trus.ledger.lookup import FieldCipher
+from trus.ledger.posting import AccountKind, post, system_account
+from trus.ledger.registry_cards import CardRegistry
+from trus.ledger.registry_identities import IdentityRegistry
+from trus.ledger.registry_people import PeopleRegistry
+from trus.ledger.registry_shops import ShopRegistry
+from trus.ledger.store import SqlLedger
+from trus.ledger.unit import SqlUnit
+from trus.ledger.writer import cause
+from trus.values import BusinessDate
+
+
+class RegistryView:
+    """The registry within one transaction."""
+
+    def __init__(self, connection: Connection, fields: FieldCipher) -> None:
+        self.people = PeopleRegistry(connection, fields)
+        self.shops = ShopRegistry(connection)
+        self.cards = CardRegistry(connection, fields)
+        self.identities = IdentityRegistry(connection)
+
+
+class RegistryChange(RegistryView):
+    """One change: rows through the parts of the view, events and money through the unit of work."""
+
+    def __init__(self, unit: SqlUnit, fields: FieldCipher) -> None:
+        super().__init__(unit.connection, fields)
+        self._unit = unit
+
+    @property
+    def at(self) -> int:
+        """The moment of this change, microseconds since 1970-01-01 UTC."""
+        return self._unit.at
+
+    @property
+    def business_date(self) -> BusinessDate:
+        """The open business date."""
+        return self._unit.business_date
+
+    def external(self, currency: str) -> int:
+        """Return the account of the world outside in a currency, opened when missing."""
+        return system_account(self._unit, AccountKind.EXTERNAL, currency)
+
+    def post(
+        self,
+        *,
+        kind: str,
+        actor: str,
+        rule: str,
+        figures: Mapping[str, int | str],
+        postings: Sequence[Posting] = (),
+        card_id: int | None = None,
+        shop_id: int | None = None,
+    ) -> tuple[int, str]:
+        """Record an event, with what it moves; return its id and retrieval reference number.
+
+        Raises BelowFloor, Unbalanced, StorageFailed.
+        """
+        return post(
+            self._unit,
+            kind=kind,
+            postings=postings,
+            actor=actor,
+            rule=rule,
+            figures=figures,
+            card_id=card_id,
+            shop_id=shop_id,
+        )
+
+
+class Registry:
+    """The registry of one writing process."""
+
+    def __init__(self, ledger: SqlLedger) -> None:
+        self._ledger = ledger
+
+    def card_key(self, pan: str) -> bytes:
+        """Return the keyed hash under which a card number is looked up."""
+        return self._ledger.card_key(pan)
+
+    @contextmanager
+    def reading(self) -> Iterator[RegistryView]:
+        """Show one snapshot. Raises StorageFailed."""
+        try:
+            with self._ledger.engine.connect() as connection:
+                self._ledger.dialect.begin_reading(connection)
+                try:
+                    yield RegistryView(connection, self._ledger.fields)
+                finally:
+                    connection.rollback()
+        except SQLAlchemyError as failure:
+            raise StorageFailed(f"the registry could not be read: {cause(failure)}") from None
+
+    @contextmanager
+    def changing(self, now: datetime) -> Iterator[RegistryChange]:
+        """Make one change, durable when the block has ended without an error; else nothing of it is.
+
+        Raises StorageFailed (nothing stored) or OutcomeUnknown.
+        """
+        with self._ledger.order(now) as unit:
+            yield RegistryChange(unit, self._ledger.fields)
+
+    def advance_day(self, now: datetime) -> BusinessDate:
+        """Close the open business date and open the next; return it. Raises StorageFailed."""
+        return self._ledger.advance_day(now)
+
+    def business_date(self) -> BusinessDate:
+        """Return the open business date. Raises StorageFailed."""
+        return self._ledger.business_date()
+
+    def health(self) -> str:
+        """Return "ok", or the sentence that says why nothing is written."""
+        return self._ledger.health()
