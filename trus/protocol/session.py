@@ -1,38 +1,95 @@
 """Seals lines to one authenticated peer and opens that peer's lines.
 
 Opens no sockets and never answers a forgery: a wrong tag or sequence number raises
-SessionEnded and the session is over without a word.
-Specification: docs/protocol.md, "The seal".
+SessionEnded and the session is over without a word. Keys are replaced in place (rekey) by
+three lines of the session itself; each direction changes exactly after the line that says so.
+Specification: docs/protocol.md, "The seal", "Resumption in place".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
-from trus.protocol.messages import Kind, Message, Side
+from trus.clock import Clock, Entropy
+from trus.protocol import grammar
+from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, SessionEnded
+from trus.protocol.fields import format_octets, parse_octets
+from trus.protocol.keyschedule import NONCE_BYTES, Agreement, SessionSecrets
+from trus.protocol.messages import Kind, Message, Phase, Side, parse_line
+from trus.protocol.records import MAX_RECORDS, Direction
+from trus.protocol.states import MAX_DIALOGUES, Dialogues, DialogueState, OutOfOrder, SessionOrder, SessionState
+from trus.protocol.table import DEVICE_TABLE, Line, head_of
+from trus.protocol.tickets import CHAIN_LIFETIME_SECONDS, StoredTicket, TicketContent, TicketKeys
 from trus.values import PeerIdentity
 
-#: Records in one direction under one key before the session resumes in place.
-MAX_RECORDS: Final = 1 << 20
 #: Age of the keys in seconds before the session resumes in place.
 MAX_KEY_AGE_SECONDS: Final = 3600
+
+_REKEY_HEADS: Final = frozenset({"COMMAND REKEY", "DATA REKEY", "INFO REKEYED"})
+#: Lines without a dialogue that move the session.
+_SESSION_HEADS: Final = _REKEY_HEADS | {"INFO BYE"}
 
 
 class SealedSession:
     """One sealed session, seen from one side.
 
     `label` is the session's name on the connection (field s). `peer` is the verified holder
-    of the other end's certificate. `side` is this end. `pin_key` (16 bytes, AES) is the key
-    of the ISO 9564-1 format 4 PIN blocks of this session.
+    of the other end's certificate. `side` is this end. `pin_key` is the AES-256 key of the
+    ISO 9564-1 format 4 PIN blocks of this session; it stays the same when the session
+    resumes in place. `ticket` is the newest ticket that an initiator received.
     """
 
-    label: str
-    peer: PeerIdentity
-    side: Side
-    pin_key: bytes
-    records: int
+    def __init__(
+        self,
+        *,
+        label: str,
+        peer: PeerIdentity,
+        side: Side,
+        secrets: SessionSecrets,
+        sequence: tuple[int, int],
+        clock: Clock,
+        entropy: Entropy,
+        authenticated_at: float,
+        resumable: bool,
+        hears_gateway: bool,
+        max_dialogues: int = MAX_DIALOGUES,
+    ) -> None:
+        """Begin after the handshake; its owner makes it, no one else.
+
+        `sequence` counts the records already sealed by initiator and responder.
+        `authenticated_at` is the moment of the full handshake (seconds since the epoch).
+        `resumable` is false between devices. `hears_gateway` is true on a device, which
+        accepts the gateway's INFO NOTICE.
+        """
+        self.label = label
+        self.peer = peer
+        self.side = side
+        self.pin_key = secrets.pin
+        self.ticket: StoredTicket | None = None
+        self.authenticated_at = authenticated_at
+        self.resumable = resumable
+        self._secrets: SessionSecrets | None = secrets
+        self._clock = clock
+        self._entropy = entropy
+        self._hears_gateway = hears_gateway
+        mine, theirs = Direction(secrets.initiator, sequence[0]), Direction(secrets.responder, sequence[1])
+        self._send, self._receive = (mine, theirs) if side is Side.INITIATOR else (theirs, mine)
+        self._incoming: Mapping[bytes, Line] = DEVICE_TABLE.lines(Phase.SEALED, side.other)
+        self._outgoing = DEVICE_TABLE.spoken(Phase.SEALED, side)
+        self._order = SessionOrder(SessionState.SEALED)
+        self._dialogues = Dialogues(max_dialogues)
+        self._keys_since = clock.now().timestamp()
+        self._agreement: Agreement | None = None
+        self._offer: tuple[bytes, ...] = ()
+        self._ended = ""
+
+    def __repr__(self) -> str:
+        """Show the label, the peer's name and the state; no key."""
+        return f"<SealedSession {self.label} with {self.peer.name} {self._order.state}>"
+
+    # ------------------------------------------------------------------ lines
 
     def seal(
         self,
@@ -43,31 +100,236 @@ class SealedSession:
         *,
         dialogue: str | None = None,
     ) -> bytes:
-        """Return the sealed line with its CR LF.
+        """Return the sealed line with its CR LF; the lines must be sent in this order.
 
         Fields that the table seals go into `sealed`, the others into `clear`; `dialogue` is
         the field id. Raises LocalProtocolError for what table or state forbid, SessionEnded
         after the end.
         """
-        raise NotImplementedError
+        line = self._outgoing.get((kind, verb))
+        if line is None or line.head in _REKEY_HEADS:
+            raise LocalProtocolError(f"the {self.side} does not say {kind} {verb} in a session")
+        octets = self._seal(line, clear, sealed, dialogue)
+        if line.head == "INFO BYE":
+            self.end("bye")
+        return octets
 
     def open(self, line: bytes) -> Message:
         """Return what a line (without CR LF) of the peer says, clear and sealed fields merged.
 
         Raises SessionEnded for a wrong tag, sequence or unsealed line (close, say nothing),
         RemoteProtocolError for a genuine line that breaks grammar, table or order (answer
-        INFO ERROR with its code, sealed; the session goes on).
+        INFO ERROR with its code, sealed; the session goes on). After INFO BYE the session
+        has ended.
         """
-        raise NotImplementedError
+        if self._ended:
+            raise SessionEnded(self._ended)
+        clear, mark, text = line.rpartition(grammar.SEAL_MARK)
+        if not mark:
+            return self._open_notice(line, "unsealed")
+        try:
+            sealed = grammar.decode_base64url(text)
+        except RemoteProtocolError:
+            return self._open_notice(line, "seal")
+        try:
+            plaintext = self._receive.open(clear, sealed)
+        except SessionEnded as ended:
+            self.end(ended.reason)
+            raise
+        found = self._incoming.get(head_of(clear))
+        if found is None:
+            found = DEVICE_TABLE.find(Phase.SEALED, self.side.other, clear)
+        fields, unknown = found.parse_clear(clear)
+        fields.update(found.parse_sealed(plaintext, unknown))
+        session = fields.pop("s", None)
+        if session != self.label:
+            raise RemoteProtocolError(ErrorCode.BAD_FIELD, "s")
+        dialogue = fields.pop("id", None)
+        head = found.head
+        if head == "COMMAND REKEY" and not self.resumable:
+            raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, head)
+        try:
+            if dialogue is not None:
+                self._dialogues.said(self.side.other, head, dialogue)
+            elif head in _SESSION_HEADS:
+                self._order.said(self.side.other, head)
+        except OutOfOrder as refused:
+            raise RemoteProtocolError(refused.code, head) from None
+        message = Message(found.kind, found.verb, fields, session, dialogue)
+        if head in _SESSION_HEADS:
+            self._heard(head, message)
+        return message
+
+    def _seal(
+        self, line: Line, clear: Mapping[str, str], sealed: Mapping[str, str], dialogue: str | None
+    ) -> bytes:
+        """Return the line, its form and order checked."""
+        if self._ended:
+            raise SessionEnded(self._ended)
+        named = {"s": self.label, **clear}
+        if dialogue is not None:
+            named["id"] = dialogue
+        octets = line.format_clear(named)
+        plaintext = line.format_sealed(sealed)
+        try:
+            if dialogue is not None:
+                self._dialogues.said(self.side, line.head, dialogue)
+            elif line.head in _SESSION_HEADS:
+                self._order.said(self.side, line.head)
+        except OutOfOrder as refused:
+            raise LocalProtocolError(f"{line.head}: {refused}") from None
+        return self._send.seal(octets, plaintext)
+
+    def _open_notice(self, line: bytes, reason: str) -> Message:
+        """Return the gateway's INFO NOTICE; any other line without a seal ends the session."""
+        if self._hears_gateway:
+            try:
+                return parse_line(line, phase=Phase.SEALED, sender=Side.GATEWAY)
+            except RemoteProtocolError:
+                reason = "notice"
+        raise self._over(reason)
+
+    # -------------------------------------------------------------- dialogues
 
     def open_dialogue(self) -> str:
-        """Return the id of a new dialogue of this side, such as "c7"."""
-        raise NotImplementedError
+        """Return the id for the next dialogue of this side, such as "c7".
+
+        The id counts as used once a line that opens the dialogue has been sealed.
+        """
+        return self._dialogues.fresh(self.side)
+
+    def dialogue_state(self, dialogue: str) -> DialogueState | None:
+        """Return the state of an open dialogue, None of one that is closed or never was."""
+        return self._dialogues.state(dialogue)
+
+    @property
+    def open_dialogues(self) -> int:
+        """How many dialogues are open, of both sides."""
+        return len(self._dialogues)
+
+    # ------------------------------------------------------------ age and end
+
+    @property
+    def records(self) -> int:
+        """Lines protected by the present keys in the busier direction."""
+        return max(self._send.sequence, self._receive.sequence)
+
+    @property
+    def ends_at(self) -> datetime:
+        """The moment past which no resumption, also in place, is possible."""
+        return datetime.fromtimestamp(self.authenticated_at + CHAIN_LIFETIME_SECONDS, UTC)
 
     def needs_rekey(self, now: datetime) -> bool:
-        """Say whether key age or record count asks for a resumption in place."""
-        raise NotImplementedError
+        """Say whether key age or record count asks for a resumption in place.
+
+        A session between devices cannot resume: its owner ends it then.
+        """
+        return self.records >= MAX_RECORDS or now.timestamp() - self._keys_since >= MAX_KEY_AGE_SECONDS
 
     def end(self, reason: str) -> None:
         """Forget the keys; every later use raises SessionEnded."""
-        raise NotImplementedError
+        if not self._ended:
+            self._ended = reason
+            self._order.state = SessionState.ENDED
+            self._secrets = None
+            self._agreement = None
+            self.pin_key = b""
+
+    @property
+    def ended(self) -> str:
+        """Why the session ended, empty while it lives."""
+        return self._ended
+
+    # ------------------------------------------------------------------ rekey
+
+    def start_rekey(self) -> bytes:
+        """Return COMMAND REKEY; initiator only.
+
+        Raises LocalProtocolError when one is under way or the session has none, SessionEnded.
+        """
+        line = self._outgoing.get((Kind.COMMAND, "REKEY"))
+        if line is None or not self.resumable:
+            raise LocalProtocolError("this side of this session asks for no keys")
+        agreement, nonce = Agreement(self._entropy.draw(32)), self._entropy.draw(NONCE_BYTES)
+        sealed = {"share": format_octets(agreement.share), "nonce": format_octets(nonce)}
+        octets = self._seal(line, {}, sealed, None)
+        self._agreement, self._offer = agreement, (agreement.share, nonce)
+        return octets
+
+    def answer_rekey(self, tickets: TicketKeys | None = None) -> bytes:
+        """Return DATA REKEY, under the old keys; what the responder seals next is under the new.
+
+        To be called once the peer's standing has been checked again. Raises SessionEnded when
+        the chain of resumptions is over or the share was bad, LocalProtocolError when nothing
+        was asked.
+        """
+        line = self._outgoing.get((Kind.DATA, "REKEY"))
+        if line is None or self._secrets is None or self._order.state is not SessionState.REKEYING:
+            raise LocalProtocolError("no rekey was asked for")
+        now = self._clock.now()
+        if now >= self.ends_at:
+            raise self._over("chain")
+        agreement, nonce = Agreement(self._entropy.draw(32)), self._entropy.draw(NONCE_BYTES)
+        fresh = self._renew(agreement, (*self._offer, agreement.share, nonce))
+        sealed = {"share": format_octets(agreement.share), "nonce": format_octets(nonce)}
+        if tickets is not None:
+            content = TicketContent(fresh.resumption, self.peer, self.authenticated_at, now.timestamp())
+            sealed["ticket"] = format_octets(tickets.seal(content))
+            sealed["lifetime"] = str(content.lifetime())
+        octets = self._seal(line, {}, sealed, None)
+        self._send = Direction(fresh.responder)
+        return octets
+
+    def finish_rekey(self) -> bytes:
+        """Return INFO REKEYED, the initiator's last line under the old keys.
+
+        Raises LocalProtocolError when no DATA REKEY has been opened.
+        """
+        line = self._outgoing.get((Kind.INFO, "REKEYED"))
+        if line is None or self._secrets is None:
+            raise LocalProtocolError("this side of this session finishes no rekey")
+        octets = self._seal(line, {}, {}, None)
+        self._send = Direction(self._secrets.initiator)
+        return octets
+
+    def _heard(self, head: str, message: Message) -> None:
+        """Act on a line of the peer that changes the session itself."""
+        if head == "INFO BYE":
+            self.end("bye")
+        elif head == "COMMAND REKEY":
+            self._offer = (parse_octets(message.fields["share"]), parse_octets(message.fields["nonce"]))
+        elif head == "INFO REKEYED" and self._secrets is not None:
+            self._receive = Direction(self._secrets.initiator)
+        elif head == "DATA REKEY" and self._agreement is not None:
+            self._take_rekey(self._agreement, message.fields)
+
+    def _take_rekey(self, agreement: Agreement, fields: Mapping[str, str]) -> None:
+        fresh = self._renew(agreement, (*self._offer, parse_octets(fields["share"]), parse_octets(fields["nonce"])))
+        self._receive = Direction(fresh.responder)
+        if "ticket" in fields:
+            now = self._clock.now().timestamp()
+            self.ticket = StoredTicket(
+                parse_octets(fields["ticket"]),
+                fresh.resumption,
+                now + int(fields["lifetime"]),
+                self.authenticated_at + CHAIN_LIFETIME_SECONDS,
+                self.peer,
+            )
+
+    def _renew(self, agreement: Agreement, offers: tuple[bytes, ...]) -> SessionSecrets:
+        """Replace the secrets; `offers` are share and nonce of initiator, then of responder."""
+        theirs = offers[0] if self.side is Side.RESPONDER else offers[2]
+        if self._secrets is None:
+            raise SessionEnded(self._ended)
+        try:
+            agreed = agreement.agree(theirs)
+        except RemoteProtocolError:
+            raise self._over("share") from None
+        self._secrets = self._secrets.rekeyed(agreed, offers)
+        self._keys_since = self._clock.now().timestamp()
+        self._agreement = None
+        return self._secrets
+
+    def _over(self, reason: str) -> SessionEnded:
+        self.end(reason)
+        return SessionEnded(reason)

@@ -97,6 +97,7 @@ class Line:
         tail = rb"((?:%b=%b )*+)" % (names, values) if info else b"()"
         self._sealed_pattern = re.compile(self._sealed.pattern + tail + b" *+")
         self._known = frozenset((*self._clear.names, *self._sealed.names, "s", "id", "seal"))
+        self._together = frozenset(spec.together)
         self.sealed_names = frozenset(self._sealed.names)
 
     def parse_clear(self, octets: bytes) -> tuple[dict[str, str], bytes]:
@@ -114,7 +115,10 @@ class Line:
         unknown: bytes = groups[-1]
         if unknown:
             self._check_unknown(unknown[1:])
-        return self._clear.decode(groups), unknown
+        fields = self._clear.decode(groups)
+        if self._together:
+            self._check_together(fields)
+        return fields, unknown
 
     def parse_sealed(self, plaintext: bytes, unknown: bytes = b"") -> dict[str, str]:
         """Return the fields of a seal's padded plaintext.
@@ -128,7 +132,10 @@ class Line:
         groups = match.groups()
         if groups[-1]:
             self._check_unknown(groups[-1][:-1] + unknown)
-        return self._sealed.decode(groups)
+        fields = self._sealed.decode(groups)
+        if self._together:
+            self._check_together(fields)
+        return fields
 
     def format_clear(self, values: Mapping[str, str]) -> bytes:
         """Return the line up to where seal or CR LF come. Raises LocalProtocolError."""
@@ -136,7 +143,7 @@ class Line:
         octets = self._octets + octets
         match = self._clear_pattern.fullmatch(octets)
         # A value that holds a space must not come back as two fields.
-        if match is None or match.groups()[:-1] != found:
+        if match is None or match.groups()[:-1] != found or self._torn(values):
             raise LocalProtocolError(f"a field of {self.head} is missing or of the wrong form")
         return octets
 
@@ -145,9 +152,17 @@ class Line:
         octets, found = self._sealed.encode(values)
         octets = octets.ljust(max(1, -(-len(octets) // SEAL_BLOCK_BYTES)) * SEAL_BLOCK_BYTES)
         match = self._sealed_pattern.fullmatch(octets)
-        if match is None or match.groups()[:-1] != found:
+        if match is None or match.groups()[:-1] != found or self._torn(values):
             raise LocalProtocolError(f"a sealed field of {self.head} is missing or of the wrong form")
         return octets
+
+    def _torn(self, values: Mapping[str, str]) -> bool:
+        """Say whether some but not all of the fields that belong together are there."""
+        return 0 < len(self._together.intersection(values)) < len(self._together)
+
+    def _check_together(self, values: Mapping[str, str]) -> None:
+        if self._torn(values):
+            raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
 
     def _check_unknown(self, octets: bytes) -> None:
         """Refuse an unknown field of an INFO line that stands twice or bears a known name."""
@@ -197,6 +212,10 @@ class VerbTable:
         if any(head in self._lines[other, side] for other in Phase):
             raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "phase")
         raise RemoteProtocolError(ErrorCode.UNKNOWN_VERB)
+
+    def spoken(self, phase: Phase, side: Side) -> dict[tuple[str, str], Line]:
+        """Return what `side` may say in `phase`, by kind and verb."""
+        return {(line.kind, line.verb): line for line in self._lines[phase, side].values()}
 
     def named(self, phase: Phase, side: Side, kind: Kind, verb: str) -> Line:
         """Return the line that this side wants to say. Raises LocalProtocolError."""

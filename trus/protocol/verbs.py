@@ -75,7 +75,8 @@ class VerbSpec(NamedTuple):
     """A line that one side may say.
 
     `opening` and `after` say how the line is covered before and after its session is
-    authenticated; None means that it may not be said then.
+    authenticated; None means that it may not be said then. The fields `together` are all
+    there or all absent.
     """
 
     kind: Kind
@@ -89,6 +90,7 @@ class VerbSpec(NamedTuple):
     sealed: tuple[FieldSpec, ...]
     meaning: str
     since: int = 1
+    together: tuple[str, ...] = ()
 
     @property
     def head(self) -> str:
@@ -154,6 +156,7 @@ _HANDSHAKE: Final = (
         ),
         (),
         "Message 1: open a session.",
+        together=("ticket", "binder"),
     ),
     VerbSpec(
         Kind.DATA,
@@ -217,6 +220,7 @@ _HANDSHAKE: Final = (
             _may("chain", f.CHAIN, "mode enrol: the certificate issued"),
         ),
         "Message 4: the session is open; in mode enrol, here is the certificate.",
+        together=("ticket", "lifetime"),
     ),
     VerbSpec(
         Kind.COMMAND,
@@ -248,6 +252,7 @@ _HANDSHAKE: Final = (
             *_TICKET,
         ),
         "New keys; the responder's next line is under them.",
+        together=("ticket", "lifetime"),
     ),
     VerbSpec(
         Kind.INFO,
@@ -282,6 +287,7 @@ _PURCHASE: Final = (
         ),
         (_RID, _TRACK2, _PIN, _FORMAT, _ENTRY),
         "Pay this amount from that card.",
+        together=("pin", "format"),
     ),
     VerbSpec(
         Kind.COMMAND,
@@ -318,6 +324,7 @@ _PURCHASE: Final = (
         (_STAN, _DATE, _REPEAT),
         (_RID, _TRACK2, _PIN, _FORMAT, _ENTRY),
         "Say what the card's purse holds.",
+        together=("pin", "format"),
     ),
     VerbSpec(
         Kind.COMMAND,
@@ -354,6 +361,7 @@ _PURCHASE: Final = (
         (_STAN, _CURRENCY, _DATE, _REPEAT),
         (_RID, *_TOTALS),
         "Compare the terminal's totals with the backend's and close its batch.",
+        together=("refund-count", "refund-amount"),
     ),
     VerbSpec(
         Kind.INFO,
