@@ -160,8 +160,6 @@ class Terminal:
                 self._lines.append((dialogue, wire.Line(Kind.INFO, "ECHO", {}, {})))
             case Kind.INFO, "ECHO":
                 self._echo = None
-            case Kind.INFO, "BYE":
-                self._effects.append(HangUp("bye"))
             case _:
                 pass  # an INFO of a later version: nothing here depends on it
 
@@ -288,9 +286,18 @@ class Terminal:
         return self._dialogues.pop(dialogue, None)
 
     def _abandon(self, request: Request) -> None:
-        """Listen no more in the request's dialogue; the backend still counts it as open."""
-        if request.dialogue is not None and self._dialogues.pop(request.dialogue, None) is not None:
-            self._abandoned.add(request.dialogue)
+        """Listen no more in the request's dialogue.
+
+        One in which the backend waits for a PIN is closed by INFO ERROR; in any other the
+        backend will still answer, and counts it as open until then.
+        """
+        dialogue = request.dialogue
+        if dialogue is None or self._dialogues.pop(dialogue, None) is None:
+            return
+        if request.phase is Phase.ASKING:
+            self._lines.append((dialogue, wire.Line(Kind.INFO, "ERROR", {"code": ErrorCode.TIMEOUT.value}, {})))
+        else:
+            self._abandoned.add(dialogue)
 
     def _repeat(self, request: Request, wait: float) -> None:
         """No final answer: say the request again after `wait` seconds, a lasting one ever later."""
