@@ -4,6 +4,7 @@
 |---|---|
 | profiles | the certificate policy as frozen data: who gets what, for how long |
 | authority | an authority whose key stays in the token: issues certificates and CRLs |
+| enrolment | an activation code and a request become a certificate, once |
 | csr | a device's request: proof of possession, and nothing else of it is believed |
 | activation | one-time codes by which a device proves that it may be enrolled |
 | ports | what the database keeps: activations and states of certificates, never certificates |

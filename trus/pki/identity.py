@@ -8,11 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from trus.certificates.chains import serial_text
 from trus.clock import Clock, Entropy
-from trus.hsm.ports import KeyStore, ObjectStore
-from trus.pki.ports import ActivationStore, CertificateRegister
+from trus.errors import IdentityRefused, KeyStoreError
+from trus.hsm.datakeys import DataKeys
+from trus.hsm.ports import KeyPurpose, KeyStore, ObjectStore
+from trus.hsm.signing import TokenPrivateKey
+from trus.pki.activation import ActivationCodes
+from trus.pki.authority import Authority, individual_names
+from trus.pki.csr import key_digest
+from trus.pki.enrolment import Enrolment, Issued, record_of
+from trus.pki.ocsp import answer
+from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
+from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY
+from trus.pki.validation import UNKNOWN, PeerValidation
 from trus.values import DeviceRole, Frozen, PeerIdentity
+
+#: Labels in the key store.
+INDIVIDUAL: Final = "individual"
+BACKEND_KEY: Final = "backend-identity"
+
+#: The backend renews its own certificate when less than this is left of it.
+RENEW_AHEAD: Final = timedelta(days=60)
+#: The OCSP answer is made anew when half of it is gone.
+_REFRESH_AFTER: Final = OCSP_VALIDITY / 2
 
 
 class Material(Frozen, frozen=True):
@@ -24,12 +48,29 @@ class Material(Frozen, frozen=True):
     valid_seconds: int
 
 
-class Issued(Frozen, frozen=True):
-    """A certificate chain (DER, leaf first, no root) and the identity that it proves."""
+def _backend_label(name: str) -> str:
+    return f"backend/{name}"
 
-    peer: PeerIdentity
-    chain: list[bytes]
-    not_after: datetime
+
+def create_backend_identity(
+    keys: KeyStore, objects: ObjectStore, authority: Authority, register: CertificateRegister, name: str
+) -> CertificateRecord:
+    """Make the backend's identity key inside the store, certify it and register the certificate."""
+    handle = keys.generate(BACKEND_KEY, KeyPurpose.SIGN)
+    return _certify_backend(TokenPrivateKey(keys, handle), objects, authority, register, name)
+
+
+def _certify_backend(
+    key: TokenPrivateKey, objects: ObjectStore, authority: Authority, register: CertificateRegister, name: str
+) -> CertificateRecord:
+    names = individual_names(DeviceRole.BACKEND, name)
+    certificate = authority.issue(key.public_key(), BACKEND_IDENTITY, names)
+    peer = PeerIdentity(DeviceRole.BACKEND, name, serial_text(certificate))
+    label = _backend_label(name)
+    record = record_of(certificate, peer, label, key_digest(key.public_key()))
+    register.register(record)
+    objects.put_certificate(label, certificate.public_bytes(Encoding.DER))
+    return record
 
 
 class IdentityService:
@@ -38,42 +79,130 @@ class IdentityService:
     def __init__(
         self,
         *,
+        name: str,
         keys: KeyStore,
         objects: ObjectStore,
+        data_keys: DataKeys,
         activations: ActivationStore,
         register: CertificateRegister,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        """Find authority and backend identity in the key store. Raises KeyNotFound."""
-        raise NotImplementedError
+        """Find the individual authority and the identity of the backend `name` in the key store.
+
+        Raises KeyNotFound when either was never made.
+        """
+        self._name = name
+        self._keys = keys
+        self._objects = objects
+        self._register = register
+        self._clock = clock
+        self._authority = Authority(keys, objects, INDIVIDUAL, clock, entropy)
+        self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
+        self._certificate = self._load_own()
+        self._validation = PeerValidation([self._authority.certificate], register)
+        self._enrolment = Enrolment(
+            authority=self._authority,
+            objects=objects,
+            activations=activations,
+            register=register,
+            codes=ActivationCodes(data_keys),
+            clock=clock,
+            entropy=entropy,
+        )
+        self._material: Material | None = None
+        self._made = clock.now()
+
+    @property
+    def anchor(self) -> x509.Certificate:
+        """The individual authority's root, as devices are provisioned with it."""
+        return self._authority.certificate
+
+    # ------------------------------------------------------------------- the backend itself
 
     def material(self) -> Material:
-        """Return chain and OCSP answer, made anew ahead of their end."""
-        raise NotImplementedError
+        """Return chain and OCSP answer; both are made anew well ahead of their end.
+
+        `valid_seconds` is how long the answer holds from now. Raises KeyStoreUnavailable.
+        """
+        now = self._clock.now()
+        age = now - self._made
+        if self._material is None or not timedelta(0) <= age < _REFRESH_AFTER:
+            self._material = self._make_material(now)
+            self._made = now
+            age = timedelta(0)
+        left = int((OCSP_VALIDITY - age).total_seconds())
+        return Material(self._material.chain, self._material.staple, self._name, left)
 
     def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
-        """Return DER ECDSA-SHA256 signatures by the backend identity's key, in order."""
-        raise NotImplementedError
+        """Return DER ECDSA-SHA256 signatures by the backend identity's key, in order.
+
+        Raises KeyStoreUnavailable.
+        """
+        return self._keys.sign(self._key.handle, payloads)
+
+    def _load_own(self) -> x509.Certificate:
+        certificate = x509.load_der_x509_certificate(self._objects.certificate(_backend_label(self._name)))
+        if certificate.public_key() != self._key.public_key():
+            raise KeyStoreError("the backend's certificate does not belong to its identity key")
+        return certificate
+
+    def _make_material(self, now: datetime) -> Material:
+        if self._certificate.not_valid_after_utc - now < RENEW_AHEAD:
+            _certify_backend(self._key, self._objects, self._authority, self._register, self._name)
+            self._certificate = self._load_own()
+        serial = serial_text(self._certificate)
+        record = self._register.certificates([serial]).get(serial)
+        if record is None:
+            raise IdentityRefused(UNKNOWN)
+        staple = answer(self._authority, self._certificate, record, now)
+        chain = [self._certificate.public_bytes(Encoding.DER)]
+        return Material(chain, staple, self._name, int(OCSP_VALIDITY.total_seconds()))
+
+    # ------------------------------------------------------------------------------- peers
 
     def verify(self, chain: Sequence[bytes], role: DeviceRole) -> PeerIdentity:
         """Judge a chain (DER, leaf first, no root) for `role` now. Raises IdentityRefused."""
-        raise NotImplementedError
+        return self._validation.verify_peer(chain, role, self._clock.now())
 
     def standing(self, peer: PeerIdentity) -> None:
-        """Raise IdentityRefused unless the holder's certificate is good and the holder not blocked."""
-        raise NotImplementedError
+        """Raise IdentityRefused unless the peer's certificate is good and its holder not blocked, now."""
+        self._validation.demand_standing(peer, self._clock.now())
 
     def open_activation(
         self, role: DeviceRole, name: str, *, shop: str = "", model: str = "", validity: timedelta | None = None
     ) -> str:
-        """Open an activation and return its code, which is shown once and stored nowhere."""
-        raise NotImplementedError
+        """Open an activation and return its code, which is shown once and stored nowhere.
+
+        Raises IdentityRefused for a role that does not enrol, ValueError for impossible names.
+        """
+        return self._enrolment.open(role, name, shop, model, validity)
 
     def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
-        """Issue a certificate against an activation code and a PKCS#10 request. Raises IdentityRefused."""
-        raise NotImplementedError
+        """Issue a certificate against an activation code and a PKCS#10 request (DER).
+
+        The same code with the same key answers the same certificate. Raises IdentityRefused,
+        KeyStoreUnavailable.
+        """
+        return self._enrolment.redeem(role, name, code, csr)
 
     def revoke(self, serial: str, reason: str) -> None:
         """Revoke a certificate for ever. Raises IdentityRefused("unknown-certificate")."""
-        raise NotImplementedError
+        self._set_state(serial, CertificateState.REVOKED, reason)
+
+    def hold(self, serial: str, reason: str) -> None:
+        """Suspend a certificate until it is released. Raises IdentityRefused."""
+        self._set_state(serial, CertificateState.HELD, reason)
+
+    def release(self, serial: str, reason: str) -> None:
+        """Make a suspended certificate good again; a revoked one stays revoked. Raises IdentityRefused."""
+        self._set_state(serial, CertificateState.GOOD, reason)
+
+    def _set_state(self, serial: str, state: CertificateState, reason: str) -> None:
+        record = self._register.certificates([serial]).get(serial)
+        if record is None:
+            raise IdentityRefused(UNKNOWN)
+        if record.state is CertificateState.REVOKED:
+            raise IdentityRefused("revoked")
+        self._register.set_state(serial, state, self._clock.now(), reason)
+        self._material = None  # it may have been the backend's own
