@@ -82,9 +82,8 @@ class Responder(Handshake):
         self._unbound_models = unbound_models
         self._bound = False
         self._clear = b""
-        self._agreed = b""
+        self._terms = Terms()
         self._content: TicketContent | None = None
-        self._enrolling: NeedEnrolment | None = None
 
     # ---------------------------------------------------------------- message 1
 
