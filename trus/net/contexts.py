@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from trus.errors import ConfigurationError
 from trus.net.credentials import ChannelCredentials
-from trus.net.peers import VERIFY_ERRORS, Refusal, Verdict, examine, is_ip_address
+from trus.net.peers import VERIFY_ERRORS, ChannelConnection, Refusal, examine, is_ip_address
 from trus.values import ChannelRole
 
 #: Leaf, two issuers, root: nothing here needs a longer chain.
@@ -44,19 +44,18 @@ def _verifier(roles: Collection[ChannelRole], purpose: x509.ObjectIdentifier, ho
     """Return OpenSSL's callback: it may only turn an acceptance into a refusal, and never raises."""
 
     def verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, accepted: int) -> bool:
-        verdict = connection.get_app_data()
-        if not isinstance(verdict, Verdict):
+        if not isinstance(connection, ChannelConnection):
             return False
         if not accepted:
-            verdict.refusal = VERIFY_ERRORS.get(error, Refusal.CERTIFICATE)
+            connection.refusal = VERIFY_ERRORS.get(error, Refusal.CERTIFICATE)
             return False
         if depth > 0:
             return True
         finding = examine(certificate.to_cryptography(), roles, purpose, host)
         if isinstance(finding, Refusal):
-            verdict.refusal = finding
+            connection.refusal = finding
             return False
-        verdict.peer = finding
+        connection.peer = finding
         return True
 
     return verify
@@ -136,9 +135,7 @@ class ServerChannel:
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return a connection in accepting state; Twisted calls this for every peer."""
-        connection = SSL.Connection(self._context, None)
-        connection.set_app_data(Verdict())
-        return connection
+        return ChannelConnection(self._context, None)
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> TLSMemoryBIOFactory:
         """Return a factory that speaks TLS and hands clear bytes to `factory`'s protocols."""
@@ -183,8 +180,7 @@ class ClientChannel:
 
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return a connection in connecting state; Twisted calls this for every connection."""
-        connection = SSL.Connection(self._context, None)
-        connection.set_app_data(Verdict())
+        connection = ChannelConnection(self._context, None)
         if not is_ip_address(self._server_name):
             connection.set_tlsext_host_name(self._server_name.encode("ascii"))
         return connection

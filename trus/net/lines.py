@@ -215,7 +215,7 @@ class LineProtocol(TwistedProtocol):
 
     def connectionMade(self) -> None:
         """Wait for the handshake, or open at once where there is none."""
-        self._wire = cast(_Wire, self.transport)
+        self._wire = cast("_Wire", self.transport)
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         if ISSLTransport.providedBy(self.transport):

@@ -10,16 +10,23 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 import attrs
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from service_identity.exceptions import CertificateError, VerificationError
-from twisted.internet.address import IPv4Address, IPv6Address
+from service_identity.hazmat import (
+    DNS_ID,
+    CertificatePattern,
+    DNSPattern,
+    IPAddress_ID,
+    IPAddressPattern,
+    verify_service_identity,
+)
+from twisted.internet import address
 from twisted.internet.interfaces import ITransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
@@ -84,9 +91,11 @@ class ChannelNotVerified(TrusError):
     """The transport has no verified peer: it is not a channel, or its handshake is not complete."""
 
 
-@attrs.define
-class Verdict:
-    """What the handshake found out about one connection's peer."""
+class ChannelConnection(SSL.Connection):
+    """A TLS connection that remembers what its handshake found out about the peer.
+
+    A class of our own, since Twisted keeps OpenSSL's application data for itself.
+    """
 
     peer: ChannelPeer | None = None
     refusal: Refusal | None = None
@@ -123,11 +132,19 @@ def is_ip_address(host: str) -> bool:
 
 
 def _speaks_for_host(certificate: x509.Certificate, host: str) -> bool:
+    """Match DNS names and addresses; service_identity's own extraction stumbles over our URNs."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    patterns: list[CertificatePattern] = [
+        DNSPattern.from_bytes(name.encode("ascii")) for name in names.get_values_for_type(x509.DNSName)
+    ]
+    patterns += [
+        IPAddressPattern(entry)
+        for entry in names.get_values_for_type(x509.IPAddress)
+        if isinstance(entry, IPv4Address | IPv6Address)
+    ]
+    wanted = IPAddress_ID(host) if is_ip_address(host) else DNS_ID(host)
     try:
-        if is_ip_address(host):
-            verify_certificate_ip_address(certificate, host)
-        else:
-            verify_certificate_hostname(certificate, host)
+        verify_service_identity(patterns, [wanted], [])
     except (VerificationError, CertificateError):
         return False
     return True
@@ -147,17 +164,17 @@ def examine(
         if host is not None and not _speaks_for_host(certificate, host):
             return Refusal.WRONG_NAME
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except (ValueError, CertificateError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return Refusal.CERTIFICATE
     name = str(names[0].value) if len(names) == 1 else ""
     return ChannelPeer(role, name, f"{certificate.serial_number:x}", certificate.not_valid_after_utc)
 
 
-def _connection(transport: object) -> SSL.Connection | None:
+def _connection(transport: object) -> ChannelConnection | None:
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     handle: object = transport.getHandle()
-    return handle if isinstance(handle, SSL.Connection) else None
+    return handle if isinstance(handle, ChannelConnection) else None
 
 
 def channel_peer(transport: object) -> ChannelPeer:
@@ -166,10 +183,9 @@ def channel_peer(transport: object) -> ChannelPeer:
     Raises ChannelNotVerified before that, and for a transport that is no channel.
     """
     connection = _connection(transport)
-    verdict = connection.get_app_data() if connection is not None else None
-    if not isinstance(verdict, Verdict) or verdict.peer is None or verdict.refusal is not None:
+    if connection is None or connection.peer is None or connection.refusal is not None:
         raise ChannelNotVerified("the transport has no verified peer")
-    return verdict.peer
+    return connection.peer
 
 
 def channel_refusal(transport: object, reason: BaseException | None = None) -> Refusal | None:
@@ -178,9 +194,8 @@ def channel_refusal(transport: object, reason: BaseException | None = None) -> R
     Returns None when the handshake did not fail here: the peer refused us, or simply left.
     """
     connection = _connection(transport)
-    verdict = connection.get_app_data() if connection is not None else None
-    if isinstance(verdict, Verdict) and verdict.refusal is not None:
-        return verdict.refusal
+    if connection is not None and connection.refusal is not None:
+        return connection.refusal
     if isinstance(reason, SSL.Error) and reason.args and isinstance(reason.args[0], list):
         texts = [str(entry[-1]) for entry in reason.args[0] if entry]
         if any("did not return a certificate" in text for text in texts):
@@ -196,17 +211,16 @@ def exporter(transport: object) -> bytes:
     Both ends compute the same; nobody else can. Raises ChannelNotVerified as channel_peer does.
     """
     connection = _connection(transport)
-    if connection is None:
-        raise ChannelNotVerified("the transport is not a channel")
-    channel_peer(transport)
+    if connection is None or connection.peer is None or connection.refusal is not None:
+        raise ChannelNotVerified("the transport has no verified peer")
     return connection.export_keying_material(EXPORTER_LABEL, EXPORTER_BYTES, b"")
 
 
 def peer_address(transport: object) -> str:
     """Return the peer's `address:port`, IPv6 in brackets; "local" for anything that is not TCP."""
     peer: object = transport.getPeer() if ITransport.providedBy(transport) else None
-    if isinstance(peer, IPv6Address):
+    if isinstance(peer, address.IPv6Address):
         return f"[{peer.host}]:{peer.port}"
-    if isinstance(peer, IPv4Address):
+    if isinstance(peer, address.IPv4Address):
         return f"{peer.host}:{peer.port}"
     return "local"

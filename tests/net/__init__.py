@@ -1,0 +1,1 @@
+"""Tests of trus.net over real sockets of the loopback interface."""
