@@ -122,6 +122,15 @@ def choice(words: type[StrEnum]) -> Kind:
     return Kind(expected, parse, _as_text)
 
 
+def _read_address(value: object, _base: Path) -> str:
+    if isinstance(value, str):
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            pass
+    raise Misfit(show(value), _ADDRESS_EXPECTED)
+
+
 def _read_path(expected: str) -> Callable[[object, Path], Path]:
     def parse(value: object, base: Path) -> Path:
         if not isinstance(value, str) or not value or "\0" in value:
@@ -194,6 +203,7 @@ def _write_database(value: DatabaseUrl, base: Path) -> str:
     return value.server or ""
 
 
+_ADDRESS_EXPECTED: Final = "an IP address of this machine, 0.0.0.0 or '::' for all"
 _NETWORK_EXPECTED: Final = "an address block such as 192.0.2.0/24 or 2001:db8::/32, host bits zero"
 _NETWORKS_EXPECTED: Final = "a list of address blocks such as 192.0.2.0/24 or 2001:db8::/32"
 _MODULE_EXPECTED: Final = "auto, or the path of a PKCS#11 library"
@@ -202,6 +212,7 @@ _DATABASE_EXPECTED: Final = "sqlcipher:FILE or postgresql+psycopg://USER@HOST/NA
 TRUTH: Final = Kind("true or false", _truth, _as_is)
 PORT: Final = whole(0, 65535, "a port number (0: any free one)")
 PEER_PORT: Final = whole(1, 65535, "a port number")
+ADDRESS: Final = Kind(_ADDRESS_EXPECTED, _read_address, _as_is)
 HOST: Final = text(r"[0-9A-Za-z:._%-]{1,253}", "a host name or an IP address")
 NAME: Final = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of up to 64 letters, digits, '.', '_', '-'")
 FILE: Final = Kind("the path of a file", _read_path("the path of a file"), _write_path)

@@ -82,7 +82,7 @@ class TlsSettings(Section):
 class DevicesSettings(Section):
     """The device port: terminals and phones, over two-way TLS (TR-14)."""
 
-    host: str = setting(kinds.HOST, "Address to listen on.", "127.0.0.1", spell=True)
+    host: str = setting(kinds.ADDRESS, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7001, spell=True)
     tls: TlsSettings = section("The gateway's channel certificate, and the authority of devices.")
 
@@ -91,7 +91,7 @@ class DevicesSettings(Section):
 class AdminPortSettings(Section):
     """The admin port: passed on to the backend unopened, so it holds no key."""
 
-    host: str = setting(kinds.HOST, "Address to listen on.", "127.0.0.1", spell=True)
+    host: str = setting(kinds.ADDRESS, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7002, spell=True)
     allow: tuple[IpNetwork, ...] = setting(
         kinds.NETWORKS, "Sources that may connect.", (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -179,10 +179,12 @@ class ScreeningSettings(Section):
     lines_per_second: int = setting(kinds.whole(1, 1_000_000), "Lines of one connection in a second, on average.", 500)
     line_burst: int = setting(kinds.whole(1, 1_000_000), "Lines of one connection at once.", 2_000)
     send_buffer: Size = setting(
-        kinds.size("16KiB", "16MiB"), "Bytes waiting for a slow device before its backend pauses.", Size(64 << 10)
+        kinds.size("16KiB", "16MiB"),
+        "Most bytes that may wait for a slow device; past it the device is cut off.",
+        Size(256 << 10),
     )
     send_deadline: Duration = setting(
-        kinds.duration("1s", "10m"), "A device that reads nothing for this long is cut off.", Duration(30)
+        kinds.duration("1s", "10m"), "A device that reads nothing for this long is cut off.", Duration(20)
     )
     tracked_addresses: int = setting(
         kinds.whole(100, 1_000_000), "Most source addresses remembered: the counters' memory is bounded.", 20_000
@@ -222,7 +224,7 @@ class GatewaySettings(Section):
 class LinkPortSettings(Section):
     """The backend's one port: gateways connect here, nobody else."""
 
-    host: str = setting(kinds.HOST, "Address to listen on.", "127.0.0.1", spell=True)
+    host: str = setting(kinds.ADDRESS, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7003, spell=True)
     tls: TlsSettings = section("The backend's channel certificate, and the gateways' authority.")
     max_links: int = setting(kinds.whole(1, 1_000), "Most links at once.", 64)

@@ -1,0 +1,180 @@
+"""Composes a gateway from its settings: ports, screens, links.
+
+Decides nothing by itself. The device port speaks two-way TLS and admits POS and virtual
+cards alone (TR-14); the admin port holds no key. A port that cannot be opened fails the
+start; a backend that is not there yet does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint, TCP6ServerEndpoint
+from twisted.internet.interfaces import (
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    IStreamServerEndpoint,
+)
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from trus.clock import Clock, Entropy
+from trus.gateway.admins import AdminSurroundings, AdminTunnel
+from trus.gateway.devices import DeviceConnection, DeviceTerms, Surroundings
+from trus.gateway.frontdoor import ConnectionFactory, Doorkeeper, FrontDoor
+from trus.gateway.links import LinkTerms
+from trus.gateway.pool import Attempts, LinkPool
+from trus.gateway.router import Router
+from trus.gateway.screening import Screen, ScreenRules
+from trus.gateway.tally import LineDigest, Tally
+from trus.net.contexts import ClientChannel, ServerChannel
+from trus.net.listening import LoudStreamService
+from trus.settings.channels import read_channel
+from trus.settings.model import AdminPortSettings, DevicesSettings, GatewaySettings, LinkSettings
+from trus.settings.renewal import ChannelRenewal
+from trus.values import ChannelRole
+
+#: Who may enter by the device port.
+DEVICE_ROLES: Final = (ChannelRole.POS, ChannelRole.CARD)
+#: Time that devices get to read the last notice when the gateway stops.
+_FAREWELL_SECONDS: Final = 0.5
+#: Connections that wait to be accepted: a shop street may come back at once after an outage.
+_BACKLOG: Final = 1024
+
+
+class Reactor(IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
+    """What a gateway needs of a reactor."""
+
+
+class GatewayService(MultiService):
+    """A gateway: opens its ports when started, and keeps its links."""
+
+    _log = Logger()
+
+    def __init__(self, settings: GatewaySettings, clock: Clock, entropy: Entropy, reactor: Reactor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._settings = settings
+        self._clock = clock
+        self._entropy = entropy
+        self._reactor = reactor
+        self._around: Surroundings | None = None
+        self._device_port: LoudStreamService | None = None
+        self._admin_port: LoudStreamService | None = None
+        self._tally = Tally(reactor)
+        self.pool = LinkPool()
+
+    @property
+    def device_address(self) -> str:
+        """Where the device port is, `host:port`, once started."""
+        return _address(self._settings.devices.host, self._device_port)
+
+    @property
+    def admin_address(self) -> str:
+        """Where the admin port is, `host:port`, once started; empty when there is none."""
+        admin = self._settings.admin
+        return "" if admin is None else _address(admin.host, self._admin_port)
+
+    def when_ready(self) -> Deferred[None]:
+        """Fire when the ports are open and a backend can be reached."""
+        return self.pool.when_reachable()
+
+    def startService(self) -> None:
+        """Read the certificates and open the ports.
+
+        Raises ConfigurationError for files that cannot be used, ListenFailed for ports.
+        """
+        router = Router(self.pool)
+        self._compose_links(self._settings.link)
+        self._compose_devices(self._settings.devices, router)
+        if self._settings.admin is not None:
+            self._compose_admins(self._settings.admin, router)
+        super().startService()  # type: ignore[no-untyped-call]
+
+    @inlineCallbacks
+    def stopService(self) -> Generator[Deferred[object], object, None]:
+        """Close the ports, take leave of the devices, close the links."""
+        present = list(self._around.present) if self._around is not None else []
+        for connection in present:
+            connection.going_down()
+        if present:
+            yield deferLater(self._reactor, _FAREWELL_SECONDS)
+        yield super().stopService()  # type: ignore[no-untyped-call]
+        self._tally.close()
+        for service in list(self):
+            yield self.removeService(service)  # type: ignore[no-untyped-call]
+
+    # --------------------------------------------------------------------------------- inside
+
+    def _compose_links(self, settings: LinkSettings) -> None:
+        files = read_channel(settings.tls)
+        channels = []
+        self.pool = LinkPool()
+        for backend in settings.backends:
+            channel = ClientChannel(
+                files.credentials,
+                ChannelRole.BACKEND,
+                backend.server_name or backend.host,
+                anchors=files.anchors,
+                crls=files.crls,
+            )
+            channels.append(channel)
+            self.pool.add(
+                LinkTerms(
+                    gateway=self._settings.name,
+                    backend=backend.name,
+                    keep_alive_seconds=settings.keep_alive.seconds,
+                    silence_seconds=settings.silence.seconds,
+                    buffer_bytes=settings.buffer.octets,
+                ),
+                HostnameEndpoint(self._reactor, backend.host, backend.port),
+                channel,
+                Attempts(settings.max_reconnect_delay.seconds, self._entropy),
+                self._reactor,
+            )
+        self.addService(self.pool)  # type: ignore[no-untyped-call]
+        self.addService(ChannelRenewal("link", settings.tls, channels, self._reactor, self._clock))  # type: ignore[no-untyped-call]
+
+    def _compose_devices(self, settings: DevicesSettings, router: Router) -> None:
+        screening = self._settings.screening
+        files = read_channel(settings.tls)
+        channel = ServerChannel(files.credentials, DEVICE_ROLES, anchors=files.anchors, crls=files.crls)
+        around = Surroundings(
+            clock=self._reactor,
+            router=router,
+            tally=self._tally,
+            digest=LineDigest(self._entropy.draw(16)),
+            terms=DeviceTerms.of(screening),
+        )
+        self._around = around
+        keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor)
+        factory = ConnectionFactory(lambda on_closed: DeviceConnection(around, on_closed), keeper)
+        door = FrontDoor(keeper, channel.wrap(factory, self._reactor))
+        self._device_port = self._listen(settings.host, settings.port, door, "device port")
+        self.addService(ChannelRenewal("device port", settings.tls, [channel], self._reactor, self._clock))  # type: ignore[no-untyped-call]
+
+    def _compose_admins(self, settings: AdminPortSettings, router: Router) -> None:
+        around = AdminSurroundings.of(settings, self._reactor, router, self._tally)
+        keeper = Doorkeeper(Screen(ScreenRules.of_admins(settings)), self._tally, self._reactor)
+        factory = ConnectionFactory(lambda on_closed: AdminTunnel(around, on_closed), keeper)
+        self._admin_port = self._listen(settings.host, settings.port, FrontDoor(keeper, factory), "admin port")
+
+    def _listen(self, host: str, port: int, factory: FrontDoor, name: str) -> LoudStreamService:
+        ipv6 = isinstance(ip_address(host), IPv6Address)
+        make = TCP6ServerEndpoint if ipv6 else TCP4ServerEndpoint
+        endpoint: IStreamServerEndpoint = make(self._reactor, port, backlog=_BACKLOG, interface=host)
+        service = LoudStreamService(endpoint, factory, f"{name} {_join(host, port)}")
+        self.addService(service)  # type: ignore[no-untyped-call]
+        return service
+
+
+def _join(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _address(host: str, service: LoudStreamService | None) -> str:
+    return _join(host, service.port) if service is not None else ""

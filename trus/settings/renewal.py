@@ -1,0 +1,125 @@
+"""Puts renewed certificates and revocation lists to use while a role runs.
+
+Opens no port. Looks at the files at intervals and reloads the channel when one has changed;
+what cannot be used is logged and the former stays in use. Warns in time of what is about to
+expire: an expired revocation list refuses every peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from cryptography import x509
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from trus.clock import Clock
+from trus.errors import ConfigurationError
+from trus.net.credentials import ChannelCredentials
+from trus.settings.channels import ChannelFiles, read_channel
+from trus.settings.model import TlsSettings
+
+#: Between two looks at the files: a new revocation list is in force this much later at most.
+_INTERVAL_SECONDS: Final = 30.0
+#: A certificate or list that ends within this time is warned of.
+_WARN_BEFORE: Final = timedelta(days=2)
+#: Between two warnings of the same channel.
+_WARN_EVERY: Final = timedelta(hours=6)
+
+
+class Reloadable(Protocol):
+    """A channel of trus.net."""
+
+    def reload(
+        self,
+        credentials: ChannelCredentials,
+        *,
+        anchors: Sequence[x509.Certificate] | None = None,
+        crls: Sequence[x509.CertificateRevocationList] = (),
+    ) -> None:
+        """Use these from the next connection on. Raises ConfigurationError."""
+        ...
+
+
+class ChannelRenewal(Service):
+    """Keeps one channel up to date with its files.
+
+    `name` says for people which channel, such as "device port".
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, name: str, tls: TlsSettings, channels: Sequence[Reloadable], reactor: IReactorTime, clock: Clock
+    ) -> None:
+        self._name = name
+        self._tls = tls
+        self._channels = channels
+        self._reactor = reactor
+        self._clock = clock
+        self._seen = _stamps(tls)
+        self._warned: datetime | None = None
+        self._call: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Begin to look."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._call = self._reactor.callLater(0, self._look, True)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+
+    def _look(self, first: bool = False) -> None:
+        self._call = self._reactor.callLater(_INTERVAL_SECONDS, self._look)
+        stamps = _stamps(self._tls)
+        changed = stamps != self._seen
+        now = self._clock.now()
+        due = self._warned is None or now - self._warned >= _WARN_EVERY
+        if not (changed or first or due):
+            return
+        self._seen = stamps
+        try:
+            files = read_channel(self._tls)
+            if changed:
+                for channel in self._channels:
+                    channel.reload(files.credentials, anchors=files.anchors, crls=files.crls)
+        except ConfigurationError as problem:
+            self._log.error("{name}: the former files stay in use: {problem}", name=self._name, problem=str(problem))
+            return
+        if changed:
+            self._log.info("{name}: certificates and lists were renewed", name=self._name)
+        self._warn(files, now)
+
+    def _warn(self, files: ChannelFiles, now: datetime) -> None:
+        self._warned = now
+        for what, until in expiries(files):
+            if until - now <= _WARN_BEFORE:
+                ended = "ended" if until <= now else "ends"
+                self._log.warn("{name}: {what} {ended} {until}", name=self._name, what=what, ended=ended, until=until)
+
+
+def expiries(files: ChannelFiles) -> list[tuple[str, datetime]]:
+    """Return what of a channel's files ends when, aware, UTC."""
+    found = [("the certificate", certificate.not_valid_after_utc) for certificate in files.credentials.chain]
+    found += [("the authority", anchor.not_valid_after_utc) for anchor in files.anchors]
+    found += [("the revocation list", crl.next_update_utc) for crl in files.crls if crl.next_update_utc is not None]
+    return found
+
+
+def _stamps(tls: TlsSettings) -> tuple[tuple[int, int], ...]:
+    """Return what changes when a file is replaced: times in nanoseconds and inodes."""
+    stamps = []
+    for path in (tls.certificate, tls.passphrase_file, tls.anchors, tls.crl):
+        try:
+            status = path.stat()
+            stamps.append((status.st_mtime_ns, status.st_ino))
+        except OSError:
+            stamps.append((0, 0))
+    return tuple(stamps)
