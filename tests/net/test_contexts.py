@@ -319,21 +319,6 @@ class ReloadTests(TestCase):
         meeting = yield meet(port, terminal())
         self.assertEqual(meeting.server.received, b"hello from the client")
 
-    @inlineCallbacks
-    def test_no_resumption(self) -> Generator[Deferred[Any], Any, None]:
-        """A session is never resumed: whoever was revoked meanwhile would slip past the list."""
-        context = SSL.Context(SSL.TLS_METHOD)
-        context.use_privatekey(POS.key)
-        context.use_certificate(POS.chain[0])
-        client = RawClient(context)
-        port = device_port()
-        yield meet(port, client)
-        client.session = client.connections[0].get_session()
-        assert client.session is not None
-        port.reload(GATEWAY, crls=[AUTHORITY.revocation_list(POS)])
-        again = yield meet(port, client)
-        self.assertEqual(again.server.refusal, Refusal.REVOKED)
-
 
 class PreparationTests(SynchronousTestCase):
     def test_expiry_of_lists(self) -> None:
