@@ -22,55 +22,53 @@ _ANY_LINE: Final = re.compile(
     rb"%b %b(?: %b=%b)*+" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
 )
 _ANY_HEAD: Final = re.compile(rb"%b %b(?: |\Z)" % (grammar.KIND, grammar.VERB))
-_UNKNOWN: Final = re.compile(rb"(%b)=%b(?: |\Z)" % (grammar.NAME, grammar.VALUE))
+_UNKNOWN: Final = re.compile(rf"({grammar.NAME.decode()})={grammar.VALUE.decode('latin-1')}(?: |\Z)")
 _LABEL_FIELD: Final = FieldSpec("s", fields.LABEL, "the session")
 _DIALOGUE_FIELD: Final = FieldSpec("id", fields.DIALOGUE, "the dialogue")
 
 
 class _Part:
-    """The clear or the sealed fields of a line: names in order, and how values are spelled."""
+    """The clear or the sealed fields of a line: names in order, and how values are spelled.
 
-    def __init__(self, specs: Iterable[FieldSpec], before: bytes, after: bytes) -> None:
+    Octets are matched as Latin-1 text, in which one character is one octet: the patterns
+    name every octet that they accept, and what they capture needs no further decoding.
+    """
+
+    def __init__(self, specs: Iterable[FieldSpec], before: str, after: str) -> None:
         """Each field stands between `before` and `after`."""
-        self.specs = tuple(specs)
-        self.names = tuple(spec.name for spec in self.specs)
-        self._texts = frozenset(spec.name for spec in self.specs if spec.type.text)
-        self._starts = tuple(before + spec.name.encode("ascii") + b"=" for spec in self.specs)
+        specs = tuple(specs)
+        self.names = tuple(spec.name for spec in specs)
+        self._texts = frozenset(spec.name for spec in specs if spec.type.text)
+        self._starts = tuple(f"{before}{spec.name}=" for spec in specs)
         self._after = after
-        self.pattern = b"".join(
-            (b"%b(%b)%b" if spec.need is Need.MUST else b"(?:%b(%b)%b)?+") % (start, spec.type.pattern, after)
-            for spec, start in zip(self.specs, self._starts, strict=True)
+        self.pattern = "".join(
+            ("{}({}){}" if spec.need is Need.MUST else "(?:{}({}){})?+").format(
+                start, spec.type.pattern.decode("latin-1"), after
+            )
+            for spec, start in zip(specs, self._starts, strict=True)
         )
 
-    def decode(self, groups: tuple[bytes | None, ...]) -> dict[str, str]:
-        if not self._texts:
-            return {name: value.decode("ascii") for name, value in zip(self.names, groups) if value is not None}  # noqa: B905
-        return {
-            name: grammar.decode_value(value) if name in self._texts else value.decode("ascii")
-            for name, value in zip(self.names, groups)  # noqa: B905 -- the tail's group has no name
-            if value is not None
-        }
+    def decode(self, groups: tuple[str | None, ...]) -> dict[str, str]:
+        # The last group is the tail of unknown fields, which has no name here.
+        found = {name: value for name, value in zip(self.names, groups, strict=False) if value is not None}
+        if self._texts:
+            for name in self._texts.intersection(found):
+                found[name] = grammar.decode_value(found[name].encode("latin-1"))
+        return found
 
-    def encode(self, values: Mapping[str, str]) -> tuple[bytes, tuple[bytes | None, ...]]:
+    def encode(self, values: Mapping[str, str]) -> tuple[str, tuple[str | None, ...]]:
         """Return the octets, and each field's value as the pattern must find it again."""
-        octets = []
-        found: list[bytes | None] = []
-        count = 0
-        for name, start in zip(self.names, self._starts, strict=True):
-            text = values.get(name)
-            if text is None:
-                found.append(None)
-                continue
-            count += 1
-            try:
-                value = grammar.encode_value(text) if name in self._texts else text.encode("ascii")
-            except UnicodeEncodeError:
-                raise LocalProtocolError(f"the field {name} holds more than ASCII") from None
-            found.append(value)
-            octets.append(start + value + self._after)
-        if count != len(values):
+        if self._texts and not self._texts.isdisjoint(values):
+            values = {
+                name: grammar.encode_value(value).decode("latin-1") if name in self._texts else value
+                for name, value in values.items()
+            }
+        found = tuple(map(values.get, self.names))
+        after = self._after
+        parts = [start + value + after for start, value in zip(self._starts, found, strict=True) if value is not None]
+        if len(parts) != len(values):
             raise LocalProtocolError("a field that the table does not list here")
-        return b"".join(octets), tuple(found)
+        return "".join(parts), found
 
 
 class Line:
@@ -87,32 +85,31 @@ class Line:
             for field, need in ((_LABEL_FIELD, spec.session), (_DIALOGUE_FIELD, spec.dialogue))
             if need is not Need.NEVER
         ]
-        self._clear = _Part([*named, *spec.clear], b" ", b"")
-        self._sealed = _Part(spec.sealed, b"", b" ")
+        self._clear = _Part([*named, *spec.clear], " ", "")
+        self._sealed = _Part(spec.sealed, "", " ")
         info = spec.kind is Kind.INFO
-        names, values = grammar.NAME, grammar.VALUE
-        tail = rb"((?: %b=%b)*+)" % (names, values) if info else b"()"
-        self._octets = spec.head.encode("ascii")
-        self._clear_pattern = re.compile(self._octets + self._clear.pattern + tail)
-        tail = rb"((?:%b=%b )*+)" % (names, values) if info else b"()"
-        self._sealed_pattern = re.compile(self._sealed.pattern + tail + b" *+")
+        field = f"{grammar.NAME.decode()}={grammar.VALUE.decode('latin-1')}"
+        tail = f"((?: {field})*+)" if info else "()"
+        self._clear_pattern = re.compile(self.head + self._clear.pattern + tail)
+        tail = f"((?:{field} )*+)" if info else "()"
+        self._sealed_pattern = re.compile(self._sealed.pattern + tail + " *+")
         self._known = frozenset((*self._clear.names, *self._sealed.names, "s", "id", "seal"))
         self._together = frozenset(spec.together)
         self.sealed_names = frozenset(self._sealed.names)
 
-    def parse_clear(self, octets: bytes) -> tuple[dict[str, str], bytes]:
+    def parse_clear(self, octets: bytes) -> tuple[dict[str, str], str]:
         """Return the fields (s and id among them) of a line without seal and CR LF.
 
         The second value is what stood after the known fields of an INFO line. Raises
         RemoteProtocolError (malformed, bad-field).
         """
-        match = self._clear_pattern.fullmatch(octets)
+        match = self._clear_pattern.fullmatch(octets.decode("latin-1"))
         if match is None:
             if _ANY_LINE.fullmatch(octets) is None:
                 raise RemoteProtocolError(ErrorCode.MALFORMED)
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
         groups = match.groups()
-        unknown: bytes = groups[-1]
+        unknown: str = groups[-1]
         if unknown:
             self._check_unknown(unknown[1:])
         fields = self._clear.decode(groups)
@@ -120,13 +117,13 @@ class Line:
             self._check_together(fields)
         return fields, unknown
 
-    def parse_sealed(self, plaintext: bytes, unknown: bytes = b"") -> dict[str, str]:
+    def parse_sealed(self, plaintext: bytes, unknown: str = "") -> dict[str, str]:
         """Return the fields of a seal's padded plaintext.
 
         `unknown` is what parse_clear returned of the same line. Raises RemoteProtocolError
         (bad-field).
         """
-        match = self._sealed_pattern.fullmatch(plaintext)
+        match = self._sealed_pattern.fullmatch(plaintext.decode("latin-1"))
         if match is None or not plaintext or len(plaintext) % SEAL_BLOCK_BYTES:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
         groups = match.groups()
@@ -139,34 +136,34 @@ class Line:
 
     def format_clear(self, values: Mapping[str, str]) -> bytes:
         """Return the line up to where seal or CR LF come. Raises LocalProtocolError."""
-        octets, found = self._clear.encode(values)
-        octets = self._octets + octets
-        match = self._clear_pattern.fullmatch(octets)
+        text, found = self._clear.encode(values)
+        text = self.head + text
+        match = self._clear_pattern.fullmatch(text)
         # A value that holds a space must not come back as two fields.
         if match is None or match.groups()[:-1] != found or self._torn(values):
             raise LocalProtocolError(f"a field of {self.head} is missing or of the wrong form")
-        return octets
+        return text.encode("latin-1")
 
     def format_sealed(self, values: Mapping[str, str]) -> bytes:
         """Return the padded plaintext of the seal. Raises LocalProtocolError."""
-        octets, found = self._sealed.encode(values)
-        octets = octets.ljust(max(1, -(-len(octets) // SEAL_BLOCK_BYTES)) * SEAL_BLOCK_BYTES)
-        match = self._sealed_pattern.fullmatch(octets)
+        text, found = self._sealed.encode(values)
+        text = text.ljust(max(1, -(-len(text) // SEAL_BLOCK_BYTES)) * SEAL_BLOCK_BYTES)
+        match = self._sealed_pattern.fullmatch(text)
         if match is None or match.groups()[:-1] != found or self._torn(values):
             raise LocalProtocolError(f"a sealed field of {self.head} is missing or of the wrong form")
-        return octets
+        return text.encode("latin-1")
 
     def _torn(self, values: Mapping[str, str]) -> bool:
         """Say whether some but not all of the fields that belong together are there."""
-        return 0 < len(self._together.intersection(values)) < len(self._together)
+        return bool(self._together) and 0 < len(self._together.intersection(values)) < len(self._together)
 
     def _check_together(self, values: Mapping[str, str]) -> None:
         if self._torn(values):
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
 
-    def _check_unknown(self, octets: bytes) -> None:
+    def _check_unknown(self, text: str) -> None:
         """Refuse an unknown field of an INFO line that stands twice or bears a known name."""
-        names = [match[1].decode("ascii") for match in _UNKNOWN.finditer(octets)]
+        names = [match[1] for match in _UNKNOWN.finditer(text)]
         if len(set(names)) != len(names) or not self._known.isdisjoint(names):
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
 

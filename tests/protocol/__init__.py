@@ -1,0 +1,1 @@
+"""Proves what docs/protocol.md promises."""
