@@ -6,6 +6,7 @@ minor units. Facts never hold a card number, a track or a PIN.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -66,6 +67,14 @@ class CardFacts(Frozen, frozen=True):
     counter_day: str
     day_amount: int
     day_count: int
+
+    def __repr__(self) -> str:
+        """Name the card by the issuer's reference; the PIN reference and the purse stay out of tracebacks."""
+        return f"<CardFacts {self.card}>"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        """Show rich the same."""
+        return iter((self.card,))
 
 
 class Kind(StrEnum):

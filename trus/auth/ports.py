@@ -63,10 +63,11 @@ class StoredRequest(Frozen, frozen=True):
 
 
 class BatchTotals(Frozen, frozen=True):
-    """What a terminal's batch holds by the ledger: its events since it last closed a batch.
+    """What a terminal's batch holds by the ledger: its events since its last approved close-batch.
 
     Purchases are those approved, whole or in part, with their authorized amounts, whether
-    or not taken back later; reversals are those that gave money back. Minor units.
+    or not taken back later; reversals are those that gave money back (authorized above 0),
+    whenever their originals were made. Minor units.
     """
 
     purchase_count: int = 0
@@ -120,7 +121,11 @@ class Event(Frozen, frozen=True):
 
 
 class BatchFacts(Frozen, frozen=True):
-    """Everything read for a batch, keyed as asked. What is not there does not exist."""
+    """Everything read for a batch, keyed as asked. What is not there does not exist.
+
+    `cards_by_id` holds every card read, also those that stored originals name. `totals` has
+    an entry for each terminal asked for, all zero where its batch is empty.
+    """
 
     terminals: dict[str, TerminalFacts]
     cards: dict[bytes, CardFacts]
@@ -172,7 +177,7 @@ class UnitOfWork(Protocol):
         ...
 
     def rollback(self) -> None:
-        """Forget the batch."""
+        """Forget the batch; does nothing when the unit is over. Never raises LedgerError."""
         ...
 
 

@@ -11,6 +11,12 @@ from typing import Final, NamedTuple
 
 from trus.values import ResponseCode
 
+#: The line for a reversal, and for a batch that was closed.
+REVERSED_TEXT: Final = "Taken back"
+LATE_TEXT: Final = "Taken back: start again"
+BALANCED_TEXT: Final = "Batch closed"
+DIFFERS_TEXT: Final = "Batch closed: totals differ"
+
 #: A text-only pinpad shows two lines of 20 characters.
 MAX_CASHIER_CHARACTERS: Final = 40
 

@@ -1,0 +1,104 @@
+"""One money request on its way through a batch: what was asked, and what was found out about it so far.
+
+Shows nothing of the request in its repr. The digest names the business fields of a request, so
+that a repeat is told from another request under the same number: SHA-256 over a MessagePack
+array in shortest form, FORM first; left out are id, s, seal, repeat and PIN. A card is in it by
+its keyed hash, never by its number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from trus.auth.model import Checks
+from trus.auth.ports import EventKind
+from trus.cards.errors import CardDataRefused
+from trus.cards.tracks import StripeData, parse_track_two
+from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, Outcome, PinWanted, Purchase, Refused, Reverse
+from trus.values import Identity
+
+#: Version of the canonical form of a request.
+FORM: Final = 1
+
+MoneyAnswer = Outcome | PinWanted | Failed | Refused
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Asked:
+    """A request under way.
+
+    `stripe` is None when the track cannot be read, or none belongs to the request; `card_key`
+    is then empty. `checks` is None until the token has been asked. `answer` is the answer as
+    soon as there is one, and `durable` says whether it holds whatever becomes of the batch.
+    """
+
+    __slots__ = ("answer", "card_key", "checks", "digest", "durable", "identity", "kind", "request", "rid", "stripe")
+
+    def __init__(self, request: MoneyRequest, card_key: Callable[[str], bytes]) -> None:
+        """`card_key` is the ledger's keyed hash of a card number."""
+        self.request = request
+        self.identity: Identity = request.identity
+        self.rid: bytes = request.rid
+        self.stripe: StripeData | None = None
+        self.card_key = b""
+        self.checks: Checks | None = None
+        self.answer: MoneyAnswer | None = None
+        self.durable = False
+        if isinstance(request, (Purchase, Balance)):
+            self.kind = EventKind.PURCHASE if isinstance(request, Purchase) else EventKind.BALANCE
+            try:
+                self.stripe = parse_track_two(request.track2)
+            except CardDataRefused:
+                # A rule says so to the terminal, after equal work.
+                self.stripe = None
+            else:
+                self.card_key = card_key(self.stripe.number.digits)
+        elif isinstance(request, Reverse):
+            self.kind = EventKind.REVERSAL
+        else:
+            self.kind = EventKind.CLOSE_BATCH
+        self.digest = digest_of(request, self.card_key)
+
+    def __repr__(self) -> str:
+        """Name the kind and nothing more."""
+        return f"<Asked {self.kind} redacted>"
+
+
+def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
+    """Return the 32-byte digest of a request's business fields."""
+    identity = request.identity
+    name = (identity.terminal, identity.business_date, identity.stan, request.rid)
+    fields: tuple[object, ...]
+    match request:
+        case Purchase():
+            fields = ("purchase", *name, request.amount, request.currency, request.partial, card_key)
+        case Balance():
+            fields = ("balance", *name, card_key)
+        case Reverse():
+            original = request.original
+            fields = (
+                "reversal",
+                *name,
+                original.terminal,
+                original.business_date,
+                original.stan,
+                request.original_rid,
+                request.amount,
+                request.currency,
+            )
+        case CloseBatch():
+            fields = (
+                "close-batch",
+                *name,
+                request.currency,
+                request.purchase_count,
+                request.purchase_amount,
+                request.reversal_count,
+                request.reversal_amount,
+            )
+    return hashlib.sha256(_encode((FORM, *fields))).digest()

@@ -1,0 +1,140 @@
+"""Authorizes purchases and balance enquiries: facts to the rules, the decision to an event and an answer.
+
+Decides nothing itself (trus.auth.decide) and commits nothing. A decline is an event like an
+approval, with the rule and figures that led to it; only the demand for a PIN leaves no trace.
+"""
+
+from __future__ import annotations
+
+from trus.auth.decide import decide
+from trus.auth.model import CardFacts, Checks, Decision, Facts, Kind, Question, TerminalFacts
+from trus.auth.ports import Event, EventKind, Posting, PurseUpdate
+from trus.auth.texts import cashier_text
+from trus.core.answers import encode_outcome
+from trus.core.approvals import ApprovalCodes
+from trus.core.asked import Asked
+from trus.core.book import Book
+from trus.core.messages import Balance, Outcome, PinWanted, Purchase
+from trus.values import PeerIdentity, ResponseCode, Result
+
+#: Name of the rule that refuses a new request of an old date.
+OLD_DATE = "business-date"
+
+
+class Authorizer:
+    """Answers purchases and balance enquiries that were never seen before."""
+
+    def __init__(self, approvals: ApprovalCodes, tries_allowed: int) -> None:
+        """`tries_allowed` wrong PINs in a row lock a card."""
+        self._approvals = approvals
+        self._tries_allowed = tries_allowed
+
+    def authorize(self, asked: Asked, request: Purchase | Balance, checks: Checks, book: Book) -> Outcome | PinWanted:
+        """Return the answer; what it stands on is recorded in the book. Raises LedgerError."""
+        terminal = book.terminal(request.identity.terminal)
+        card = book.card(asked.card_key) if asked.card_key else None
+        if isinstance(request, Purchase):
+            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial)
+        else:
+            question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        policy = None if card is None else book.policy(card.company_id)
+        decision = decide(question, Facts(terminal, card, checks, policy, self._tries_allowed), book.now)
+        if decision.pin_wanted:
+            tries = decision.tries_left
+            return PinWanted(tries if tries is not None and tries < self._tries_allowed else None)
+        return self._record(asked, request.peer, question, decision, terminal, card, book)
+
+    def refuse_date(self, asked: Asked, request: Purchase | Balance, book: Book) -> Outcome:
+        """Decline a new request whose business date is over. Raises LedgerError."""
+        terminal = book.terminal(request.identity.terminal)
+        if isinstance(request, Purchase):
+            question = Question(Kind.PURCHASE, request.amount, request.currency)
+        else:
+            question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        decision = Decision(
+            Result.DECLINED,
+            ResponseCode.INVALID_TRANSACTION,
+            0,
+            OLD_DATE,
+            {"date": request.identity.business_date, "open": book.business_date},
+        )
+        return self._record(asked, request.peer, question, decision, terminal, None, book)
+
+    def _record(
+        self,
+        asked: Asked,
+        peer: PeerIdentity,
+        question: Question,
+        decision: Decision,
+        terminal: TerminalFacts | None,
+        card: CardFacts | None,
+        book: Book,
+    ) -> Outcome:
+        event_id, rrn = book.number()
+        approved = decision.result is not Result.DECLINED
+        balance = asked.kind is EventKind.BALANCE
+        approval = self._approvals.next() if approved and not balance else ""
+        outcome = Outcome(
+            decision.result.value,
+            decision.code.value,
+            approval,
+            rrn,
+            decision.amount if approved and not balance else None,
+            question.currency if card is None or not balance else card.currency,
+            card.balance if card is not None and approved and balance else None,
+            decision.tries_left if decision.code is ResponseCode.WRONG_PIN else None,
+            cashier_text(decision.code),
+        )
+        postings: tuple[Posting, ...] = ()
+        purses: tuple[PurseUpdate, ...] = ()
+        if decision.amount and card is not None and terminal is not None:
+            amount, currency = decision.amount, question.currency
+            postings = (
+                Posting(card.purse_account, -amount, currency),
+                Posting(terminal.merchant_account, amount, currency),
+            )
+            purses = (
+                PurseUpdate(
+                    card.purse_account,
+                    card.balance - amount,
+                    decision.counter_day,
+                    decision.day_amount,
+                    decision.day_count,
+                ),
+            )
+        tries: tuple[int, int] | None = None
+        if card is not None and decision.tries_left is not None and decision.tries_left != card.tries_left:
+            tries = (card.card_id, decision.tries_left)
+        book.record(
+            Event(
+                event_id,
+                asked.kind.value,
+                asked.identity,
+                asked.rid,
+                asked.digest,
+                None if card is None else card.card_id,
+                None if terminal is None else terminal.shop_id,
+                question.amount,
+                question.currency,
+                decision.result.value,
+                decision.code.value,
+                approval,
+                rrn,
+                decision.rule,
+                decision.figures,
+                encode_outcome(outcome),
+                actor_of(peer),
+                None,
+                postings,
+                purses,
+                tries,
+                decision.amount,
+                decision.counter_day if postings else "",
+            )
+        )
+        return outcome
+
+
+def actor_of(peer: PeerIdentity) -> str:
+    """Return who asked, for the journal: role, name and the certificate's serial number."""
+    return f"{peer.role.value}/{peer.name}/{peer.serial}"[:64]

@@ -1,0 +1,166 @@
+"""The facts of a batch as they stand while it is decided, one request after the other.
+
+Reads and writes no storage: it starts from what the ledger read and keeps, in memory, what every
+event recorded since has changed: balances, counters, PIN tries, requests, totals. Two purchases
+of one card in one batch, or of two cards on one purse, therefore see each other.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from trus.auth.model import CardFacts, TerminalFacts
+from trus.auth.policy import Policy, policy_at
+from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
+from trus.errors import LedgerError
+from trus.values import BusinessDate, Identity, Result
+
+
+class Book:
+    """What a batch knows. `recorded` counts the events that wait for the commit."""
+
+    def __init__(self, unit: UnitOfWork, facts: BatchFacts, now: datetime) -> None:
+        """`now` is the moment of the batch (aware)."""
+        self.now = now
+        self.business_date: BusinessDate = unit.business_date
+        self.previous_date: BusinessDate = unit.previous_date
+        self.requests: dict[Identity, StoredRequest] = dict(facts.requests)
+        self.recorded = 0
+        self._unit = unit
+        self._facts = facts
+        self._purses: dict[int, PurseUpdate] = {}
+        self._tries: dict[int, int] = {}
+        self._totals: dict[str, BatchTotals] = dict(facts.totals)
+        self._policies: dict[int, Policy | None] = {}
+
+    def terminal(self, name: str) -> TerminalFacts | None:
+        """Return a terminal, None when nobody registered it."""
+        return self._facts.terminals.get(name)
+
+    def card(self, card_key: bytes) -> CardFacts | None:
+        """Return the card of a keyed hash as it stands now, None when there is none."""
+        facts = self._facts.cards.get(card_key)
+        return None if facts is None else self._current(facts)
+
+    def card_of(self, card_id: int | None) -> CardFacts:
+        """Return a card that a stored request names. Raises LedgerError when it is gone."""
+        facts = None if card_id is None else self._facts.cards_by_id.get(card_id)
+        if facts is None:
+            raise LedgerError("the card of a stored request was not read")
+        return self._current(facts)
+
+    def policy(self, company_id: int) -> Policy | None:
+        """Return the policy of a company that is in force now."""
+        try:
+            return self._policies[company_id]
+        except KeyError:
+            policy = policy_at(self._facts.policies.get(company_id, ()), self.now)
+            self._policies[company_id] = policy
+            return policy
+
+    def totals(self, terminal: str) -> BatchTotals:
+        """Return what a closing terminal's batch holds. Raises LedgerError when it was not read."""
+        try:
+            return self._totals[terminal]
+        except KeyError:
+            raise LedgerError("the totals of a closing terminal were not read") from None
+
+    def number(self) -> tuple[int, str]:
+        """Return a fresh event id and its retrieval reference number."""
+        return self._unit.next_event()
+
+    def record(self, event: Event) -> None:
+        """Hand an event to the ledger and take it into account. Raises LedgerError."""
+        self._unit.record(event)
+        self.recorded += 1
+        for purse in event.purses:
+            self._purses[purse.account] = purse
+        if event.tries is not None:
+            self._tries[event.tries[0]] = event.tries[1]
+        if event.identity is not None:
+            self._remember(event, event.identity)
+
+    def mark_reversed(self, original: Identity, event_id: int) -> None:
+        """Note that an original was taken back by an event of this batch."""
+        stored = self.requests[original]
+        self.requests[original] = _reversed(stored, event_id)
+
+    def _remember(self, event: Event, identity: Identity) -> None:
+        self.requests[identity] = StoredRequest(
+            event.event_id,
+            event.kind,
+            event.rid,
+            event.digest,
+            event.amount,
+            event.currency,
+            event.result,
+            event.code,
+            event.rrn,
+            event.answer,
+            event.card_id,
+            0,
+            event.postings,
+            event.counter_day,
+            event.authorized,
+        )
+        totals = self._totals.get(identity.terminal)
+        if totals is None:
+            return
+        if event.kind == EventKind.CLOSE_BATCH:
+            if event.result == Result.APPROVED:
+                self._totals[identity.terminal] = BatchTotals()
+        elif event.authorized:
+            bought, given = (1, 0) if event.kind == EventKind.PURCHASE else (0, 1)
+            self._totals[identity.terminal] = BatchTotals(
+                totals.purchase_count + bought,
+                totals.purchase_amount + bought * event.authorized,
+                totals.reversal_count + given,
+                totals.reversal_amount + given * event.authorized,
+            )
+
+    def _current(self, facts: CardFacts) -> CardFacts:
+        purse = self._purses.get(facts.purse_account)
+        tries = self._tries.get(facts.card_id)
+        if purse is None and tries is None:
+            return facts
+        if purse is None:
+            purse = PurseUpdate(
+                facts.purse_account, facts.balance, facts.counter_day, facts.day_amount, facts.day_count
+            )
+        return CardFacts(
+            facts.card_id,
+            facts.card,
+            facts.state,
+            facts.expiry,
+            facts.tries_left if tries is None else tries,
+            facts.pin_reference,
+            facts.employee_state,
+            facts.company_id,
+            facts.company_state,
+            facts.purse_account,
+            purse.balance,
+            facts.currency,
+            purse.counter_day,
+            purse.day_amount,
+            purse.day_count,
+        )
+
+
+def _reversed(stored: StoredRequest, event_id: int) -> StoredRequest:
+    return StoredRequest(
+        stored.event_id,
+        stored.kind,
+        stored.rid,
+        stored.digest,
+        stored.amount,
+        stored.currency,
+        stored.result,
+        stored.code,
+        stored.rrn,
+        stored.answer,
+        stored.card_id,
+        event_id,
+        stored.postings,
+        stored.counter_day,
+        stored.authorized,
+    )

@@ -1,0 +1,110 @@
+"""Closes a terminal's batch: compares what it counted with what the ledger holds.
+
+Moves no money: the ledger's figures are what the shop is paid by, and a difference is for
+people to look at. Terminals do not count a purchase whose answer was lost, nor its reversal:
+so what agrees is purchases less reversals, in number and in amount.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trus.auth.model import State
+from trus.auth.ports import BatchTotals, Event, EventKind
+from trus.auth.texts import BALANCED_TEXT, DIFFERS_TEXT, cashier_text
+from trus.core.answers import encode_outcome
+from trus.core.asked import Asked
+from trus.core.authorizing import OLD_DATE, actor_of
+from trus.core.book import Book
+from trus.core.messages import CloseBatch, Outcome
+from trus.money import format_amount
+from trus.values import ResponseCode, Result
+
+BALANCED: Final = "batch-balanced"
+DIFFERS: Final = "batch-differs"
+NOT_ACTIVE: Final = "terminal-not-active"
+OTHER_CURRENCY: Final = "currency-of-terminal"
+
+
+def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> Outcome:
+    """Record the closing and return the ledger's totals. Raises LedgerError.
+
+    `new` is False when the request's business date is over.
+    """
+    terminal = book.terminal(request.identity.terminal)
+    if not new:
+        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OLD_DATE)
+    if terminal is None or terminal.state != State.ACTIVE:
+        return _decline(asked, request, book, ResponseCode.NOT_PERMITTED_TO_TERMINAL, NOT_ACTIVE)
+    if terminal.currency != request.currency:
+        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OTHER_CURRENCY)
+    held = book.totals(request.identity.terminal)
+    balanced = (
+        held.purchase_count - held.reversal_count == request.purchase_count - request.reversal_count
+        and held.purchase_amount - held.reversal_amount == request.purchase_amount - request.reversal_amount
+    )
+    currency = request.currency
+    details = {
+        "balanced": "yes" if balanced else "no",
+        "currency": currency,
+        "purchase-count": str(held.purchase_count),
+        "purchase-amount": format_amount(held.purchase_amount, currency),
+        "reversal-count": str(held.reversal_count),
+        "reversal-amount": format_amount(held.reversal_amount, currency),
+    }
+    text = BALANCED_TEXT if balanced else DIFFERS_TEXT
+    rule = BALANCED if balanced else DIFFERS
+    return _record(asked, request, book, Result.APPROVED, ResponseCode.APPROVED, rule, text, details, held)
+
+
+def _decline(asked: Asked, request: CloseBatch, book: Book, code: ResponseCode, rule: str) -> Outcome:
+    return _record(asked, request, book, Result.DECLINED, code, rule, cashier_text(code), {}, BatchTotals())
+
+
+def _record(
+    asked: Asked,
+    request: CloseBatch,
+    book: Book,
+    result: Result,
+    code: ResponseCode,
+    rule: str,
+    text: str,
+    details: dict[str, str],
+    held: BatchTotals,
+) -> Outcome:
+    event_id, rrn = book.number()
+    outcome = Outcome(result.value, code.value, rrn=rrn, text=text, details=details)
+    terminal = book.terminal(request.identity.terminal)
+    figures: dict[str, int | str] = {
+        "currency": request.currency,
+        "terminal_purchases": request.purchase_count,
+        "terminal_purchase_amount": request.purchase_amount,
+        "terminal_reversals": request.reversal_count,
+        "terminal_reversal_amount": request.reversal_amount,
+        "purchases": held.purchase_count,
+        "purchase_amount": held.purchase_amount,
+        "reversals": held.reversal_count,
+        "reversal_amount": held.reversal_amount,
+    }
+    book.record(
+        Event(
+            event_id,
+            EventKind.CLOSE_BATCH.value,
+            asked.identity,
+            asked.rid,
+            asked.digest,
+            None,
+            None if terminal is None else terminal.shop_id,
+            0,
+            request.currency,
+            result.value,
+            code.value,
+            "",
+            rrn,
+            rule,
+            figures,
+            encode_outcome(outcome),
+            actor_of(request.peer),
+        )
+    )
+    return outcome

@@ -1,0 +1,230 @@
+"""Answers a batch of money requests: read once, ask the token twice, decide in order, commit once, then speak.
+
+Says nothing that is not durable, and approves nothing that the key store or the ledger did not
+take part in. A request is looked up by its identity before its PIN is looked at, so that a repeat
+costs no try. Each step is a module beside this one; the rules are trus.auth.rules.
+
+What can fail, and what the terminals are told: docs/explanation/decisions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from trus.auth.model import PIN_TRIES
+from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
+from trus.clock import Clock, Entropy
+from trus.core.answers import declined, settled
+from trus.core.approvals import ApprovalCodes
+from trus.core.asked import Asked, MoneyAnswer
+from trus.core.authorizing import Authorizer
+from trus.core.book import Book
+from trus.core.checking import CardChecker
+from trus.core.closing import close_batch
+from trus.core.dates import RETRY_DAYS, is_new, is_within
+from trus.core.faults import describe
+from trus.core.keyring import CardKeys
+from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, PinWanted, Purchase, Refused, Reverse
+from trus.core.reversing import take_back
+from trus.errors import KeyStoreError, LedgerError, OutcomeUnknown
+from trus.hsm.ports import KeyStore
+from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
+
+#: Fixed words for the audit of what failed.
+KEY_STORE: Final = "keystore"
+STORAGE: Final = "storage"
+UNKNOWN_OUTCOME: Final = "outcome-unknown"
+FAULT: Final = "fault"
+
+
+class PipelineSettings(Frozen, frozen=True):
+    """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`."""
+
+    pin_tries: int = PIN_TRIES
+    retry_days: int = RETRY_DAYS
+
+
+class MoneyPipeline:
+    """Decides and commits money requests. Synchronous; one batch at a time."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        keys: KeyStore,
+        card_keys: CardKeys,
+        clock: Clock,
+        entropy: Entropy,
+        settings: PipelineSettings,
+        note: Callable[[str, str], None],
+    ) -> None:
+        """`card_keys` come from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
+        self._ledger = ledger
+        self._checker = CardChecker(keys, card_keys)
+        self._authorizer = Authorizer(ApprovalCodes(entropy), settings.pin_tries)
+        self._clock = clock
+        self._settings = settings
+        self._note = note
+
+    def handle(self, batch: list[MoneyRequest]) -> list[MoneyAnswer]:
+        """Answer every request, in order; what was approved is durable by then. Raises nothing of its own."""
+        answers: list[MoneyAnswer | None] = [_refusal(request) for request in batch]
+        places = [place for place, answer in enumerate(answers) if answer is None]
+        asked = [Asked(batch[place], self._ledger.card_key) for place in places]
+        if asked:
+            self._work(asked, self._clock.now())
+        for place, each in zip(places, asked, strict=True):
+            answers[place] = each.answer
+        return [Failed(ResponseCode.SYSTEM_ERROR, FAULT) if answer is None else answer for answer in answers]
+
+    # ------------------------------------------------------------------ one unit, and its failures
+
+    def _work(self, asked: Sequence[Asked], now: datetime) -> None:
+        """Answer `asked` in one unit of work; singly when that fails for certain."""
+        try:
+            unit = self._ledger.begin(now)
+        except LedgerError as failure:
+            self._note("error", f"no unit of work can be opened: {describe(failure)}")
+            _fail(asked, STORAGE)
+            return
+        try:
+            self._one_unit(asked, unit, now)
+        except OutcomeUnknown as failure:
+            self._note("error", f"the outcome of a commit is unknown: {describe(failure)}")
+            self._read_back(asked)
+            return
+        except LedgerError as failure:
+            unit.rollback()
+            self._note("error", f"a batch of {len(asked)} was not stored: {describe(failure)}")
+            reason = STORAGE
+        except Exception as failure:  # noqa: BLE001 - one poisoned request must not fail its neighbours
+            unit.rollback()
+            self._note("critical", f"unexpected failure in a batch of {len(asked)}: {describe(failure)}")
+            reason = FAULT
+        else:
+            return
+        for each in asked:
+            each.answer, each.checks, each.durable = None, None, False
+        if len(asked) == 1:
+            _fail(asked, reason)
+            return
+        for each in asked:
+            self._work([each], now)
+
+    def _one_unit(self, asked: Sequence[Asked], unit: UnitOfWork, now: datetime) -> None:
+        """Read, check, decide, record, commit. Raises LedgerError; nothing may be said then."""
+        facts = self._read(asked, unit)
+        book = Book(unit, facts, now)
+        self._check(asked, facts, book)
+        for each in asked:
+            if each.answer is None:
+                self._answer(each, book)
+        if book.recorded:
+            unit.commit()
+        else:
+            # Nothing new to store: repeats are answered from what is durable already.
+            unit.rollback()
+
+    def _read_back(self, asked: Sequence[Asked]) -> None:
+        """Say what is durable after a commit of unknown outcome; the rest gets 96 and is reversed."""
+        waiting = [each for each in asked if not each.durable]
+        identities = [identity for each in waiting for identity in _identities(each)]
+        try:
+            stored = self._ledger.stored(identities)
+        except LedgerError as failure:
+            self._note("error", f"identities could not be read back: {describe(failure)}")
+            stored = {}
+        for each in waiting:
+            if isinstance(each.answer, PinWanted):
+                # Nothing was stored for it; its tries may be of this batch, so they are not told.
+                each.answer = PinWanted()
+                continue
+            each.answer = settled(each, stored) or Failed(ResponseCode.SYSTEM_ERROR, UNKNOWN_OUTCOME)
+
+    # --------------------------------------------------------------------------------- the steps
+
+    def _read(self, asked: Sequence[Asked], unit: UnitOfWork) -> BatchFacts:
+        return unit.read(
+            identities=[identity for each in asked for identity in _identities(each)],
+            terminals=[each.identity.terminal for each in asked],
+            card_keys=[each.card_key for each in asked if each.card_key],
+            closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
+        )
+
+    def _check(self, asked: Sequence[Asked], facts: BatchFacts, book: Book) -> None:
+        """Ask the token about every purchase and enquiry that is new; 91 for all of them when it fails."""
+        fresh = []
+        for each in asked:
+            self._screen(each, book)
+            wanted = each.answer is None and isinstance(each.request, (Purchase, Balance))
+            if wanted and each.identity not in book.requests:
+                fresh.append(each)
+        if not fresh:
+            return
+        try:
+            self._checker.check(fresh, facts.cards)
+        except KeyStoreError as failure:
+            self._note("error", f"the key store cannot be used: {describe(failure)}")
+            for each in fresh:
+                each.checks = None
+
+    def _screen(self, each: Asked, book: Book) -> None:
+        """Refuse dates out of reach before anything is looked up."""
+        current, days = book.business_date, self._settings.retry_days
+        if not all(is_within(identity.business_date, current, days) for identity in _identities(each)):
+            each.answer, each.durable = declined(ResponseCode.INVALID_TRANSACTION), True
+
+    def _answer(self, each: Asked, book: Book) -> None:
+        """Answer one request by the facts as they stand. Raises LedgerError."""
+        each.answer = settled(each, book.requests)
+        if each.answer is not None:
+            return
+        request = each.request
+        if isinstance(request, Reverse):
+            each.answer = take_back(each, request, book)
+            return
+        terminal = book.terminal(each.identity.terminal)
+        if terminal is not None and request.peer.shop not in ("", terminal.shop):
+            # Its certificate still names the shop that the terminal was taken away from.
+            each.answer, each.durable = Refused(ResponseCode.NOT_PERMITTED_TO_TERMINAL, "shop"), True
+            return
+        new = is_new(each.identity.business_date, book.business_date, book.previous_date)
+        if isinstance(request, CloseBatch):
+            each.answer = close_batch(each, request, book, new=new)
+        elif not new:
+            each.answer = self._authorizer.refuse_date(each, request, book)
+        elif each.checks is None:
+            each.answer, each.durable = Failed(ResponseCode.ISSUER_UNAVAILABLE, KEY_STORE), True
+        else:
+            each.answer = self._authorizer.authorize(each, request, each.checks, book)
+
+
+def _refusal(request: MoneyRequest) -> Refused | None:
+    """Return why a request is not even looked up: asked in another's name, or without its form."""
+    peer, identity = request.peer, request.identity
+    if peer.role is not DeviceRole.POS:
+        return Refused(ResponseCode.NOT_PERMITTED_TO_TERMINAL, "role")
+    if identity.terminal != peer.name:
+        return Refused(ResponseCode.SECURITY_VIOLATION, "terminal")
+    if not 0 < identity.stan <= MAX_STAN or len(request.rid) != RID_BYTES:
+        return Refused(ResponseCode.FORMAT_ERROR, "identity")
+    if isinstance(request, Reverse):
+        if request.original.terminal != peer.name:
+            return Refused(ResponseCode.SECURITY_VIOLATION, "terminal")
+        if request.original == identity or len(request.original_rid) != RID_BYTES:
+            return Refused(ResponseCode.FORMAT_ERROR, "original")
+    return None
+
+
+def _identities(each: Asked) -> tuple[Identity, ...]:
+    """Return the identities that a request's answer depends on."""
+    if isinstance(each.request, Reverse):
+        return (each.identity, each.request.original)
+    return (each.identity,)
+
+
+def _fail(asked: Sequence[Asked], reason: str) -> None:
+    for each in asked:
+        if not each.durable:
+            each.answer = Failed(ResponseCode.SYSTEM_ERROR, reason)
