@@ -6,6 +6,7 @@ a secret shows nothing of it in its repr.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final, NewType
 
@@ -90,6 +91,10 @@ class Secret(Frozen, frozen=True):
         return f"<{type(self).__name__} redacted>"
 
     __str__ = __repr__
+
+    def __rich_repr__(self) -> Iterator[object]:
+        """Show nothing to rich either, which asks msgspec's own method otherwise."""
+        return iter(())
 
 
 class PinMaterial(Secret, frozen=True):
