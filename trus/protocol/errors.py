@@ -71,13 +71,15 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol.
 
     `code` is what INFO ERROR may tell the peer; `detail` is a fixed word or a name from our
-    own tables for the log, never a byte from the wire.
+    own tables for the log, never a byte from the wire. `dialogue` is the id for the answer
+    when a genuine sealed line named a dialogue.
     """
 
-    def __init__(self, code: ErrorCode, detail: str = "") -> None:
+    def __init__(self, code: ErrorCode, detail: str = "", dialogue: str | None = None) -> None:
         super().__init__(f"{code.value}: {detail}" if detail else MEANINGS[code])
         self.code = code
         self.detail = detail
+        self.dialogue = dialogue
 
 
 class SessionEnded(ProtocolError):

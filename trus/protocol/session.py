@@ -8,6 +8,7 @@ Specification: docs/protocol.md, "The seal", "Resumption in place".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +17,7 @@ from trus.clock import Clock, Entropy
 from trus.protocol import grammar
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, SessionEnded
 from trus.protocol.fields import format_octets, parse_octets
+from trus.protocol.grammar import DIALOGUE, KIND, LABEL, VERB
 from trus.protocol.keyschedule import NONCE_BYTES, Agreement, SessionSecrets
 from trus.protocol.messages import Kind, Message, Phase, Side, parse_line
 from trus.protocol.records import MAX_RECORDS, Direction
@@ -27,6 +29,8 @@ from trus.values import PeerIdentity
 #: Age of the keys in seconds before the session resumes in place.
 MAX_KEY_AGE_SECONDS: Final = 3600
 
+#: Where a line names its dialogue: right after the session's label.
+_DIALOGUE_FIELD: Final = re.compile(rb"%b %b s=%b id=(%b)(?: |\Z)" % (KIND, VERB, LABEL, DIALOGUE))
 _REKEY_HEADS: Final = frozenset({"COMMAND REKEY", "DATA REKEY", "INFO REKEYED"})
 #: Lines without a dialogue that move the session.
 _SESSION_HEADS: Final = _REKEY_HEADS | {"INFO BYE"}
@@ -119,7 +123,7 @@ class SealedSession:
 
         Raises SessionEnded for a wrong tag, sequence or unsealed line (close, say nothing),
         RemoteProtocolError for a genuine line that breaks grammar, table or order (answer
-        INFO ERROR with its code, sealed; the session goes on). After INFO BYE the session
+        INFO ERROR with its code and dialogue, sealed; the session goes on). After INFO BYE the session
         has ended.
         """
         if self._ended:
@@ -136,6 +140,15 @@ class SealedSession:
         except SessionEnded as ended:
             self.end(ended.reason)
             raise
+        try:
+            return self._read(clear, plaintext)
+        except RemoteProtocolError as error:
+            named = _DIALOGUE_FIELD.match(clear)
+            error.dialogue = named[1].decode("ascii") if named else None
+            raise
+
+    def _read(self, clear: bytes, plaintext: bytes) -> Message:
+        """Return what a genuine line says, its form and order checked."""
         found = self._incoming.get(head_of(clear))
         if found is None:
             found = DEVICE_TABLE.find(Phase.SEALED, self.side.other, clear)
