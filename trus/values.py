@@ -6,9 +6,8 @@ a secret shows nothing of it in its repr.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 import msgspec
 
@@ -92,9 +91,9 @@ class Secret(Frozen, frozen=True):
 
     __str__ = __repr__
 
-    def __rich_repr__(self) -> Iterator[object]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show nothing to rich either, which asks msgspec's own method otherwise."""
-        return iter(())
+        return []
 
 
 class PinMaterial(Secret, frozen=True):

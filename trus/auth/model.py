@@ -6,9 +6,8 @@ minor units. Facts never hold a card number, a track or a PIN.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from trus.auth.policy import Policy
 from trus.values import CardRef, Frozen, ResponseCode, Result, ShopId, TerminalId
@@ -72,9 +71,9 @@ class CardFacts(Frozen, frozen=True):
         """Name the card by the issuer's reference; the PIN reference and the purse stay out of tracebacks."""
         return f"<CardFacts {self.card}>"
 
-    def __rich_repr__(self) -> Iterator[object]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """Show rich the same."""
-        return iter((self.card,))
+        return [("card", self.card)]
 
 
 class Kind(StrEnum):
