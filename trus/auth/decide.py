@@ -67,15 +67,10 @@ def _by_amount(case: Case, tries: int | None) -> Decision:
             "policy": case.policy.policy_id,
         }
         return _approved(case, asked, APPROVED, figures, tries)
-    figures = {
-        "asked": asked,
-        "room": max(room, 0),
-        "currency": case.card.currency,
-        "policy": case.policy.policy_id,
-    }
+    figures = {"asked": asked, "currency": case.card.currency, "policy": case.policy.policy_id}
+    figures.update(tightest.looked_at(case))
     if case.question.partial and room > 0:
-        figures["limit"] = tightest.name
-        return _approved(case, room, PARTIAL, figures, tries)
+        return _approved(case, room, PARTIAL, {**figures, "authorized": room, "limited_by": tightest.name}, tries)
     return _declined(case, tightest.code, tightest.name, figures, tries)
 
 

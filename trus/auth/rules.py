@@ -51,11 +51,15 @@ class Rule(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """A rule on the amount. `room` returns how much may still be paid, None for no limit."""
+    """A rule on the amount. `room` returns how much may still be paid, None for no limit.
+
+    `looked_at` returns the figures for support.
+    """
 
     name: str
     code: ResponseCode
     room: Callable[[Case], int | None]
+    looked_at: Callable[[Case], Figures]
 
     @property
     def reason(self) -> str:
@@ -92,7 +96,7 @@ def _currency_of_terminal(case: Case) -> Figures | None:
 
 
 def _amount(case: Case) -> Figures | None:
-    """The amount of a purchase is above zero and fits 12 digits; an enquiry has none."""
+    """A purchase is not above zero or over 12 digits, or an enquiry has an amount."""
     if case.question.kind is Kind.BALANCE:
         return None if case.amount == 0 else _asked(case)
     return None if 0 < case.amount <= MAX_MINOR_UNITS else _asked(case)
@@ -239,26 +243,38 @@ def _daily_count(case: Case) -> Figures | None:
     limit = case.policy.daily_count
     if limit is None or case.day_count < limit:
         return None
-    return {"count": case.day_count, "limit": limit, "day": case.counter_day}
+    return {"count": case.day_count, "count_limit": limit, "day": case.counter_day}
 
 
 # ----------------------------------------------------------------------------------- amounts
 
 
 def _single_amount(case: Case) -> int | None:
-    """More than the company pays for one purchase."""
+    """More is asked than the company pays for one purchase."""
     return case.policy.single_amount
 
 
+def _single_figures(case: Case) -> Figures:
+    return {"limit": case.policy.single_amount or 0}
+
+
 def _daily_amount(case: Case) -> int | None:
-    """More than the company pays a day, with what was spent today."""
+    """More is asked than is left of what the company pays a day."""
     limit = case.policy.daily_amount
     return None if limit is None else limit - case.day_amount
 
 
+def _daily_figures(case: Case) -> Figures:
+    return {"limit": case.policy.daily_amount or 0, "spent": case.day_amount, "day": case.counter_day}
+
+
 def _funds(case: Case) -> int | None:
-    """More than the purse holds."""
+    """More is asked than the purse holds."""
     return case.card.balance
+
+
+def _funds_figures(case: Case) -> Figures:
+    return {"balance": case.card.balance}
 
 
 def _asked(case: Case) -> Figures:
@@ -304,9 +320,9 @@ AFTER_PIN: Final[tuple[Rule, ...]] = (
 )
 #: Asked of the amount, last; with partial approval the smallest room is what is approved.
 LIMITS: Final[tuple[Limit, ...]] = (
-    Limit("single-amount", _C.OVER_AMOUNT_LIMIT, _single_amount),
-    Limit("daily-amount", _C.OVER_AMOUNT_LIMIT, _daily_amount),
-    Limit("funds", _C.INSUFFICIENT_FUNDS, _funds),
+    Limit("single-amount", _C.OVER_AMOUNT_LIMIT, _single_amount, _single_figures),
+    Limit("daily-amount", _C.OVER_AMOUNT_LIMIT, _daily_amount, _daily_figures),
+    Limit("funds", _C.INSUFFICIENT_FUNDS, _funds, _funds_figures),
 )
 #: All rules that are not limits, in order.
 RULES: Final = BEFORE_PIN + PIN + AFTER_PIN

@@ -11,6 +11,7 @@ from typing import Final
 
 from trus.auth.model import State
 from trus.auth.ports import BatchTotals, Event, EventKind
+from trus.auth.rules import Figures
 from trus.auth.texts import BALANCED_TEXT, DIFFERS_TEXT, cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.asked import Asked
@@ -22,6 +23,7 @@ from trus.values import ResponseCode, Result
 
 BALANCED: Final = "batch-balanced"
 DIFFERS: Final = "batch-differs"
+UNKNOWN: Final = "terminal-unknown"
 NOT_ACTIVE: Final = "terminal-not-active"
 OTHER_CURRENCY: Final = "currency-of-terminal"
 
@@ -33,11 +35,16 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
     """
     terminal = book.terminal(request.identity.terminal)
     if not new:
-        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OLD_DATE)
-    if terminal is None or terminal.state != State.ACTIVE:
-        return _decline(asked, request, book, ResponseCode.NOT_PERMITTED_TO_TERMINAL, NOT_ACTIVE)
+        dates: Figures = {"date": request.identity.business_date, "open": book.business_date}
+        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OLD_DATE, dates)
+    if terminal is None:
+        return _decline(asked, request, book, ResponseCode.NOT_PERMITTED_TO_TERMINAL, UNKNOWN, {})
+    if terminal.state != State.ACTIVE:
+        state: Figures = {"state": str(terminal.state)}
+        return _decline(asked, request, book, ResponseCode.NOT_PERMITTED_TO_TERMINAL, NOT_ACTIVE, state)
     if terminal.currency != request.currency:
-        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OTHER_CURRENCY)
+        currencies: Figures = {"currency": request.currency, "shop_currency": terminal.currency}
+        return _decline(asked, request, book, ResponseCode.INVALID_TRANSACTION, OTHER_CURRENCY, currencies)
     held = book.totals(request.identity.terminal)
     balanced = (
         held.purchase_count - held.reversal_count == request.purchase_count - request.reversal_count
@@ -54,28 +61,17 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
     }
     text = BALANCED_TEXT if balanced else DIFFERS_TEXT
     rule = BALANCED if balanced else DIFFERS
-    return _record(asked, request, book, Result.APPROVED, ResponseCode.APPROVED, rule, text, details, held)
+    outcome = Outcome(Result.APPROVED.value, ResponseCode.APPROVED.value, text=text, details=details)
+    return _record(asked, request, book, outcome, rule, _figures(request, held))
 
 
-def _decline(asked: Asked, request: CloseBatch, book: Book, code: ResponseCode, rule: str) -> Outcome:
-    return _record(asked, request, book, Result.DECLINED, code, rule, cashier_text(code), {}, BatchTotals())
+def _decline(asked: Asked, request: CloseBatch, book: Book, code: ResponseCode, rule: str, figures: Figures) -> Outcome:
+    outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code))
+    return _record(asked, request, book, outcome, rule, figures)
 
 
-def _record(
-    asked: Asked,
-    request: CloseBatch,
-    book: Book,
-    result: Result,
-    code: ResponseCode,
-    rule: str,
-    text: str,
-    details: dict[str, str],
-    held: BatchTotals,
-) -> Outcome:
-    event_id, rrn = book.number()
-    outcome = Outcome(result.value, code.value, rrn=rrn, text=text, details=details)
-    terminal = book.terminal(request.identity.terminal)
-    figures: dict[str, int | str] = {
+def _figures(request: CloseBatch, held: BatchTotals) -> Figures:
+    return {
         "currency": request.currency,
         "terminal_purchases": request.purchase_count,
         "terminal_purchase_amount": request.purchase_amount,
@@ -86,6 +82,12 @@ def _record(
         "reversals": held.reversal_count,
         "reversal_amount": held.reversal_amount,
     }
+
+
+def _record(asked: Asked, request: CloseBatch, book: Book, answer: Outcome, rule: str, figures: Figures) -> Outcome:
+    event_id, rrn = book.number()
+    outcome = Outcome(answer.result, answer.code, rrn=rrn, text=answer.text, details=answer.details)
+    terminal = book.terminal(request.identity.terminal)
     book.record(
         Event(
             event_id,
@@ -97,8 +99,8 @@ def _record(
             None if terminal is None else terminal.shop_id,
             0,
             request.currency,
-            result.value,
-            code.value,
+            outcome.result,
+            outcome.code,
             "",
             rrn,
             rule,

@@ -1,0 +1,106 @@
+"""Turns the rule and figures that settled a request into a sentence for support.
+
+Knows no card and no person: the sentence says what was looked at and no more. Figures that were
+erased read as "?", and a rule of a later version is shown as it was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from trus.money import AmountError, format_amount
+
+#: Figures in minor units of the figure "currency".
+AMOUNTS: Final = frozenset(
+    {
+        "asked",
+        "authorized",
+        "balance",
+        "given_back",
+        "limit",
+        "pin_above",
+        "purchase_amount",
+        "reversal_amount",
+        "spent",
+        "terminal_purchase_amount",
+        "terminal_reversal_amount",
+    }
+)
+
+#: A sentence for each rule of trus.auth.rules, and for what the pipeline records beside them.
+SENTENCES: Final[Mapping[str, str]] = {
+    "approved": "Nothing stood against it.",
+    "partial": (
+        "{asked} was asked with partial approval allowed, and {authorized} was approved; limited by {limited_by}."
+    ),
+    "terminal-unknown": "The terminal is not registered.",
+    "terminal-not-active": "The terminal is {state}.",
+    "shop-not-active": "The shop is {state}.",
+    "currency-of-terminal": "The request was in {currency}, and the shop takes {shop_currency}.",
+    "amount": "{asked} is not an amount that can be paid.",
+    "track-unreadable": "What the terminal sent is not a track 2.",
+    "card-not-genuine": (
+        "The stripe is not genuine (card known: {known}): no such card, or its verification value is wrong."
+    ),
+    "card-lost": "The card was reported lost.",
+    "card-stolen": "The card was reported stolen.",
+    "card-suspected": "The card is under suspicion of fraud.",
+    "card-not-active": "The card is {state}.",
+    "card-expired": "The card was valid through {expiry} and it was {month} (year and month).",
+    "card-replaced": (
+        "The stripe says valid through {track_expiry}, and the card of this number is now valid through {expiry}."
+    ),
+    "service-code": "The service code {service_code} is not for goods and services.",
+    "employee-not-active": "The cardholder is {state}.",
+    "company-not-active": "The company is {state}.",
+    "pin-locked": "No PIN try is left of {tries_allowed}: the PIN must be set again.",
+    "pin-wanted": "The company's policy needs a PIN, and none came.",
+    "pin-unusable": "The PIN block did not open; no try was taken.",
+    "pin-wrong": "The PIN was wrong; tries left: {tries_left}.",
+    "currency-of-purse": "The purchase was in {currency}, and the purse holds {purse_currency}.",
+    "no-policy": "The company has no policy in force.",
+    "category": "The shop's category {mcc} is not one that the company pays for.",
+    "week-day": "It was day {week_day} of the week (Monday is 1), and the company pays on {allowed}.",
+    "hours": "It was {time} where the company is, and it pays from {opens} to {closes}.",
+    "daily-count": "{count} purchases were made on {day}, and the company pays for {count_limit} a day.",
+    "single-amount": "{asked} was asked, and the company pays at most {limit} at once.",
+    "daily-amount": "{asked} was asked; {spent} was spent on {day} of the {limit} that the company pays a day.",
+    "funds": "{asked} was asked, and the purse held {balance}.",
+    "business-date": "The request was new and of {date}, when the open business date was {open}.",
+    "taken-back": "The terminal took it back ({reason}); {given_back} was given back.",
+    "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",
+    "batch-balanced": (
+        "The terminal's totals agree: {purchases} purchases of {purchase_amount},"
+        " {reversals} reversals of {reversal_amount}."
+    ),
+    "batch-differs": (
+        "The terminal counted {terminal_purchases} purchases of {terminal_purchase_amount} and {terminal_reversals}"
+        " reversals of {terminal_reversal_amount}; the ledger holds {purchases} of {purchase_amount} and {reversals}"
+        " of {reversal_amount}."
+    ),
+}
+
+
+class _Shown(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def explain(rule: str, figures: Mapping[str, int | str]) -> str:
+    """Return one sentence for a stored rule and its figures, amounts with their currency."""
+    sentence = SENTENCES.get(rule)
+    if sentence is None:
+        shown = ", ".join(f"{name} {value}" for name, value in figures.items())
+        return f"Rule {rule}: {shown}." if shown else f"Rule {rule}."
+    currency = str(figures.get("currency", ""))
+    return sentence.format_map(_Shown({name: _show(name, value, currency) for name, value in figures.items()}))
+
+
+def _show(name: str, value: int | str, currency: str) -> str:
+    if name not in AMOUNTS or not isinstance(value, int):
+        return str(value)
+    try:
+        return f"{format_amount(value, currency)} {currency}"
+    except AmountError:
+        return str(value)
