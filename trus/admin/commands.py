@@ -63,7 +63,8 @@ _PAGE = (_LIMIT, _AFTER)
 
 
 def _state_command(verb: str, text: str, roles: frozenset[AdminRole], argument: Argument, *more: Argument) -> Command:
-    return Command(verb, text, roles, (*more, argument), mutating=True)
+    ordered = sorted((*more, argument), key=lambda each: not each.required)
+    return Command(verb, text, roles, tuple(ordered), mutating=True)
 
 
 _TABLE: Final[tuple[Command, ...]] = (

@@ -61,6 +61,11 @@ class PreparedFile:
         """The file's name in its folder."""
         return self._final.name
 
+    @property
+    def unfinished_name(self) -> str:
+        """The file's name until it is published."""
+        return self._unfinished.name
+
     def publish(self) -> None:
         """Give the file its name. Raises StorageFailed; the file then stays as NAME.part."""
         try:

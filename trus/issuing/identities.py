@@ -1,0 +1,161 @@
+"""Keeps the PKI's activations and certificate states in the registry, in the words of trus.pki.
+
+Decides nothing about certificates. Each change is one durable transaction; enrolments and
+changes of state leave an event in the audit chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from trus.clock import Clock
+from trus.issuing.desk import ORDER_KIND
+from trus.ledger.registry import Registry
+from trus.ledger.registry_values import ActivationRow, CertificateRow
+from trus.pki.ports import Activation, CertificateRecord, CertificateState
+from trus.values import DeviceRole
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+#: The actor of what the PKI does by itself.
+PKI: Final = "pki"
+
+
+class RegistryIdentities:
+    """Implements trus.pki.ports.ActivationStore and CertificateRegister."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    # ----------------------------------------------------------------------- activations
+
+    def activation(self, role: DeviceRole, name: str) -> Activation | None:
+        """Return the activation opened for this holder, None when there is none."""
+        with self._registry.reading() as view:
+            row = view.identities.activation(role, name)
+        return None if row is None else _activation(row)
+
+    def open_activation(self, activation: Activation) -> None:
+        """Store an activation, replacing an earlier one of the same holder."""
+        with self._registry.changing(self._clock.now()) as change:
+            change.identities.open_activation(_activation_row(activation), change.at)
+
+    def count_failure(self, role: DeviceRole, name: str, failures: int) -> None:
+        """Set the number of wrong codes given for this holder."""
+        with self._registry.changing(self._clock.now()) as change:
+            change.identities.count_failure(role, name, failures)
+
+    def complete(self, activation: Activation, record: CertificateRecord) -> None:
+        """Store the redeemed activation and the new certificate's row in one transaction."""
+        with self._registry.changing(self._clock.now()) as change:
+            change.identities.redeem(_activation_row(activation))
+            change.identities.register(_certificate_row(record))
+            change.post(kind=ORDER_KIND, actor=PKI, rule="ENROL", figures=_figures(record))
+
+    # ---------------------------------------------------------------------- certificates
+
+    def certificates(self, serials: Sequence[str]) -> Mapping[str, CertificateRecord]:
+        """Return the rows of these serials; a serial without a row is absent."""
+        with self._registry.reading() as view:
+            found = view.identities.certificates(serials)
+        return {serial: _record(row) for serial, row in found.items()}
+
+    def register(self, record: CertificateRecord) -> None:
+        """Store the row of a certificate that needed no activation (the backend's own)."""
+        with self._registry.changing(self._clock.now()) as change:
+            change.identities.register(_certificate_row(record))
+            change.post(kind=ORDER_KIND, actor=PKI, rule="REGISTER", figures=_figures(record))
+
+    def set_state(self, serial: str, state: CertificateState, at: datetime, reason: str) -> None:
+        """Change a certificate's state. Raises KeyError when the serial has no row."""
+        with self._registry.changing(self._clock.now()) as change:
+            if not change.identities.set_certificate_state(serial, state, _microseconds(at), reason):
+                raise KeyError(serial)
+            figures = {"serial": serial, "state": state.value, "reason": reason}
+            change.post(kind=ORDER_KIND, actor=PKI, rule="CERTIFICATE-STATE", figures=figures)
+
+    def blocked(self, holders: Sequence[tuple[DeviceRole, str]]) -> frozenset[tuple[DeviceRole, str]]:
+        """Return those of the holders (role, name) whose terminal or card is not active."""
+        with self._registry.reading() as view:
+            return frozenset(
+                (role, name)
+                for role in DeviceRole
+                for name in view.identities.not_active(role, [name for each, name in holders if each is role])
+            )
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _moment(at: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def _activation(row: ActivationRow) -> Activation:
+    return Activation(
+        DeviceRole(row.role),
+        row.name,
+        row.shop,
+        row.model,
+        row.code_hash,
+        _moment(row.expires_at),
+        row.failures,
+        row.key_digest,
+        row.serial,
+    )
+
+
+def _activation_row(value: Activation) -> ActivationRow:
+    return ActivationRow(
+        value.role,
+        value.name,
+        value.shop,
+        value.model,
+        value.code_hash,
+        _microseconds(value.expires),
+        value.failures,
+        value.key_digest,
+        value.serial,
+    )
+
+
+def _record(row: CertificateRow) -> CertificateRecord:
+    return CertificateRecord(
+        row.serial,
+        DeviceRole(row.role),
+        row.name,
+        row.shop,
+        row.model,
+        row.handle,
+        row.key_digest,
+        _moment(row.not_before),
+        _moment(row.not_after),
+        CertificateState(row.state),
+        None if row.changed_at is None else _moment(row.changed_at),
+        row.reason,
+    )
+
+
+def _certificate_row(value: CertificateRecord) -> CertificateRow:
+    return CertificateRow(
+        value.serial,
+        value.role,
+        value.name,
+        value.shop,
+        value.model,
+        value.handle,
+        value.key_digest,
+        _microseconds(value.not_before),
+        _microseconds(value.not_after),
+        value.state,
+        None if value.changed is None else _microseconds(value.changed),
+        value.reason,
+    )
+
+
+def _figures(record: CertificateRecord) -> dict[str, int | str]:
+    return {"role": record.role.value, "name": record.name, "serial": record.serial}

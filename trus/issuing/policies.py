@@ -1,0 +1,107 @@
+"""Sets and shows the dated policies of companies.
+
+A new policy begins as a copy of the one in force on its first day; past policies are never
+changed, so that every old decision can still be explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from trus.admin.model import RefusalCode
+from trus.auth.policy import MEAL_CATEGORIES, Policy
+from trus.core.messages import AdminAnswer
+from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse, the_company
+from trus.money import AmountError, format_amount, parse_amount
+
+
+def set_policy(desk: Desk, order: Order) -> AdminAnswer:
+    """POLICY-SET."""
+    now = desk.clock.now()
+    first = order.text("valid-from")
+    with desk.registry.changing(now) as change:
+        company = the_company(change, order)
+        if first < local_date(now, company.time_zone):
+            raise refuse(RefusalCode.STATE, "A policy cannot begin in the past.")
+        policies = change.people.policies(company.row)
+        base = next((each for each in policies if each.valid_from <= first), None)
+        if base is None:
+            base = Policy(0, company.row, first, time_zone=company.time_zone)
+        rules = msgspec.structs.replace(base, policy_id=0, valid_from=first, **_changes(order, company.currency))
+        change.people.set_policy(rules, change.at)
+        audit(change, order, {"company": company.company, **_shown(rules, company.currency)})
+    return done(f"The policy holds from {first} on.", [_shown(rules, company.currency)])
+
+
+def show_policies(desk: Desk, order: Order) -> AdminAnswer:
+    """POLICY-SHOW."""
+    now = desk.clock.now()
+    with desk.registry.reading() as view:
+        company = the_company(view, order)
+        policies = view.people.policies(company.row)
+    today = local_date(now, company.time_zone)
+    current = next((each for each in policies if each.valid_from <= today), None)
+    rows = [{"in-force": "yes" if each is current else "no", **_shown(each, company.currency)} for each in policies]
+    return done(f"{len(rows)} policies of {company.company}, newest first; today there is {today}.", rows)
+
+
+def local_date(now: datetime, time_zone: str) -> str:
+    """Return the date of `now` (aware) in an IANA time zone."""
+    return now.astimezone(UTC if time_zone == "UTC" else ZoneInfo(time_zone)).date().isoformat()
+
+
+def _changes(order: Order, currency: str) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    for name in ("daily-amount", "single-amount", "pin-above"):
+        text = order.text(name)
+        if text:
+            changes[name.replace("-", "_")] = _limit(text, currency)
+    count = order.text("daily-count")
+    if count:
+        changes["daily_count"] = None if count == "none" else int(count)
+    days = order.text("week-days")
+    if days:
+        changes["week_days"] = tuple(int(day) for day in days.split(","))
+    for name in ("opens", "closes"):
+        if order.text(name):
+            changes[name] = order.text(name)
+    categories = order.text("categories")
+    if categories:
+        changes["categories"] = MEAL_CATEGORIES if categories == "meals" else tuple(categories.split(","))
+    return changes
+
+
+def _limit(text: str, currency: str) -> int | None:
+    if text == "none":
+        return None
+    try:
+        return parse_amount(text, currency)
+    except AmountError as wrong:
+        raise refuse(RefusalCode.AMOUNT, f"The amount is not one of {currency}: {wrong}.") from None
+
+
+def _shown(rules: Policy, currency: str) -> dict[str, str]:
+    def amount(minor: int | None) -> str:
+        return "none" if minor is None else format_amount(minor, currency)
+
+    return {
+        "valid-from": rules.valid_from,
+        "daily-amount": amount(rules.daily_amount),
+        "daily-count": "none" if rules.daily_count is None else str(rules.daily_count),
+        "single-amount": amount(rules.single_amount),
+        "week-days": ",".join(str(day) for day in rules.week_days),
+        "opens": rules.opens,
+        "closes": rules.closes,
+        "time-zone": rules.time_zone,
+        "categories": ",".join(rules.categories),
+        "pin-above": amount(rules.pin_above),
+        "currency": currency,
+    }
+
+
+HANDLERS: Final[Mapping[str, Handler]] = {"POLICY-SET": set_policy, "POLICY-SHOW": show_policies}
