@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from trus.protocol import grammar
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from trus.protocol.spec import Cover, Kind, Phase, Side
 from trus.protocol.table import DEVICE_TABLE, VerbTable, cover_of
-from trus.protocol.verbs import VERBS, Cover, Kind, Phase, Side
+from trus.protocol.verbs import VERBS
 
 __all__ = [
     "DEVICE_TABLE",
@@ -74,6 +75,10 @@ class Message(msgspec.Struct, frozen=True):
         if self.seal is not None:
             parts.append(f"seal=({len(self.seal)} octets)")
         return f"<Message {' '.join(parts)}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show no more to a rich console than the repr does."""
+        return [("", repr(self))]
 
 
 class Peek(NamedTuple):

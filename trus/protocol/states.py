@@ -14,8 +14,8 @@ from typing import Final
 
 from trus.protocol.errors import ErrorCode, ProtocolError, RemoteProtocolError
 from trus.protocol.messages import Peek, peek
+from trus.protocol.spec import Kind, Phase, Side
 from trus.protocol.table import DEVICE_TABLE, VerbTable, head_of
-from trus.protocol.verbs import Kind, Phase, Side
 
 #: Dialogues open at once in one direction of a session.
 MAX_DIALOGUES: Final = 64

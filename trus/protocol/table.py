@@ -13,7 +13,8 @@ from typing import Final
 
 from trus.protocol import fields, grammar
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
-from trus.protocol.verbs import VERBS, Cover, FieldSpec, Kind, Need, Phase, Side, VerbSpec
+from trus.protocol.spec import Cover, FieldSpec, Kind, Need, Phase, Side, VerbSpec
+from trus.protocol.verbs import VERBS
 
 #: Sealed plaintext is padded with SP to a multiple of this, so that its length says little.
 SEAL_BLOCK_BYTES: Final = 64
