@@ -6,10 +6,13 @@ logs a port that cannot be opened; here the start fails, so that nobody operates
 
 from __future__ import annotations
 
+import sys
+
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trus.errors import TrusError
@@ -80,9 +83,9 @@ class LoudStreamService(Service):
 class ClearStart(MultiService):
     """The root of a deployment's services: a start that fails says why in one line and exits 1.
 
-    The reason of a TrusError raised by any service below becomes the message of SystemExit, which
-    twistd lets through; the services that had started before are stopped. Other exceptions are
-    bugs and keep their traceback.
+    The reason of a TrusError raised by any service below goes to the log and to standard error,
+    and SystemExit, which twistd lets through, follows; the services that had started before are
+    stopped. Other exceptions are bugs and keep their traceback.
     """
 
     def privilegedStartService(self) -> None:
@@ -99,6 +102,8 @@ class ClearStart(MultiService):
 class _Refusals:
     """Turns a TrusError of the start into a SystemExit."""
 
+    _log = Logger()
+
     def __init__(self, services: ClearStart) -> None:
         self._services = services
 
@@ -107,5 +112,10 @@ class _Refusals:
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, where: object) -> None:
         if isinstance(problem, TrusError):
-            self._services.stopService()  # type: ignore[no-untyped-call]
-            raise SystemExit(f"trus: {problem}") from problem
+            self._log.critical("the start failed: {problem}", problem=problem)
+            # twistd has put its log in the place of sys.stderr by now.
+            print(f"trus: {problem}", file=sys.__stderr__, flush=True)
+            for service in reversed(list(self._services)):
+                if service.running:
+                    service.stopService()
+            raise SystemExit(1) from problem
