@@ -33,7 +33,13 @@ NOT_YET_VALID: Final = "certificate-not-yet-valid"
 UNTRUSTED: Final = "untrusted-certificate"
 WRONG_ROLE: Final = "wrong-role"
 
-_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_UNREADABLE: Final = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class Verified(NamedTuple):

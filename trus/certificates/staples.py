@@ -53,7 +53,7 @@ def verify_staple(der: bytes | None, leaf: x509.Certificate, issuer: x509.Certif
         )
         status = response.certificate_status
         this_update, next_update = response.this_update_utc, response.next_update_utc
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
         raise IdentityRefused(BAD_STAPLE) from None
     if not same or next_update is None:
         raise IdentityRefused(BAD_STAPLE)

@@ -48,7 +48,7 @@ def prove(request: bytes) -> ProvenKey:
         parsed = x509.load_der_x509_csr(request)
         key = parsed.public_key()
         algorithm = parsed.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise IdentityRefused(BAD_REQUEST) from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise IdentityRefused(BAD_REQUEST)

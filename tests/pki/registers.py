@@ -1,0 +1,121 @@
+"""The database's side of the PKI, in memory; and a small PKI to test with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from trus.clock import SystemEntropy
+from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.memory import MemoryStore
+from trus.hsm.pkcs11 import Pkcs11Store
+from trus.hsm.ports import KeyPurpose
+from trus.pki.authority import Authority
+from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
+from trus.pki.ports import Activation, CertificateRecord, CertificateState
+from trus.pki.profiles import INDIVIDUAL_AUTHORITY
+from trus.values import DeviceRole
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+class SetClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, moment: datetime = NOON) -> None:
+        self.moment = moment
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment.timestamp()
+
+    def advance(self, by: timedelta) -> None:
+        self.moment += by
+
+
+class MemoryRegister:
+    """Both ports of trus.pki.ports, in memory."""
+
+    def __init__(self) -> None:
+        self.activations: dict[tuple[DeviceRole, str], Activation] = {}
+        self.records: dict[str, CertificateRecord] = {}
+        self.blocked_holders: set[tuple[DeviceRole, str]] = set()
+
+    def activation(self, role: DeviceRole, name: str) -> Activation | None:
+        return self.activations.get((role, name))
+
+    def open_activation(self, activation: Activation) -> None:
+        self.activations[activation.role, activation.name] = activation
+
+    def count_failure(self, role: DeviceRole, name: str, failures: int) -> None:
+        self.activations[role, name] = msgspec.structs.replace(self.activations[role, name], failures=failures)
+
+    def complete(self, activation: Activation, record: CertificateRecord) -> None:
+        self.open_activation(activation)
+        self.register(record)
+
+    def certificates(self, serials: Sequence[str]) -> Mapping[str, CertificateRecord]:
+        return {serial: self.records[serial] for serial in serials if serial in self.records}
+
+    def register(self, record: CertificateRecord) -> None:
+        self.records[record.serial] = record
+
+    def set_state(self, serial: str, state: CertificateState, at: datetime, reason: str) -> None:
+        self.records[serial] = msgspec.structs.replace(self.records[serial], state=state, changed=at, reason=reason)
+
+    def blocked(self, holders: Sequence[tuple[DeviceRole, str]]) -> frozenset[tuple[DeviceRole, str]]:
+        return frozenset(holder for holder in holders if holder in self.blocked_holders)
+
+
+class SmallPki:
+    """An individual authority with a backend's identity, on the store given or in memory."""
+
+    def __init__(self, store: Pkcs11Store | MemoryStore | None = None) -> None:
+        self.clock = SetClock()
+        self.entropy = SystemEntropy()
+        self.store = MemoryStore(self.entropy) if store is None else store
+        self.register = MemoryRegister()
+        self.store.generate(DATABASE_KEY_LABEL, KeyPurpose.DATA)
+        self.authority = Authority.create(
+            self.store, self.store, INDIVIDUAL, INDIVIDUAL_AUTHORITY, "trus individual CA", self.clock, self.entropy
+        )
+        create_backend_identity(self.store, self.store, self.authority, self.register, "backend")
+        self.service = self.restart()
+
+    def restart(self) -> IdentityService:
+        """Return the service as a restarted backend would open it."""
+        return IdentityService(
+            name="backend",
+            keys=self.store,
+            objects=self.store,
+            data_keys=DataKeys(self.store),
+            activations=self.register,
+            register=self.register,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+
+
+def request_for(key: ec.EllipticCurvePrivateKey, name: str = "whoever") -> bytes:
+    """Return a device's PKCS#10 request (DER)."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(common_name(name))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def common_name(text: str) -> x509.Name:
+    """Return a name of one part."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """Return a device's key."""
+    return ec.generate_private_key(ec.SECP256R1())
