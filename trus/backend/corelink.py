@@ -117,17 +117,17 @@ class CoreProcess:
         command: Sequence[str],
         environment: dict[str, str],
         on_lost: Callable[[str], None] = lambda sentence: None,
-        on_back: Callable[[], None] = lambda: None,
     ) -> None:
         """`command` starts the core; it finds its end of the pair at CORE_DESCRIPTOR.
 
-        `on_lost` hears why the core is gone, `on_back` that it serves again.
+        `on_lost` hears why the core is gone.
         """
         self._reactor = reactor
         self._command = list(command)
         self._environment = environment
         self._on_lost = on_lost
-        self._on_back = on_back
+        #: Called when a core that was lost serves again.
+        self.on_back: Callable[[], None] = lambda: None
         self._pair: _Pair | None = None
         self._process: IProcessTransport | None = None
         self._stopped: Deferred[None] | None = None
@@ -270,7 +270,7 @@ class CoreProcess:
             return
         if self._served:
             self._log.info("the core is back")
-            self._on_back()
+            self.on_back()
         self._up = self._served = True
         self._attempts = 0
 

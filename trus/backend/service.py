@@ -7,7 +7,7 @@ what a terminal was promised is committed.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from twisted.application.service import Service
@@ -41,6 +41,18 @@ class Closable(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """What runs beside the ports."""
+
+    def startService(self) -> None:
+        """Begin."""
+        ...
+
+    def stopService(self) -> object:
+        """End."""
+        ...
+
+
 class BackendService(Service):
     """The backend's front."""
 
@@ -54,13 +66,16 @@ class BackendService(Service):
         links: LinkFactory,
         port: LoudStreamService,
         console: Closable | None,
+        keepers: Sequence[Keeper],
         reactor: IReactorTime,
     ) -> None:
+        """`keepers` look after the channels' certificates while the service runs."""
         self._front = front
         self._core = core
         self._links = links
         self._port = port
         self._console = console
+        self._keepers = keepers
         self._reactor = reactor
         self._ready: Deferred[None] = Deferred()
 
@@ -78,6 +93,8 @@ class BackendService(Service):
         self._core.start()
         self._port.startService()
         self._front.start(self._links.announce_day, self._became_ready)
+        for keeper in self._keepers:
+            keeper.startService()
         Service.startService(self)
 
     @inlineCallbacks
@@ -85,6 +102,8 @@ class BackendService(Service):
         """Close port, links and console, then let the core finish; fires when all is closed."""
         Service.stopService(self)
         self._front.stop()
+        for keeper in self._keepers:
+            keeper.stopService()
         yield self._port.stopService()
         if self._console is not None:
             self._console.shut_down()

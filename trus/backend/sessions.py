@@ -279,6 +279,8 @@ class DeviceConnection:
             self._say(label, opened, Reply("INFO", "ECHO", {}, {}), dialogue)
         elif verb == "BYE":
             self._drop(label, opened, "bye")
+        elif verb == "REKEY":
+            self._rekey(label, opened)
         elif message.kind is Kind.COMMAND and dialogue is not None:
             if verb in _UNSUPPORTED:
                 self._say(label, opened, declined(ResponseCode.NOT_SUPPORTED), dialogue)
@@ -295,6 +297,24 @@ class DeviceConnection:
             self._say(label, opened, reply_to(answer), dialogue)
 
         self._around.ask(request, answered)
+
+    def _rekey(self, label: str, opened: _Open) -> None:
+        """Renew the session's keys once the core has said that its holder still stands."""
+
+        def answered(answer: Answer) -> None:
+            if self._over or self._sessions.get(label) is not opened:
+                return
+            if not isinstance(answer, core.PeerVerified):
+                self._drop(label, opened, "standing")
+                return
+            try:
+                line = opened.session.answer_rekey(self._around.tickets)
+            except SessionEnded as ended:
+                self._drop(label, opened, ended.reason)
+                return
+            self._outlet.line(line)
+
+        self._around.ask(core.CheckStanding(opened.session.peer), answered)
 
     def _refuse(self, label: str, opened: _Open, message: Message, error: RemoteProtocolError) -> None:
         """Answer a genuine request whose values make no sense: 30, so that its dialogue ends."""

@@ -1,0 +1,124 @@
+"""Puts the backend's core together from its settings: token, ledger, identity, rules, console.
+
+Composition only: every part is made here and handed what it needs; no part reads settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from trus.cli.softhsm import find_module
+from trus.clock import Clock, Entropy
+from trus.core.core import Core
+from trus.core.identity import IdentityDesk
+from trus.core.keyring import find_card_keys
+from trus.core.pipeline import MoneyPipeline, PipelineSettings
+from trus.core.upkeep import CoreUpkeep
+from trus.errors import ConfigurationError
+from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings, read_pin
+from trus.hsm.ports import KeyStore
+from trus.issuing.desk import Desk, IssuingSettings
+from trus.issuing.handlers import AdminHandlers
+from trus.issuing.identities import RegistryIdentities
+from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL, open_ledger
+from trus.ledger.registry import Registry
+from trus.ledger.store import SqlLedger
+from trus.pki.identity import IdentityService
+from trus.settings.model import BackendSettings, Settings
+
+#: Labels of the keys that the ledger is opened with, in the order of `ledger_keys`.
+Note = Callable[[str, str], None]
+
+
+def open_token(settings: BackendSettings) -> Pkcs11Store:
+    """Open the token that the settings name. Raises KeyStoreUnavailable, WrongTokenPin, ConfigurationError."""
+    token = settings.token
+    module = find_module(token.module)
+    return Pkcs11Store(
+        TokenSettings(
+            module=str(module),
+            pin=read_pin(token.pin_file),
+            token_label=token.label,
+            softhsm_conf="" if token.softhsm_conf is None else str(token.softhsm_conf),
+        )
+    )
+
+
+def database_path(settings: BackendSettings) -> Path:
+    """Return the SQLCipher file of the settings. Raises ConfigurationError for another engine."""
+    path = settings.database.url.path
+    if path is None:
+        raise ConfigurationError("backend.database.url: this version keeps its ledger in SQLCipher alone")
+    return path
+
+
+def open_books(settings: BackendSettings, keys: KeyStore, clock: Clock, entropy: Entropy) -> SqlLedger:
+    """Open the ledger under data keys of the token. Raises WrongDatabaseKey, StorageFailed."""
+    newest = keys.find(DATABASE_KEY_LABEL).version
+    by_version = {version: DataKeys(keys, version) for version in range(1, newest + 1)}
+    current = by_version[newest]
+    return open_ledger(
+        database_path(settings),
+        db_key=current.derive(FILE_KEY_LABEL),
+        lookup_key=current.derive(LOOKUP_KEY_LABEL),
+        field_keys={version: each.derive(FIELD_KEY_LABEL) for version, each in by_version.items()},
+        clock=clock,
+        entropy=entropy,
+    )
+
+
+def compose_core(settings: Settings, clock: Clock, entropy: Entropy, note: Note) -> Core:
+    """Return a core on the real token and the real ledger. Raises TrusError with one sentence."""
+    backend = settings.backend
+    if backend is None:
+        raise ConfigurationError("the configuration has no backend section")
+    keys = open_token(backend)
+    try:
+        ledger = open_books(backend, keys, clock, entropy)
+        try:
+            return _assemble(settings, backend, keys, ledger, clock, entropy, note)
+        except BaseException:
+            ledger.close()
+            raise
+    except BaseException:
+        keys.close()
+        raise
+
+
+def _assemble(
+    settings: Settings,
+    backend: BackendSettings,
+    keys: Pkcs11Store,
+    ledger: SqlLedger,
+    clock: Clock,
+    entropy: Entropy,
+    note: Note,
+) -> Core:
+    registry = Registry(ledger)
+    identities = RegistryIdentities(registry, clock)
+    service = IdentityService(
+        name=backend.identity.name,
+        keys=keys,
+        objects=keys,
+        data_keys=DataKeys(keys),
+        activations=identities,
+        register=identities,
+        clock=clock,
+        entropy=entropy,
+    )
+    upkeep = CoreUpkeep(ledger, keys, clock)
+    issuing = IssuingSettings(
+        personalisation=str(database_path(backend).parent.parent / "personalisation"),
+        currency=settings.network.currency,
+        iin=backend.cards.iin,
+    )
+    desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health)
+    return Core(
+        money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
+        identity=IdentityDesk(service, upkeep.business_date, note),
+        admin=AdminHandlers(desk),
+        upkeep=upkeep,
+        note=note,
+    )
