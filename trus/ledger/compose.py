@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, inspect
-from sqlalchemy.exc import SQLAlchemyError
 
 from trus.clock import Clock, Entropy
 from trus.errors import StorageFailed
 from trus.ledger import migrations
 from trus.ledger.days import microseconds
-from trus.ledger.dialect import SqlCipherDialect
+from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.engine import create_file, open_engine
 from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import business_day, meta
-from trus.ledger.writer import cause
 from trus.values import BusinessDate
 
 #: Labels under which the ledger's data keys are derived from K_DB (trus.hsm.datakeys.DataKeys).
@@ -55,7 +53,7 @@ def create_database(
             _fill(engine, clock, entropy, business_date)
         finally:
             engine.dispose()
-    except SQLAlchemyError as failure:
+    except DATABASE_ERRORS as failure:
         _remove(path)
         raise StorageFailed(f"the database {path} cannot be made: {cause(failure)}") from None
     except BaseException:
@@ -82,11 +80,10 @@ def open_ledger(
     lookup = CardLookup(lookup_key)
     fields = FieldCipher(field_keys, entropy)
     engine = open_engine(path, lambda: db_key)
-    dialect = SqlCipherDialect()
     try:
-        _check_version(engine, path, dialect, upgrade=True)
-        return SqlLedger(engine, dialect, lookup, fields, entropy, slot=slot, now=clock.now())
-    except SQLAlchemyError as failure:
+        _check_version(engine, path, upgrade=True)
+        return SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now())
+    except DATABASE_ERRORS as failure:
         engine.dispose()
         raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
     except BaseException:
@@ -101,8 +98,8 @@ def open_for_reading(path: Path, *, db_key: bytes) -> Engine:
     """
     engine = open_engine(path, lambda: db_key, read_only=True)
     try:
-        _check_version(engine, path, SqlCipherDialect(), upgrade=False)
-    except SQLAlchemyError as failure:
+        _check_version(engine, path, upgrade=False)
+    except DATABASE_ERRORS as failure:
         engine.dispose()
         raise StorageFailed(f"the database {path} cannot be read: {cause(failure)}") from None
     except BaseException:
@@ -114,9 +111,8 @@ def open_for_reading(path: Path, *, db_key: bytes) -> Engine:
 def _fill(engine: Engine, clock: Clock, entropy: Entropy, business_date: BusinessDate | None) -> None:
     now = clock.now()
     day = now.date().isoformat() if business_date is None else business_date
-    dialect = SqlCipherDialect()
     with engine.connect() as connection:
-        dialect.begin(connection)
+        Direct(connection).begin()
         migrations.upgrade(connection)
         connection.execute(insert(meta).values(name="ledger_id", value=entropy.draw(_ID_BYTES).hex()))
         connection.execute(insert(meta).values(name="revocation_epoch", value="0"))
@@ -124,10 +120,10 @@ def _fill(engine: Engine, clock: Clock, entropy: Entropy, business_date: Busines
             insert(business_day).values(date=day, previous="", state="open", next_number=1, opened_at=microseconds(now))
         )
         connection.commit()
-        dialect.checkpoint(connection, truncate=True)
+        Direct(connection).checkpoint(truncate=True)
 
 
-def _check_version(engine: Engine, path: Path, dialect: SqlCipherDialect, *, upgrade: bool) -> None:
+def _check_version(engine: Engine, path: Path, *, upgrade: bool) -> None:
     with engine.connect() as connection:
         found = _version(connection)
         if found is None:
@@ -139,7 +135,7 @@ def _check_version(engine: Engine, path: Path, dialect: SqlCipherDialect, *, upg
         if not upgrade:
             raise StorageFailed(f"the database {path} has the older schema {found}: start the backend once")
         connection.rollback()
-        dialect.begin(connection)
+        Direct(connection).begin()
         migrations.upgrade(connection)
         connection.commit()
 

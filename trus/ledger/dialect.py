@@ -1,24 +1,28 @@
 """Keeps everything in which database engines differ: how a transaction opens, what an error means.
 
-Knows SQLCipher (one writing process). Another engine is another class here; no other module
-of the ledger asks which engine it is on.
+Knows SQLCipher (one writing process). Another engine is another pair of classes here; no other
+module of the ledger asks which engine it is on.
+
+SQLAlchemy owns the connection and has compiled the text; the hot path hands that text straight to
+the driver's cursor. Measured: 2 us a statement instead of 40 through Connection.exec_driver_sql,
+and a batch has ten statements.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlcipher3 import dbapi2
 
-#: SQLite result codes (sqlite.org, "Result and Error Codes"), primary code in the low byte.
+#: Everything that a database call can raise.
+DATABASE_ERRORS: Final = (SQLAlchemyError, dbapi2.Error)
+
+#: The low byte of a SQLite result code (sqlite.org, "Result and Error Codes").
 _PRIMARY: Final = 0xFF
-_FULL: Final = 13
-_IOERR: Final = 10
-_CORRUPT: Final = 11
-_NOTADB: Final = 26
-_CONSTRAINT: Final = 19
 
 
 class Trouble(Enum):
@@ -30,45 +34,83 @@ class Trouble(Enum):
     OTHER = "other"  #: anything else; before the commit nothing is stored
 
 
-class SqlCipherDialect:
-    """SQLCipher: one writer at a time, serialised by the write lock."""
-
-    name: Final = "sqlcipher"
-
-    def begin(self, connection: Connection) -> None:
-        """Open a writing transaction: takes the write lock at once, so that no read goes stale."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    def begin_reading(self, connection: Connection) -> None:
-        """Open a reading transaction: one snapshot until its end."""
-        connection.exec_driver_sql("BEGIN")
-
-    def in_transaction(self, connection: Connection) -> bool:
-        """Return whether a transaction is open: a full disk may have ended it already."""
-        return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
-
-    def trouble(self, failure: SQLAlchemyError) -> Trouble:
-        """Say what an error means."""
-        original = failure.orig if isinstance(failure, DBAPIError) else None
-        code = getattr(original, "sqlite_errorcode", None)
-        if code is None:
+def trouble(failure: Exception) -> Trouble:
+    """Say what a database error means."""
+    original = failure.orig if isinstance(failure, DBAPIError) else failure
+    code = getattr(original, "sqlite_errorcode", None)
+    if code is None:
+        return Trouble.OTHER
+    match code & _PRIMARY:
+        case dbapi2.SQLITE_FULL:
+            return Trouble.FULL
+        case dbapi2.SQLITE_IOERR | dbapi2.SQLITE_CORRUPT | dbapi2.SQLITE_NOTADB:
+            return Trouble.BROKEN
+        case dbapi2.SQLITE_CONSTRAINT:
+            return Trouble.REFUSED
+        case _:
             return Trouble.OTHER
-        match code & _PRIMARY:
-            case 13:
-                return Trouble.FULL
-            case 10 | 11 | 26:
-                return Trouble.BROKEN
-            case 19:
-                return Trouble.REFUSED
-            case _:
-                return Trouble.OTHER
 
-    def checkpoint(self, connection: Connection, *, truncate: bool = False) -> tuple[int, int]:
+
+def cause(failure: Exception) -> str:
+    """Return the engine's own words, which hold no value of a statement."""
+    return str(getattr(failure, "orig", None) or failure)
+
+
+class Direct:
+    """A connection as the hot path sees it: the driver's cursor under SQLAlchemy's connection.
+
+    Both may be used in one transaction. Every method raises the driver's own errors.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Final = connection
+        self._driver: Final = connection.connection
+        self._cursor: Final = self._driver.cursor()
+
+    def begin(self) -> None:
+        """Open a writing transaction: takes the write lock at once, so that no read goes stale."""
+        self._cursor.execute("BEGIN IMMEDIATE")
+
+    def begin_reading(self) -> None:
+        """Open a reading transaction: one snapshot until its end."""
+        self._cursor.execute("BEGIN")
+
+    def rows(self, text: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Run one query; return all its rows."""
+        self._cursor.execute(text, parameters)
+        return cast("list[tuple[Any, ...]]", self._cursor.fetchall())
+
+    def send(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each row of parameters.
+
+        One prepared statement stepped over the rows: measured at half the cost of one statement
+        with many VALUES, whose long program SQLite runs as a co-routine.
+        """
+        self._cursor.executemany(text, rows)
+
+    def commit(self) -> None:
+        """Make the transaction durable."""
+        self._driver.commit()
+        if self.connection.in_transaction():
+            # SQLAlchemy was used too: let it know. Its own commit finds nothing left to do.
+            self.connection.commit()
+
+    def rollback(self) -> None:
+        """Forget the transaction; a full disk may have ended it already."""
+        self._driver.rollback()
+        if self.connection.in_transaction():
+            self.connection.rollback()
+
+    def checkpoint(self, *, truncate: bool = False) -> tuple[int, int]:
         """Move committed pages from the log into the main file; never called inside a commit.
 
-        Returns (pages in the log, pages moved). With `truncate` the log is emptied when no
-        reader holds it.
+        Returns (pages in the log, pages moved since it began); both are 0 after `truncate`, which
+        empties the log when no reader holds it.
         """
-        mode = "TRUNCATE" if truncate else "PASSIVE"
-        row = connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").one()
+        [row] = self.rows(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})", ())
         return int(row[1]), int(row[2])
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._cursor.close()
+        self.connection.close()

@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection
 
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import BatchFacts, Posting, StoredRequest
-from trus.ledger.statements import MAX_ROWS, Statements, padded
+from trus.ledger.dialect import Direct
+from trus.ledger.statements import MAX_KEYS, Statements, padded
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
 
 _STATES: Final = {state.value: state for state in State}
@@ -26,68 +26,68 @@ _POLICIES_KEPT: Final = 4096
 
 
 class FactsReader:
-    """Reads facts over one connection."""
+    """Reads facts over a connection that the caller brings."""
 
     def __init__(self, statements: Statements) -> None:
         self._statements = statements
 
     def read(
         self,
-        connection: Connection,
+        direct: Direct,
         identities: Sequence[Identity],
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
     ) -> BatchFacts:
         """Return the facts of a batch, keyed as asked. Repeated keys are read once."""
-        requests = self.requests(connection, identities)
+        requests = self.requests(direct, identities)
         cards: dict[bytes, CardFacts] = {}
         by_id: dict[int, CardFacts] = {}
-        for row in self._rows(connection, "cards", card_keys):
+        for row in self._rows(direct, "cards", card_keys):
             facts = _card(row)
             cards[row[0]] = by_id[facts.card_id] = facts
         named = [stored.card_id for stored in requests.values() if stored.card_id is not None]
-        for row in self._rows(connection, "cards_by_id", [each for each in named if each not in by_id]):
+        for row in self._rows(direct, "cards_by_id", [each for each in named if each not in by_id]):
             facts = _card(row)
             by_id[facts.card_id] = facts
         companies = [facts.company_id for facts in by_id.values()]
         return BatchFacts(
-            terminals={row[0]: _terminal(row) for row in self._rows(connection, "terminals", terminals)},
+            terminals={row[0]: _terminal(row) for row in self._rows(direct, "terminals", terminals)},
             cards=cards,
             cards_by_id=by_id,
             requests=requests,
-            policies=self._policies(connection, companies),
+            policies=self._policies(direct, companies),
         )
 
-    def requests(self, connection: Connection, identities: Sequence[Identity]) -> dict[Identity, StoredRequest]:
+    def requests(self, direct: Direct, identities: Sequence[Identity]) -> dict[Identity, StoredRequest]:
         """Return what is stored under these identities, with postings and reversals."""
         rows: list[Any] = []
         distinct = list(dict.fromkeys(identities))
-        for start in range(0, len(distinct), MAX_ROWS):
-            size, keys = padded(distinct[start : start + MAX_ROWS])
+        for start in range(0, len(distinct), MAX_KEYS):
+            size, keys = padded(distinct[start : start + MAX_KEYS])
             parameters = tuple(part for key in keys for part in (key.business_date, key.terminal, key.stan))
-            rows += connection.exec_driver_sql(self._statements.text("requests", size), parameters).fetchall()
+            rows += direct.rows(self._statements.text("requests", size), parameters)
         if not rows:
             return {}
         postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
-        for moved in self._rows(connection, "request_entries", list(postings)):
+        for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
         return {
             Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(row, tuple(postings[row[3]]))
             for row in rows
         }
 
-    def _policies(self, connection: Connection, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
+    def _policies(self, direct: Direct, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
         found: dict[int, list[Policy]] = {}
-        for row in self._rows(connection, "policies", companies):
+        for row in self._rows(direct, "policies", companies):
             found.setdefault(row[1], []).append(decode_policy(row[0], row[1], row[2], row[3]))
         return {number: tuple(policies) for number, policies in found.items()}
 
-    def _rows(self, connection: Connection, name: str, keys: Sequence[Any]) -> list[Any]:
+    def _rows(self, direct: Direct, name: str, keys: Sequence[Any]) -> list[Any]:
         distinct = list(dict.fromkeys(keys))
         rows: list[Any] = []
-        for start in range(0, len(distinct), MAX_ROWS):
-            size, filled = padded(distinct[start : start + MAX_ROWS])
-            rows += connection.exec_driver_sql(self._statements.text(name, size), tuple(filled)).fetchall()
+        for start in range(0, len(distinct), MAX_KEYS):
+            size, filled = padded(distinct[start : start + MAX_KEYS])
+            rows += direct.rows(self._statements.text(name, size), filled)
         return rows
 
 

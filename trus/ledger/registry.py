@@ -12,10 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from trus.auth.ports import Posting
-from trus.errors import StorageFailed
 from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_cards import CardRegistry
@@ -24,7 +22,6 @@ from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_shops import ShopRegistry
 from trus.ledger.store import SqlLedger
 from trus.ledger.unit import SqlUnit
-from trus.ledger.writer import cause
 from trus.values import BusinessDate
 
 
@@ -99,15 +96,8 @@ class Registry:
     @contextmanager
     def reading(self) -> Iterator[RegistryView]:
         """Show one snapshot. Raises StorageFailed."""
-        try:
-            with self._ledger.engine.connect() as connection:
-                self._ledger.dialect.begin_reading(connection)
-                try:
-                    yield RegistryView(connection, self._ledger.fields)
-                finally:
-                    connection.rollback()
-        except SQLAlchemyError as failure:
-            raise StorageFailed(f"the registry could not be read: {cause(failure)}") from None
+        with self._ledger.reading() as connection:
+            yield RegistryView(connection, self._ledger.fields)
 
     @contextmanager
     def changing(self, now: datetime) -> Iterator[RegistryChange]:

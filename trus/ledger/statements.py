@@ -1,35 +1,32 @@
 """Holds the SQL of the hot path: written in SQLAlchemy Core, compiled to text once, sent as it is.
 
-Runs nothing. Sizes are powers of two up to MAX_ROWS, so that the driver's cache of prepared
-statements stays small and warm: a read repeats its last key to fill up, a write is cut into
-pieces. `trus.ledger.tables` says what the columns mean.
+Runs nothing. Reads are for sets of keys, with sizes that are powers of two up to MAX_KEYS, so that
+the driver's cache of prepared statements stays small and warm: a short set repeats its last key. Writes
+take one row and are sent with many. `trus.ledger.tables` says what the columns mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Dialect,
     Executable,
     Integer,
-    String,
     Table,
     and_,
     bindparam,
-    column,
     insert,
     literal_column,
     select,
     tuple_,
     update,
-    values,
 )
 from sqlalchemy.sql.elements import ColumnElement
 
+from trus.ledger.chain import CHAINED, PERSONAL
 from trus.ledger.tables import (
     account,
     business_day,
@@ -44,11 +41,12 @@ from trus.ledger.tables import (
     writer_slot,
 )
 
-#: Rows in one statement. Beyond 64 the gain is lost in the noise.
-MAX_ROWS: Final = 64
+#: Keys in one read. Beyond 64 the gain is lost in the noise.
+MAX_KEYS: Final = 64
 
-#: In the order of unit._row; commitment stays NULL until an erasure.
-EVENT_COLUMNS: Final = tuple(each.name for each in event.columns if each.name != "commitment")
+#: Columns of `event` as they are written, in the table's order, which SQLAlchemy's text follows.
+#: The commitment stays NULL until an erasure.
+EVENT_COLUMNS: Final = (*CHAINED, *PERSONAL, "slot", "sequence", "salt", "link")
 _ENTRY_COLUMNS: Final = tuple(each.name for each in entry.columns)
 
 _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
@@ -77,15 +75,6 @@ def padded(keys: Sequence[Any]) -> tuple[int, list[Any]]:
     return size, [*keys, *([keys[-1]] * (size - len(keys)))]
 
 
-def pieces(count: int) -> Iterator[tuple[int, int]]:
-    """Cut `count` rows into (start, size) with sizes that are powers of two up to MAX_ROWS."""
-    start = 0
-    while start < count:
-        size = min(MAX_ROWS, 1 << ((count - start).bit_length() - 1))
-        yield start, size
-        start += size
-
-
 class Statements:
     """Compiles each statement for a size at its first use and keeps the text."""
 
@@ -101,15 +90,15 @@ class Statements:
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),
             "policies": _policies,
-            "insert_events": lambda size: _insert(event, EVENT_COLUMNS, size),
-            "insert_entries": lambda size: _insert(entry, _ENTRY_COLUMNS, size),
-            "update_accounts": _update_accounts,
-            "update_tries": _update_tries,
+            "insert_events": lambda _: _insert(event, EVENT_COLUMNS),
+            "insert_entries": lambda _: _insert(entry, _ENTRY_COLUMNS),
+            "update_accounts": lambda _: _update_accounts(),
+            "update_tries": lambda _: _update_tries(),
             "lease_numbers": lambda _: _lease_numbers(),
         }
 
     def text(self, name: str, size: int = 1) -> str:
-        """Return the SQL text of statement `name` for `size` rows or keys."""
+        """Return the SQL text of statement `name` for `size` keys."""
         known = self._texts.get((name, size))
         if known is None:
             statement: Any = self._makers[name](size)
@@ -209,39 +198,25 @@ def _policies(size: int) -> Executable:
     )
 
 
-def _insert(table: Table, columns: Sequence[str], size: int) -> Executable:
-    return insert(table).values([dict.fromkeys(columns, 0)] * size)
+def _insert(table: Table, columns: Sequence[str]) -> Executable:
+    return insert(table).values(dict.fromkeys(columns, 0))
 
 
-def _update_accounts(size: int) -> Executable:
-    new = (
-        values(
-            column("id", BigInteger),
-            column("balance", BigInteger),
-            column("counter_day", String),
-            column("day_amount", BigInteger),
-            column("day_count", Integer),
-            name="new",
-        )
-        .data([(0, 0, "", 0, 0)] * size)
-        .cte("new")
-    )
+def _update_accounts() -> Executable:
     return (
         update(account)
-        .where(account.c.id == new.c.id)
+        .where(account.c.id == bindparam("account"))
         .values(
-            balance=new.c.balance,
-            counter_day=new.c.counter_day,
-            day_amount=new.c.day_amount,
-            day_count=new.c.day_count,
+            balance=bindparam("new_balance"),
+            counter_day=bindparam("new_day"),
+            day_amount=bindparam("new_amount"),
+            day_count=bindparam("new_count"),
         )
-        .add_cte(new)
     )
 
 
-def _update_tries(size: int) -> Executable:
-    new = values(column("id", BigInteger), column("tries_left", Integer), name="new").data([(0, 0)] * size).cte("new")
-    return update(card).where(card.c.id == new.c.id).values(tries_left=new.c.tries_left).add_cte(new)
+def _update_tries() -> Executable:
+    return update(card).where(card.c.id == bindparam("card")).values(tries_left=bindparam("new_tries"))
 
 
 def _lease_numbers() -> Executable:

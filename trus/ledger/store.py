@@ -11,20 +11,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Engine, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, insert, select, update
 
 from trus.auth.ports import StoredRequest
 from trus.clock import Entropy
 from trus.errors import OutcomeUnknown, StorageFailed
 from trus.ledger.days import microseconds, next_day
-from trus.ledger.dialect import SqlCipherDialect
+from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.facts import FactsReader
 from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.statements import Statements
 from trus.ledger.tables import business_day
 from trus.ledger.unit import SqlUnit
-from trus.ledger.writer import Writer, cause
+from trus.ledger.writer import Writer
 from trus.values import BusinessDate, Identity
 
 #: A checkpoint is due after this many units: a unit dirties at most a few hundred pages.
@@ -38,7 +37,6 @@ class SqlLedger:
     def __init__(
         self,
         engine: Engine,
-        dialect: SqlCipherDialect,
         lookup: CardLookup,
         fields: FieldCipher,
         entropy: Entropy,
@@ -48,14 +46,13 @@ class SqlLedger:
     ) -> None:
         """Lease `slot` and continue its chain. Raises StorageFailed."""
         self.engine = engine
-        self.dialect = dialect
         self.fields = fields
         self._lookup = lookup
         self._entropy = entropy
         self._statements = Statements(engine.dialect)
         self._facts = FactsReader(self._statements)
         holder = entropy.draw(_HOLDER_BYTES).hex()
-        self._writer = Writer(engine, dialect, self._statements, slot=slot, holder=holder, at=microseconds(now))
+        self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now))
         self._units_since_checkpoint = 0
 
     # ------------------------------------------------------------------ the port of trus.auth
@@ -65,7 +62,7 @@ class SqlLedger:
         day = self._writer.begin()
         self._units_since_checkpoint += 1
         return SqlUnit(
-            self._writer.connection,
+            self._writer.direct,
             self._statements,
             self._facts,
             self._entropy,
@@ -86,10 +83,24 @@ class SqlLedger:
         try:
             yield unit
             unit.commit()
-        except SQLAlchemyError as failure:
+        except DATABASE_ERRORS as failure:
             raise self._writer.failed(failure) from None
         finally:
             unit.rollback()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Lend a connection that shows one snapshot. Raises StorageFailed, and whatever the block does."""
+        try:
+            with self.engine.connect() as reader:
+                direct = Direct(reader)
+                direct.begin_reading()
+                try:
+                    yield reader
+                finally:
+                    direct.rollback()
+        except DATABASE_ERRORS as failure:
+            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
 
     def card_key(self, pan: str) -> bytes:
         """Return the keyed hash (16 bytes) under which a card number is looked up."""
@@ -104,21 +115,15 @@ class SqlLedger:
         """
         if self._writer.in_doubt:
             raise OutcomeUnknown(self._writer.stopped)
-        try:
-            with self.engine.connect() as reader:
-                return self._facts.requests(reader, identities)
-        except SQLAlchemyError as failure:
-            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
+        with self.reading() as reader:
+            return self._facts.requests(Direct(reader), identities)
 
     # ------------------------------------------------------------------------------- the day
 
     def business_date(self) -> BusinessDate:
         """Return the open business date. Raises StorageFailed."""
-        try:
-            with self.engine.connect() as reader:
-                found = reader.execute(select(business_day.c.date).where(business_day.c.state == "open")).scalar()
-        except SQLAlchemyError as failure:
-            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
+        with self.reading() as reader:
+            found = reader.execute(select(business_day.c.date).where(business_day.c.state == "open")).scalar()
         if found is None:
             raise StorageFailed("no business date is open")
         return BusinessDate(found)
@@ -154,8 +159,8 @@ class SqlLedger:
         Returns (pages in the log, pages moved). Raises StorageFailed: the log keeps everything.
         """
         try:
-            moved = self.dialect.checkpoint(self._writer.connection, truncate=truncate)
-        except SQLAlchemyError as failure:
+            moved = self._writer.direct.checkpoint(truncate=truncate)
+        except DATABASE_ERRORS as failure:
             raise self._writer.failed(failure) from None
         self._units_since_checkpoint = 0
         return moved

@@ -166,7 +166,6 @@ event: Final = Table(
     Column("stan", Integer),
     Column("rid", LargeBinary(16), nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
-    Column("card_id", Number),
     Column("shop_id", Number),
     Column("amount", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
@@ -175,18 +174,21 @@ event: Final = Table(
     Column("approval", String(6), nullable=False),
     Column("rrn", String(12), nullable=False),
     Column("rule", String(64), nullable=False),
-    Column("figures", Text),
-    Column("answer", LargeBinary),
-    Column("actor", String(64)),
     Column("original", Number),
     Column("counter_day", String(10), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("ledger_date", String(10), nullable=False),
+    # Erasable from here.
+    Column("card_id", Number),
+    Column("actor", String(64)),
+    Column("figures", Text),
+    Column("answer", LargeBinary),
+    # To here.
     Column("slot", Integer, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("salt", LargeBinary(16)),
-    Column("commitment", LargeBinary(32)),
     Column("link", LargeBinary(32), nullable=False),
+    Column("commitment", LargeBinary(32)),
     UniqueConstraint("slot", "sequence"),
     # Exactly once: one row an identity, originals and tombstones alike. The date comes first, so
     # that the inserts of a day stay on few pages.

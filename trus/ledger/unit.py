@@ -11,16 +11,15 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from trus.auth.ports import BatchFacts, Event
+from trus.auth.ports import BatchFacts, Event, PurseUpdate
 from trus.clock import Entropy
 from trus.errors import LedgerError, StorageFailed, Unbalanced
-from trus.ledger.chain import SALT_BYTES, Chained, ChainHead, Personal, commit_personal, extend
+from trus.ledger.chain import SALT_BYTES, ChainHead, commit_personal, extend
 from trus.ledger.days import NUMBERS_A_DAY, first_event, rrn_prefix
+from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
-from trus.ledger.statements import Statements, pieces
+from trus.ledger.statements import Statements
 from trus.values import BusinessDate, Identity
 
 #: Event numbers leased from the day's row at once: one more write for each thousand events.
@@ -57,7 +56,7 @@ class Ending(Protocol):
         """Roll back."""
         ...
 
-    def failed(self, failure: SQLAlchemyError) -> StorageFailed:
+    def failed(self, failure: Exception) -> StorageFailed:
         """Roll back after an error before the commit, and return what it means."""
         ...
 
@@ -70,7 +69,7 @@ class SqlUnit:
 
     def __init__(
         self,
-        connection: Connection,
+        direct: Direct,
         statements: Statements,
         facts: FactsReader,
         entropy: Entropy,
@@ -81,24 +80,25 @@ class SqlUnit:
         ending: Ending,
     ) -> None:
         """`day` is (open date, previous date, first number not leased); `at` microseconds."""
-        self.connection = connection
+        self.connection = direct.connection
+        self._direct = direct
         self._statements = statements
         self._facts = facts
         self._entropy = entropy
         self._head = progress.head
         self._at = at
         self._day, self._previous, self._unleased = day
+        self._leased_from = self._unleased
         self._ending = ending
         self._over = False
         self._first = first_event(self._day)
         self._prefix = rrn_prefix(self._day)
         kept = progress.numbering
-        self._numbering = kept if kept.day == self._day else Numbering(self._day, 0, 0)
-        self._next, self._end = self._numbering.next, self._numbering.end
+        self._next, self._end = (kept.next, kept.end) if kept.day == self._day else (0, 0)
         self._balances: dict[int, int] = {}
         self._events: list[Event] = []
-        self._purses: dict[int, Row] = {}
-        self._tries: dict[int, Row] = {}
+        self._purses: dict[int, PurseUpdate] = {}
+        self._tries: dict[int, int] = {}
 
     @property
     def at(self) -> int:
@@ -124,8 +124,8 @@ class SqlUnit:
     ) -> BatchFacts:
         """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
         try:
-            facts = self._facts.read(self.connection, identities, terminals, card_keys)
-        except SQLAlchemyError as failure:
+            facts = self._facts.read(self._direct, identities, terminals, card_keys)
+        except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None
         for card in facts.cards_by_id.values():
@@ -162,8 +162,9 @@ class SqlUnit:
         moved: dict[int, int] = {}
         sums: dict[str, int] = {}
         for posting in event.postings:
-            sums[posting.currency] = sums.get(posting.currency, 0) + posting.amount
-            moved[posting.account] = moved.get(posting.account, 0) + posting.amount
+            account, amount, currency = posting.account, posting.amount, posting.currency
+            sums[currency] = sums.get(currency, 0) + amount
+            moved[account] = moved.get(account, 0) + amount
         if any(sums.values()):
             raise Unbalanced(f"the entries of event {event.rrn} do not sum to zero")
         balances = self._balances
@@ -178,15 +179,10 @@ class SqlUnit:
                 raise Unbalanced(f"event {event.rrn} moves account {account} without its balance")
         for purse in event.purses:
             balances[purse.account] = purse.balance
-            self._purses[purse.account] = (
-                purse.account,
-                purse.balance,
-                purse.counter_day,
-                purse.day_amount,
-                purse.day_count,
-            )
+            self._purses[purse.account] = purse
         if event.tries is not None:
-            self._tries[event.tries[0]] = event.tries
+            card, tries = event.tries
+            self._tries[card] = tries
         self._events.append(event)
 
     def commit(self) -> None:
@@ -199,7 +195,7 @@ class SqlUnit:
         self._over = True
         try:
             self._write()
-        except SQLAlchemyError as failure:
+        except DATABASE_ERRORS as failure:
             raise self._ending.failed(failure) from None
         self._ending.commit(Progress(self._head, Numbering(self._day, self._next, self._end)))
 
@@ -211,12 +207,21 @@ class SqlUnit:
 
     def _write(self) -> None:
         rows, entries = self._rows()
-        self._insert("insert_events", rows)
-        self._insert("insert_entries", entries)
-        self._insert("update_accounts", list(self._purses.values()))
-        self._insert("update_tries", list(self._tries.values()))
-        if self._end != self._numbering.end:
-            self.connection.exec_driver_sql(self._statements.text("lease_numbers"), (self._unleased, self._day))
+        send, text = self._direct.send, self._statements.text
+        if rows:
+            send(text("insert_events"), rows)
+        if entries:
+            send(text("insert_entries"), entries)
+        if self._purses:
+            purses = self._purses.values()
+            send(
+                text("update_accounts"),
+                [(each.balance, each.counter_day, each.day_amount, each.day_count, each.account) for each in purses],
+            )
+        if self._tries:
+            send(text("update_tries"), [(tries, card) for card, tries in self._tries.items()])
+        if self._unleased != self._leased_from:
+            send(text("lease_numbers"), [(self._unleased, self._day)])
 
     def _rows(self) -> tuple[list[Row], list[Row]]:
         """Chain the recorded events; return the rows of `event` and of `entry`."""
@@ -226,77 +231,34 @@ class SqlUnit:
         entries: list[Row] = []
         for index, event in enumerate(self._events):
             salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
-            figures = _json(event.figures).decode("utf-8")
             identity = event.identity
-            terminal, date, stan = (
-                (None, None, None) if identity is None else (identity.terminal, identity.business_date, identity.stan)
+            # The orders of the two tuples are those of chain.CHAINED and chain.PERSONAL.
+            chained = (
+                event.event_id,
+                event.kind,
+                None if identity is None else identity.terminal,
+                None if identity is None else identity.business_date,
+                None if identity is None else identity.stan,
+                event.rid,
+                event.digest,
+                event.shop_id,
+                event.amount,
+                event.currency,
+                event.result,
+                event.code,
+                event.approval,
+                event.rrn,
+                event.rule,
+                event.original,
+                event.purses[0].counter_day if event.purses else "",
+                at,
+                day,
             )
-            counter_day = event.purses[0].counter_day if event.purses else ""
+            personal = (event.card_id, event.actor, _json(event.figures).decode("utf-8"), event.answer)
             moved = [(each.account, each.amount, each.currency) for each in event.postings]
-            commitment = commit_personal(salt, Personal(event.card_id, event.actor, figures, event.answer))
-            head = extend(
-                head,
-                Chained(
-                    event.event_id,
-                    event.kind,
-                    terminal,
-                    date,
-                    stan,
-                    event.rid,
-                    event.digest,
-                    event.shop_id,
-                    event.amount,
-                    event.currency,
-                    event.result,
-                    event.code,
-                    event.approval,
-                    event.rrn,
-                    event.rule,
-                    event.original,
-                    counter_day,
-                    at,
-                    day,
-                    moved,
-                ),
-                commitment,
-            )
-            rows.append(
-                (
-                    event.event_id,
-                    event.kind,
-                    terminal,
-                    date,
-                    stan,
-                    event.rid,
-                    event.digest,
-                    event.card_id,
-                    event.shop_id,
-                    event.amount,
-                    event.currency,
-                    event.result,
-                    event.code,
-                    event.approval,
-                    event.rrn,
-                    event.rule,
-                    figures,
-                    event.answer,
-                    event.actor,
-                    event.original,
-                    counter_day,
-                    at,
-                    day,
-                    head.slot,
-                    head.sequence,
-                    salt,
-                    head.link,
-                )
-            )
-            for number, (account, amount, currency) in enumerate(moved):
-                entries.append((event.event_id, number, account, amount, currency))
+            head = extend(head, chained, moved, commit_personal(salt, personal))
+            rows.append((*chained, *personal, head.slot, head.sequence, salt, head.link))
+            for number, entry in enumerate(moved):
+                entries.append((event.event_id, number, *entry))
         self._head = head
         return rows, entries
-
-    def _insert(self, name: str, rows: Sequence[Row]) -> None:
-        for start, size in pieces(len(rows)):
-            parameters = tuple(value for row in rows[start : start + size] for value in row)
-            self.connection.exec_driver_sql(self._statements.text(name, size), parameters)

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from trus.errors import LedgerError, OutcomeUnknown, StorageFailed
 from trus.ledger.chain import ChainHead, genesis
-from trus.ledger.dialect import SqlCipherDialect, Trouble
+from trus.ledger.dialect import DATABASE_ERRORS, Direct, Trouble, cause, trouble
 from trus.ledger.statements import Statements
 from trus.ledger.tables import event, meta, writer_slot
 from trus.ledger.unit import Numbering, Progress
@@ -29,7 +28,6 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        dialect: SqlCipherDialect,
         statements: Statements,
         *,
         slot: int,
@@ -37,18 +35,17 @@ class Writer:
         at: int,
     ) -> None:
         """Lease `slot` at `at` (microseconds) and continue its chain. Raises StorageFailed."""
-        self._dialect: Final = dialect
         self._statements: Final = statements
         self._slot: Final = slot
         self._running = False
         self.stopped = ""  #: why nothing is written any more, "" while all is well
         self.in_doubt = False  #: the medium may hold more or less than the system shows
         try:
-            self.connection: Final = engine.connect()
+            self.direct: Final = Direct(engine.connect())
             # Frames that a crashed process left in the log are made durable before anything is said.
-            dialect.checkpoint(self.connection, truncate=True)
+            self.direct.checkpoint(truncate=True)
             self._epoch, self.progress = self._lease(holder, at)
-        except SQLAlchemyError as failure:
+        except DATABASE_ERRORS as failure:
             engine.dispose()
             raise StorageFailed(f"the ledger cannot be opened for writing: {cause(failure)}") from None
 
@@ -62,14 +59,15 @@ class Writer:
         if self._running:
             raise LedgerError("a unit of work is open already")
         try:
-            self._dialect.begin(self.connection)
+            self.direct.begin()
             self._running = True
-            row = self.connection.exec_driver_sql(self._statements.text("day"), (self._slot,)).fetchone()
-        except SQLAlchemyError as failure:
+            rows = self.direct.rows(self._statements.text("day"), (self._slot,))
+        except DATABASE_ERRORS as failure:
             raise self.failed(failure) from None
-        if row is None:
+        if not rows:
             self.abandon()
             raise StorageFailed("no business date is open")
+        [row] = rows
         if row[3] != self._epoch:
             self.abandon()
             self.stopped = f"another process has taken slot {self._slot} of the ledger"
@@ -79,11 +77,11 @@ class Writer:
     def commit(self, progress: Progress) -> None:
         """Commit, and keep what the next batch starts from. Raises StorageFailed, OutcomeUnknown."""
         try:
-            self.connection.commit()
-        except SQLAlchemyError as failure:
-            trouble = self._dialect.trouble(failure)
+            self.direct.commit()
+        except DATABASE_ERRORS as failure:
+            meaning = trouble(failure)
             self.abandon()
-            if trouble in {Trouble.FULL, Trouble.REFUSED}:
+            if meaning in {Trouble.FULL, Trouble.REFUSED}:
                 raise StorageFailed(f"the batch was not stored: {cause(failure)}") from None
             self.in_doubt = True
             self.stopped = f"a commit failed and its outcome is not known ({cause(failure)}): restart the ledger"
@@ -95,26 +93,26 @@ class Writer:
         """Roll back. A rollback that fails stops the writer."""
         self._running = False
         try:
-            self.connection.rollback()
-        except SQLAlchemyError as failure:
+            self.direct.rollback()
+        except DATABASE_ERRORS as failure:
             self.stopped = f"a rollback failed ({cause(failure)}): restart the ledger"
 
-    def failed(self, failure: SQLAlchemyError) -> StorageFailed:
+    def failed(self, failure: Exception) -> StorageFailed:
         """Roll back after an error before the commit, and return what it means."""
         self.abandon()
-        if self._dialect.trouble(failure) is Trouble.BROKEN:
+        if trouble(failure) is Trouble.BROKEN:
             self.stopped = f"the database failed ({cause(failure)}): restart the ledger"
             return StorageFailed(self.stopped)
         return StorageFailed(f"the batch was not stored: {cause(failure)}")
 
     def close(self) -> None:
         """Close the connection; what is not committed is forgotten."""
-        self.connection.close()
+        self.direct.close()
 
     def _lease(self, holder: str, at: int) -> tuple[int, Progress]:
         """Take the slot over from whoever held it, and find the end of its chain."""
-        connection = self.connection
-        self._dialect.begin(connection)
+        connection = self.direct.connection
+        self.direct.begin()
         mine = writer_slot.c.slot == self._slot
         held = connection.execute(select(writer_slot.c.epoch).where(mine)).scalar()
         epoch: int = 1 if held is None else held + 1
@@ -123,7 +121,7 @@ class Writer:
         else:
             connection.execute(update(writer_slot).where(mine).values(epoch=epoch, holder=holder, leased_at=at))
         head = slot_head(connection, self._slot)
-        connection.commit()
+        self.direct.commit()
         return epoch, Progress(head, Numbering("", 0, 0))
 
 
@@ -139,8 +137,3 @@ def ledger_id(connection: Connection) -> str:
     """Return the name that this ledger was born with."""
     name: str = connection.execute(select(meta.c.value).where(meta.c.name == "ledger_id")).scalar_one()
     return name
-
-
-def cause(failure: SQLAlchemyError) -> str:
-    """Return the engine's own words, which hold no value of a statement."""
-    return str(getattr(failure, "orig", None) or type(failure).__name__)
