@@ -19,6 +19,7 @@ from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_cards import CardRegistry
 from trus.ledger.registry_identities import IdentityRegistry
 from trus.ledger.registry_people import PeopleRegistry
+from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
 from trus.ledger.store import SqlLedger
 from trus.ledger.unit import SqlUnit
@@ -33,6 +34,7 @@ class RegistryView:
         self.shops = ShopRegistry(connection)
         self.cards = CardRegistry(connection, fields)
         self.identities = IdentityRegistry(connection)
+        self.reports = ReportRegistry(connection)
 
 
 class RegistryChange(RegistryView):

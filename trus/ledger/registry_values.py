@@ -139,3 +139,62 @@ class CertificateRow(Frozen, frozen=True):
     state: str
     changed_at: int | None
     reason: str
+
+
+class TransactionRow(Frozen, frozen=True):
+    """An event as support sees it: no card number, no PIN, no track.
+
+    `asked` is the amount of the request and `moved` what went from account to account, minor
+    units. `figures` is the JSON object that the deciding rule looked at, "" once erased.
+    """
+
+    event_id: int
+    at: int
+    kind: str
+    rrn: str
+    terminal: str
+    shop: str
+    card: str
+    company: str
+    employee: str
+    asked: int
+    moved: int
+    currency: str
+    result: str
+    code: str
+    approval: str
+    rule: str
+    figures: str
+    actor: str
+    business_date: str
+    ledger_date: str
+    stan: int | None
+    original_rrn: str
+    reversed_by: str
+
+
+class SettlementRow(Frozen, frozen=True):
+    """What a shop is owed for one ledger date: purchases, reversals, and their difference (minor units)."""
+
+    shop: str
+    name: str
+    currency: str
+    count: int
+    gross: int
+    reversal_count: int
+    reversals: int
+
+    @property
+    def net(self) -> int:
+        """What is owed to the shop; below zero when more was taken back than sold."""
+        return self.gross - self.reversals
+
+
+class CompanyBalanceRow(Frozen, frozen=True):
+    """What a company and its employees hold (minor units)."""
+
+    company: str
+    currency: str
+    prepaid: int
+    purses: int
+    employees: int

@@ -1,0 +1,189 @@
+"""Shows what happened and why: transactions, one of them explained, balances, settlement.
+
+Shows cards by reference and never by number; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from trus.admin.commands import TRANSACTION_KINDS
+from trus.admin.model import RefusalCode
+from trus.auth.explain import explain as sentence
+from trus.auth.texts import CATALOGUE
+from trus.core.messages import AdminAnswer
+from trus.issuing.desk import Desk, Handler, Order, done, page, refuse, the_company, the_employee, the_shop
+from trus.issuing.money import FUNDING, REFILL
+from trus.ledger.registry import RegistryView
+from trus.ledger.registry_reports import JournalFilter
+from trus.ledger.registry_values import TransactionRow
+from trus.money import EXPONENTS, format_amount
+from trus.settlement import table
+from trus.values import BusinessDate, ResponseCode
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def list_transactions(desk: Desk, order: Order) -> AdminAnswer:
+    """TRANSACTIONS."""
+    after = order.text("after")
+    if after and not (after.isascii() and after.isdigit()):
+        raise refuse(RefusalCode.ARGUMENTS, "after: the mark that the last page ended with is expected.")
+    with desk.registry.reading() as view:
+        found, mark = view.reports.transactions(_filter(view, order), int(after) if after else None, order.limit)
+    more = f"; older ones may follow: after={mark}" if mark else ""
+    return done(f"{len(found)} transactions{more}", [_brief(row) for row in found])
+
+
+def explain(desk: Desk, order: Order) -> AdminAnswer:
+    """EXPLAIN."""
+    today = desk.registry.business_date()
+    with desk.registry.reading() as view:
+        row = view.reports.transaction(order.text("rrn"), today)
+    if row is None:
+        raise refuse(RefusalCode.NOT_FOUND, "No transaction has that retrieval reference number.")
+    figures = _figures(row)
+    shown = {
+        **_brief(row),
+        "company": row.company or str(figures.get("company", "")),
+        "employee": row.employee or str(figures.get("employee", "")),
+        "approval": row.approval,
+        "business-date": row.business_date,
+        "ledger-date": row.ledger_date,
+        "stan": "" if row.stan is None else f"{row.stan:06d}",
+        "actor": row.actor,
+        "original": row.original_rrn,
+        "reversed-by": row.reversed_by,
+        "rule": row.rule,
+        "figures": ", ".join(f"{name}={value}" for name, value in figures.items()),
+        "meaning": _meaning(row.code),
+    }
+    return done(_why(row, figures), [{name: value for name, value in shown.items() if value}])
+
+
+def show_balances(desk: Desk, order: Order) -> AdminAnswer:
+    """BALANCES."""
+    with desk.registry.reading() as view:
+        if order.text("company"):
+            company = the_company(view, order)
+            people = view.people.employees(company, after=order.text("after"), limit=order.limit + 1)
+            rows = [
+                {
+                    "employee": row.employee,
+                    "balance": format_amount(row.balance, row.currency),
+                    "currency": row.currency,
+                    "state": row.state,
+                }
+                for row in people
+            ]
+            answer = page(order, rows, "employee", "purses")
+            prepaid = format_amount(company.prepaid, company.currency)
+            return AdminAnswer(
+                answer.code, f"{answer.text}; {prepaid} {company.currency} are not given out yet.", answer.rows
+            )
+        companies = view.reports.company_balances(order.text("after"), order.limit + 1)
+    rows = [
+        {
+            "company": row.company,
+            "prepaid": format_amount(row.prepaid, row.currency),
+            "purses": format_amount(row.purses, row.currency),
+            "currency": row.currency,
+            "employees": str(row.employees),
+        }
+        for row in companies
+    ]
+    return page(order, rows, "company", "companies")
+
+
+def settle(desk: Desk, order: Order) -> AdminAnswer:
+    """SETTLEMENT."""
+    date = BusinessDate(order.text("date"))
+    with desk.registry.reading() as view:
+        shop = the_shop(view, order) if order.text("shop") else None
+        days = view.reports.settlement(date, None if shop is None else shop.row)
+    owed = ", ".join(
+        f"{format_amount(total.net, total.currency)} {total.currency} to {total.shops} shops"
+        for total in table.totals(days)
+    )
+    return done(f"{date}: {owed or 'nothing is owed'}.", table.rows(date, days))
+
+
+def _filter(view: RegistryView, order: Order) -> JournalFilter:
+    company = the_company(view, order) if order.text("company") else None
+    employee = None
+    if order.text("employee"):
+        if company is None:
+            raise refuse(RefusalCode.ARGUMENTS, "An employee is named together with the company.")
+        employee = the_employee(view, order, company)
+    card = None
+    if order.text("card"):
+        card = view.cards.card(order.text("card"))
+        if card is None:
+            raise refuse(RefusalCode.NOT_FOUND, "There is no card of that reference.")
+    shop = the_shop(view, order) if order.text("shop") else None
+    kind = order.text("kind")
+    return JournalFilter(
+        kinds=(kind,) if kind else TRANSACTION_KINDS,
+        company_row=None if company is None else company.row,
+        employee_row=None if employee is None else employee.row,
+        account=None if employee is None else employee.purse_account,
+        card_row=None if card is None else card.row,
+        shop_row=None if shop is None else shop.row,
+        terminal=order.text("terminal"),
+        ledger_date=order.text("date"),
+        code=order.text("code"),
+    )
+
+
+def _brief(row: TransactionRow) -> dict[str, str]:
+    moment = _EPOCH + timedelta(microseconds=row.at)
+    return {
+        "rrn": row.rrn,
+        "at": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "kind": row.kind,
+        "shop": row.shop,
+        "terminal": row.terminal,
+        "card": row.card,
+        "amount": _amount(row.asked, row.currency),
+        "moved": _amount(row.moved, row.currency),
+        "currency": row.currency,
+        "result": row.result,
+        "code": row.code,
+    }
+
+
+def _amount(minor: int, currency: str) -> str:
+    return format_amount(minor, currency) if currency in EXPONENTS else str(minor)
+
+
+def _figures(row: TransactionRow) -> dict[str, int | str]:
+    return msgspec.json.decode(row.figures, type=dict[str, int | str]) if row.figures else {}
+
+
+def _why(row: TransactionRow, figures: Mapping[str, int | str]) -> str:
+    if row.kind in {FUNDING, REFILL}:
+        what = "were paid in by" if row.kind == FUNDING else "were moved to a purse of"
+        reference = f", reference {figures['reference']}" if figures.get("reference") else ""
+        company = figures.get("company", "?")
+        return f"{_amount(row.moved, row.currency)} {row.currency} {what} {company}, ordered by {row.actor}{reference}."
+    undone = f" Reversed by {row.reversed_by}." if row.reversed_by else ""
+    return f"{row.result.capitalize()} with {row.code}. {sentence(row.rule, figures)}{undone}"
+
+
+def _meaning(code: str) -> str:
+    try:
+        return CATALOGUE[ResponseCode(code)].meaning
+    except ValueError:
+        return ""
+
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "TRANSACTIONS": list_transactions,
+    "EXPLAIN": explain,
+    "BALANCES": show_balances,
+    "SETTLEMENT": settle,
+}
