@@ -36,12 +36,12 @@ from trus.protocol.handshake import Responder
 from trus.protocol.link import Opened
 from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
 from trus.protocol.session import SealedSession
+from trus.protocol.states import MAX_SESSIONS
 from trus.protocol.tickets import TicketKeys
 from trus.values import BusinessDate, DeviceRole, ResponseCode
 
-#: Sealed sessions and handshakes on one connection: a phone has one to the backend, and
-#: one more while a session is renewed.
-MAX_SESSIONS: Final = 4
+#: What a device says in the field `to` when it wants the backend, whichever it is.
+ADDRESS: Final = "backend"
 
 
 class Surroundings(Protocol):
@@ -155,7 +155,7 @@ class DeviceConnection:
             self._fault(ErrorCode.TOO_MANY, label)
             return None
         handshake = Responder(
-            name=self._around.name,
+            name=ADDRESS,
             chain=identity.chain,
             staple=identity.staple or None,
             peer_role=self._role,
