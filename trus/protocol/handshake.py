@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from trus.errors import IdentityRefused
 from trus.protocol.effects import (
@@ -27,7 +28,29 @@ from trus.protocol.initiator import EnrolmentRequest, Expected, Initiator
 from trus.protocol.proofs import Waiting
 from trus.protocol.responder import Responder
 
-__all__ = ["EnrolmentRequest", "Expected", "Initiator", "Mode", "Responder", "Terms", "Waiting", "run"]
+__all__ = [
+    "ANSWER_TIMEOUT_SECONDS",
+    "HANDSHAKE_TIMEOUT_SECONDS",
+    "PIN_TIMEOUT_SECONDS",
+    "REPEAT_AFTER_SECONDS",
+    "EnrolmentRequest",
+    "Expected",
+    "Initiator",
+    "Mode",
+    "Responder",
+    "Terms",
+    "Waiting",
+    "run",
+]
+
+#: From message 1 to message 4; the backend's token may be busy.
+HANDSHAKE_TIMEOUT_SECONDS: Final = 20
+#: From a request to its repetition with the same identity.
+REPEAT_AFTER_SECONDS: Final = 8
+#: From a request to its final answer; past it the device takes the request back.
+ANSWER_TIMEOUT_SECONDS: Final = 30
+#: From COMMAND PRESENT-PIN to DATA PIN-BLOCK; past it the responder ends the dialogue.
+PIN_TIMEOUT_SECONDS: Final = 60
 
 
 def run(
