@@ -48,4 +48,5 @@ def is_track_name(name: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_UNWRITABLE.sub("", anyascii(text).upper()).split())
+    words = (_UNWRITABLE.sub("", word) for word in anyascii(text).upper().split())
+    return " ".join(word for word in words if word)

@@ -1,0 +1,1 @@
+"""Card numbers, stripes, verification values and PINs."""
