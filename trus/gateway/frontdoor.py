@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IAddress, ILoggingContext, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
@@ -65,13 +65,21 @@ class ConnectionFactory(Factory):
         return self._make(lambda: self._keeper.leave(addr))
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, ILoggingContext)
 class FrontDoor:
-    """Stands before the factory of a port: whoever is refused never reaches it."""
+    """Stands before the factory of a port: whoever is refused never reaches it.
 
-    def __init__(self, keeper: Doorkeeper, behind: IProtocolFactory) -> None:
+    `name` names the port for people.
+    """
+
+    def __init__(self, name: str, keeper: Doorkeeper, behind: IProtocolFactory) -> None:
+        self.name = name
         self._keeper = keeper
         self._behind = behind
+
+    def logPrefix(self) -> str:  # noqa: N802 - Twisted's name
+        """Return what log lines about the port begin with."""
+        return self.name
 
     def doStart(self) -> None:  # noqa: N802 - Twisted's name
         """Start what is behind."""

@@ -80,12 +80,12 @@ class BackendReach(Service):
 
     def startService(self) -> None:
         """Begin to connect; a backend that is not there yet does not hinder the start."""
-        super().startService()  # type: ignore[no-untyped-call]
+        Service.startService(self)
         self._keeping = Deferred.fromCoroutine(self._keep())
 
     def stopService(self) -> Deferred[None]:
         """Hang up and try no more; fires when the link is closed."""
-        super().stopService()  # type: ignore[no-untyped-call]
+        Service.stopService(self)
         self._keeping.addErrback(lambda failure: failure.trap(CancelledError) and None)
         link = self.link
         self._keeping.cancel()
@@ -134,7 +134,7 @@ class LinkPool(MultiService):
     """The links of a gateway; `when_reachable` fires once the first of them is up."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        MultiService.__init__(self)
         self._waiting: list[Deferred[None]] = []
 
     def add(

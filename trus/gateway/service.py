@@ -57,7 +57,7 @@ class GatewayService(MultiService):
     _log = Logger()
 
     def __init__(self, settings: GatewaySettings, clock: Clock, entropy: Entropy, reactor: Reactor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        MultiService.__init__(self)
         self._settings = settings
         self._clock = clock
         self._entropy = entropy
@@ -88,12 +88,12 @@ class GatewayService(MultiService):
 
         Raises ConfigurationError for files that cannot be used, ListenFailed for ports.
         """
-        router = Router(self.pool)
         self._compose_links(self._settings.link)
+        router = Router(self.pool)
         self._compose_devices(self._settings.devices, router)
         if self._settings.admin is not None:
             self._compose_admins(self._settings.admin, router)
-        super().startService()  # type: ignore[no-untyped-call]
+        MultiService.startService(self)
 
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[object], object, None]:
@@ -103,7 +103,7 @@ class GatewayService(MultiService):
             connection.going_down()
         if present:
             yield deferLater(self._reactor, _FAREWELL_SECONDS)
-        yield super().stopService()  # type: ignore[no-untyped-call]
+        yield MultiService.stopService(self)
         self._tally.close()
         for service in list(self):
             yield self.removeService(service)  # type: ignore[no-untyped-call]
@@ -118,7 +118,7 @@ class GatewayService(MultiService):
             channel = ClientChannel(
                 files.credentials,
                 ChannelRole.BACKEND,
-                backend.server_name or backend.host,
+                backend.server_name,
                 anchors=files.anchors,
                 crls=files.crls,
             )
@@ -153,21 +153,21 @@ class GatewayService(MultiService):
         self._around = around
         keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor)
         factory = ConnectionFactory(lambda on_closed: DeviceConnection(around, on_closed), keeper)
-        door = FrontDoor(keeper, channel.wrap(factory, self._reactor))
-        self._device_port = self._listen(settings.host, settings.port, door, "device port")
+        door = FrontDoor("device port", keeper, channel.wrap(factory, self._reactor))
+        self._device_port = self._listen(settings.host, settings.port, door)
         self.addService(ChannelRenewal("device port", settings.tls, [channel], self._reactor, self._clock))  # type: ignore[no-untyped-call]
 
     def _compose_admins(self, settings: AdminPortSettings, router: Router) -> None:
         around = AdminSurroundings.of(settings, self._reactor, router, self._tally)
         keeper = Doorkeeper(Screen(ScreenRules.of_admins(settings)), self._tally, self._reactor)
         factory = ConnectionFactory(lambda on_closed: AdminTunnel(around, on_closed), keeper)
-        self._admin_port = self._listen(settings.host, settings.port, FrontDoor(keeper, factory), "admin port")
+        self._admin_port = self._listen(settings.host, settings.port, FrontDoor("admin port", keeper, factory))
 
-    def _listen(self, host: str, port: int, factory: FrontDoor, name: str) -> LoudStreamService:
+    def _listen(self, host: str, port: int, door: FrontDoor) -> LoudStreamService:
         ipv6 = isinstance(ip_address(host), IPv6Address)
         make = TCP6ServerEndpoint if ipv6 else TCP4ServerEndpoint
         endpoint: IStreamServerEndpoint = make(self._reactor, port, backlog=_BACKLOG, interface=host)
-        service = LoudStreamService(endpoint, factory, f"{name} {_join(host, port)}")
+        service = LoudStreamService(endpoint, door, f"{door.name} {_join(host, port)}")
         self.addService(service)  # type: ignore[no-untyped-call]
         return service
 

@@ -117,8 +117,8 @@ class BackendAddress(Section):
     name: str = setting(kinds.NAME, "The backend's name, as its own configuration says it.")
     host: str = setting(kinds.HOST, "Where its link port is.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PEER_PORT, "Its link port.", 7003, spell=True)
-    server_name: str | None = setting(
-        kinds.HOST, "The host name or IP address that its certificate bears; left out: the host above.", None
+    server_name: str = setting(
+        kinds.HOST, "The host name that the backend's certificate bears.", "backend.trus.internal"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryptography import x509
 from twisted.application.service import Service
@@ -24,8 +24,10 @@ from trus.settings.model import TlsSettings
 
 #: Between two looks at the files: a new revocation list is in force this much later at most.
 _INTERVAL_SECONDS: Final = 30.0
-#: A certificate or list that ends within this time is warned of.
-_WARN_BEFORE: Final = timedelta(days=2)
+#: A certificate that ends within this time is warned of.
+_WARN_BEFORE: Final = timedelta(days=14)
+#: A revocation list is warned of in the last part of its life: its successor is late.
+_LAST_PART: Final = 0.25
 #: Between two warnings of the same channel.
 _WARN_EVERY: Final = timedelta(hours=6)
 
@@ -66,12 +68,12 @@ class ChannelRenewal(Service):
 
     def startService(self) -> None:
         """Begin to look."""
-        super().startService()  # type: ignore[no-untyped-call]
+        Service.startService(self)
         self._call = self._reactor.callLater(0, self._look, True)
 
     def stopService(self) -> None:
         """Look no more."""
-        super().stopService()  # type: ignore[no-untyped-call]
+        Service.stopService(self)
         if self._call is not None and self._call.active():
             self._call.cancel()
         self._call = None
@@ -99,17 +101,32 @@ class ChannelRenewal(Service):
 
     def _warn(self, files: ChannelFiles, now: datetime) -> None:
         self._warned = now
-        for what, until in expiries(files):
-            if until - now <= _WARN_BEFORE:
-                ended = "ended" if until <= now else "ends"
-                self._log.warn("{name}: {what} {ended} {until}", name=self._name, what=what, ended=ended, until=until)
+        for expiry in expiries(files):
+            if now >= expiry.until:
+                self._log.error("{name}: {what} ended {until}", name=self._name, what=expiry.what, until=expiry.until)
+            elif now >= expiry.warn_from:
+                self._log.warn("{name}: {what} ends {until}", name=self._name, what=expiry.what, until=expiry.until)
 
 
-def expiries(files: ChannelFiles) -> list[tuple[str, datetime]]:
-    """Return what of a channel's files ends when, aware, UTC."""
-    found = [("the certificate", certificate.not_valid_after_utc) for certificate in files.credentials.chain]
-    found += [("the authority", anchor.not_valid_after_utc) for anchor in files.anchors]
-    found += [("the revocation list", crl.next_update_utc) for crl in files.crls if crl.next_update_utc is not None]
+class Expiry(NamedTuple):
+    """When something ends, and when an operator should be told (both aware, UTC)."""
+
+    what: str
+    until: datetime
+    warn_from: datetime
+
+
+def expiries(files: ChannelFiles) -> list[Expiry]:
+    """Return what of a channel's files ends when."""
+    certificates = [("the certificate", each) for each in files.credentials.chain]
+    certificates += [("the authority", each) for each in files.anchors]
+    found = [
+        Expiry(what, each.not_valid_after_utc, each.not_valid_after_utc - _WARN_BEFORE) for what, each in certificates
+    ]
+    for crl in files.crls:
+        until = crl.next_update_utc
+        if until is not None:
+            found.append(Expiry("the revocation list", until, until - (until - crl.last_update_utc) * _LAST_PART))
     return found
 
 
