@@ -109,9 +109,11 @@ class Remembering(JournalCase):
             memory.apply(record)
         self.assertEqual(memory.totals, journal.Totals(2, 1750, 1, 1250))
         self.assertEqual(memory.unfinished, {})
-        memory.apply(opened(7, Asked.CLOSE))
+        memory.apply(opened(7, Asked.CLOSE, totals=memory.totals))
+        memory.apply(opened(8))
+        memory.apply(settled(8))
         memory.apply(settled(7))
-        self.assertEqual(memory.totals, journal.Totals())
+        self.assertEqual(memory.totals, journal.Totals(1, 1250, 0, 0))
 
     def test_reversal_takes_over(self) -> None:
         """Once a reversal is written down, a late answer to its original changes nothing."""

@@ -298,6 +298,9 @@ class Terminal:
             self._lines.append((dialogue, wire.Line(Kind.INFO, "ERROR", {"code": ErrorCode.TIMEOUT.value}, {})))
         else:
             self._abandoned.add(dialogue)
+            if 2 * len(self._abandoned) >= self._terms.max_dialogues:
+                # Too many dialogues that the backend owes an answer in: start afresh.
+                self._effects.append(HangUp("no-answer"))
 
     def _repeat(self, request: Request, wait: float) -> None:
         """No final answer: say the request again after `wait` seconds, a lasting one ever later."""
