@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from trus.admin.model import RefusalCode
-from trus.auth.model import State
+from trus.auth.model import PIN_TRIES, State
 from trus.core.messages import AdminAnswer
 from trus.errors import OutcomeUnknown, StorageFailed
 from trus.issuing.desk import Desk, Handler, Order, audit, done, page, refuse, the_company, the_employee
-from trus.issuing.making import PIN_TRIES, expiry_after
+from trus.issuing.making import expiry_after
 from trus.issuing.personalisation import PreparedFile
 from trus.issuing.states import next_state
 from trus.ledger.registry import RegistryChange

@@ -102,12 +102,12 @@ def done(text: str, rows: list[dict[str, str]] | None = None) -> AdminAnswer:
 def page(order: Order, rows: list[dict[str, str]], mark: str, what: str) -> AdminAnswer:
     """Return one page of a list that was read with one row more than the limit.
 
-    `mark` names the field of the last shown row after which the next page begins.
+    `mark` names the field of the last shown row after which the next page begins; `what` the
+    rows, in the plural.
     """
     shown = rows[: order.limit]
-    if len(rows) > order.limit:
-        return done(f"{len(shown)} {what}; more follow: after={shown[-1][mark]}", shown)
-    return done(f"{len(shown)} {what}", shown)
+    more = f"; more follow: after={shown[-1][mark]}" if len(rows) > order.limit else ""
+    return done(f"{what.capitalize()}: {len(shown)}{more}", shown)
 
 
 def audit(change: RegistryChange, order: Order, figures: Mapping[str, int | str]) -> tuple[int, str]:

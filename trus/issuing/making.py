@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Final
 
+from trus.auth.model import PIN_TRIES
 from trus.cards import verification
 from trus.cards.names import track_name
 from trus.cards.numbers import CardNumber, accounts_of, check_iin, compose_number
@@ -25,8 +26,6 @@ from trus.values import Secret
 #: Labels of the keys in the store.
 PIN_KEY_LABEL: Final = "K_PIN"
 CARD_KEY_LABEL: Final = "K_CARD"
-#: ISO 9564-1 leaves it to the issuer; three wrong PINs lock a card.
-PIN_TRIES: Final = 3
 #: Card sequence number (ISO 8583 field 23) of the first card under a number.
 FIRST_SEQUENCE: Final = 1
 #: Letters and digits of a card's reference: those that nobody confuses on the telephone.

@@ -33,7 +33,7 @@ def fund(desk: Desk, order: Order) -> AdminAnswer:
             kind=FUNDING,
             actor=order.admin.name,
             rule=order.verb,
-            figures={"company": company.company, "reference": order.text("reference")},
+            figures=_figures(order, company=company.company),
             postings=(
                 Posting(change.external(company.currency), -amount, company.currency),
                 Posting(company.prepaid_account, amount, company.currency),
@@ -85,16 +85,17 @@ def _refill(
         kind=REFILL,
         actor=order.admin.name,
         rule=order.verb,
-        figures={
-            "company": company.company,
-            "employee": holder.employee,
-            "reference": order.text("reference"),
-        },
+        figures=_figures(order, company=company.company, employee=holder.employee),
         postings=(
             Posting(company.prepaid_account, -amount, company.currency),
             Posting(holder.purse_account, amount, company.currency),
         ),
     )
+
+
+def _figures(order: Order, **who: str) -> dict[str, int | str]:
+    reference = order.text("reference")
+    return {**who, "reference": reference} if reference else {**who}
 
 
 def _amount(order: Order, company: CompanyRow) -> int:

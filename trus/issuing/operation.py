@@ -53,7 +53,7 @@ def list_admins(desk: Desk, order: Order) -> AdminAnswer:
     """ADMINS."""
     with desk.registry.reading() as view:
         rows = [_admin(row) for row in view.identities.admins()]
-    return done(f"{len(rows)} admins", rows)
+    return done(f"Admins: {len(rows)}", rows)
 
 
 def add_admin(desk: Desk, order: Order) -> AdminAnswer:

@@ -36,7 +36,7 @@ def list_transactions(desk: Desk, order: Order) -> AdminAnswer:
     with desk.registry.reading() as view:
         found, mark = view.reports.transactions(_filter(view, order), int(after) if after else None, order.limit)
     more = f"; older ones may follow: after={mark}" if mark else ""
-    return done(f"{len(found)} transactions{more}", [_brief(row) for row in found])
+    return done(f"Transactions: {len(found)}{more}", [_brief(row) for row in found])
 
 
 def explain(desk: Desk, order: Order) -> AdminAnswer:
@@ -49,8 +49,6 @@ def explain(desk: Desk, order: Order) -> AdminAnswer:
     figures = _figures(row)
     shown = {
         **_brief(row),
-        "company": row.company or str(figures.get("company", "")),
-        "employee": row.employee or str(figures.get("employee", "")),
         "approval": row.approval,
         "business-date": row.business_date,
         "ledger-date": row.ledger_date,
@@ -140,6 +138,7 @@ def _filter(view: RegistryView, order: Order) -> JournalFilter:
 
 
 def _brief(row: TransactionRow) -> dict[str, str]:
+    figures = _figures(row)
     moment = _EPOCH + timedelta(microseconds=row.at)
     return {
         "rrn": row.rrn,
@@ -148,6 +147,8 @@ def _brief(row: TransactionRow) -> dict[str, str]:
         "shop": row.shop,
         "terminal": row.terminal,
         "card": row.card,
+        "company": row.company or str(figures.get("company", "")),
+        "employee": row.employee or str(figures.get("employee", "")),
         "amount": _amount(row.asked, row.currency),
         "moved": _amount(row.moved, row.currency),
         "currency": row.currency,
@@ -166,10 +167,10 @@ def _figures(row: TransactionRow) -> dict[str, int | str]:
 
 def _why(row: TransactionRow, figures: Mapping[str, int | str]) -> str:
     if row.kind in {FUNDING, REFILL}:
-        what = "were paid in by" if row.kind == FUNDING else "were moved to a purse of"
-        reference = f", reference {figures['reference']}" if figures.get("reference") else ""
-        company = figures.get("company", "?")
-        return f"{_amount(row.moved, row.currency)} {row.currency} {what} {company}, ordered by {row.actor}{reference}."
+        company, employee = figures.get("company", "?"), figures.get("employee", "?")
+        what = f"paid in by {company}" if row.kind == FUNDING else f"moved to the purse of {employee} of {company}"
+        reference = f", reference {figures['reference']}" if "reference" in figures else ""
+        return f"{_amount(row.moved, row.currency)} {row.currency} were {what}; ordered by {row.actor}{reference}."
     undone = f" Reversed by {row.reversed_by}." if row.reversed_by else ""
     return f"{row.result.capitalize()} with {row.code}. {sentence(row.rule, figures)}{undone}"
 
