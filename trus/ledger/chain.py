@@ -28,6 +28,7 @@ CHAINED: Final = (
     "digest",
     "shop_id",
     "amount",
+    "authorized",
     "currency",
     "result",
     "code",

@@ -70,3 +70,8 @@ def candidates(rrn: str, today: str) -> tuple[int, ...]:
 def next_day(day: str) -> BusinessDate:
     """Return the calendar day after a business date."""
     return BusinessDate((date.fromisoformat(day) + timedelta(days=1)).isoformat())
+
+
+def days_before(day: str, count: int) -> str:
+    """Return the date `count` days before a business date."""
+    return (date.fromisoformat(day) - timedelta(days=count)).isoformat()

@@ -15,7 +15,8 @@ import msgspec
 
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import BatchFacts, Posting, StoredRequest
+from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
+from trus.ledger.days import days_before
 from trus.ledger.dialect import Direct
 from trus.ledger.statements import MAX_KEYS, Statements, padded
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
@@ -23,6 +24,11 @@ from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
 _STATES: Final = {state.value: state for state in State}
 #: Distinct policies kept decoded; a network of this size has a few hundred companies.
 _POLICIES_KEPT: Final = 4096
+
+
+#: Days that a request's own date may lie before the day on which it is recorded: repeats and
+#: reversals come for 30 (trus.core.dates), and a day is left for time zones.
+OLDEST_REQUEST_DAYS: Final = 31
 
 
 class FactsReader:
@@ -37,6 +43,7 @@ class FactsReader:
         identities: Sequence[Identity],
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
+        closing: Sequence[str] = (),
     ) -> BatchFacts:
         """Return the facts of a batch, keyed as asked. Repeated keys are read once."""
         requests = self.requests(direct, identities)
@@ -56,6 +63,7 @@ class FactsReader:
             cards_by_id=by_id,
             requests=requests,
             policies=self._policies(direct, companies),
+            totals=self._totals(direct, closing) if closing else {},
         )
 
     def requests(self, direct: Direct, identities: Sequence[Identity]) -> dict[Identity, StoredRequest]:
@@ -75,6 +83,24 @@ class FactsReader:
             Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(row, tuple(postings[row[3]]))
             for row in rows
         }
+
+    def _totals(self, direct: Direct, terminals: Sequence[str]) -> dict[str, BatchTotals]:
+        """Return what each terminal's batch holds: its events after its last approved close-batch."""
+        begun = {row[0]: (row[1], row[2]) for row in self._rows(direct, "closings", terminals)}
+        found: dict[str, BatchTotals] = {}
+        for terminal in dict.fromkeys(terminals):
+            after, closed_on = begun.get(terminal, (0, ""))
+            # An event carries its request's date, which may be older than the day it came on.
+            oldest = days_before(closed_on, OLDEST_REQUEST_DAYS) if closed_on else ""
+            dates = [row[0] for row in direct.rows(self._statements.text("dates"), (oldest,))]
+            sums = {EventKind.PURCHASE.value: (0, 0), EventKind.REVERSAL.value: (0, 0)}
+            for start in range(0, len(dates), MAX_KEYS):
+                size, keys = padded(dates[start : start + MAX_KEYS])
+                for kind, count, amount in direct.rows(self._statements.text("totals", size), (terminal, after, *keys)):
+                    if kind in sums:
+                        sums[kind] = (sums[kind][0] + count, sums[kind][1] + amount)
+            found[terminal] = BatchTotals(*sums[EventKind.PURCHASE.value], *sums[EventKind.REVERSAL.value])
+        return found
 
     def _policies(self, direct: Direct, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
         found: dict[int, list[Policy]] = {}
@@ -165,4 +191,5 @@ def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
         reversed_by=row[14] or 0,
         postings=postings,
         counter_day=row[15],
+        authorized=row[16],
     )

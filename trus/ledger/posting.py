@@ -88,13 +88,14 @@ def post(
     """Record an approved event that moves `postings` in one currency; return its id and reference.
 
     The locked balances among the accounts follow; a purse's day counters stay as they are. `kind` is
-    at most 16 characters, such as "refill"; `actor` the admin's name. `amount` of the event is what
-    moved into accounts. An event without postings records an order that moved nothing. Raises
+    at most 16 characters, such as "refill"; `actor` the admin's name. The event's amount is
+    what moved into accounts. An event without postings records an order that moved nothing. Raises
     BelowFloor, Unbalanced, StorageFailed.
     """
     currencies = sorted({each.currency for each in postings})
     if len(currencies) > 1:
         raise ValueError("one event moves one currency")
+    moved = sum(each.amount for each in postings if each.amount > 0)
     event_id, rrn = unit.next_event()
     unit.record(
         Event(
@@ -105,7 +106,8 @@ def post(
             digest=_NO_DIGEST,
             card_id=card_id,
             shop_id=shop_id,
-            amount=sum(each.amount for each in postings if each.amount > 0),
+            amount=moved,
+            authorized=moved,
             currency=currencies[0] if currencies else "",
             result=Result.APPROVED,
             code=ResponseCode.APPROVED,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    func,
     insert,
     literal_column,
     select,
@@ -90,6 +91,9 @@ class Statements:
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),
             "policies": _policies,
+            "closings": _closings,
+            "dates": lambda _: _dates(),
+            "totals": _totals,
             "insert_events": lambda _: _insert(event, EVENT_COLUMNS),
             "insert_entries": lambda _: _insert(entry, _ENTRY_COLUMNS),
             "update_accounts": lambda _: _update_accounts(),
@@ -146,6 +150,7 @@ def _requests(size: int) -> Executable:
             event.c.card_id,
             reversal.c.id,
             event.c.counter_day,
+            event.c.authorized,
         )
         .select_from(event)
         .outerjoin(reversal, and_(reversal.c.original == event.c.id, reversal.c.kind == literal_column("'reversal'")))
@@ -195,6 +200,37 @@ def _policies(size: int) -> Executable:
         select(policy.c.id, policy.c.company_id, policy.c.valid_from, policy.c.document)
         .where(policy.c.company_id.in_(_markers(size)))
         .order_by(policy.c.company_id, policy.c.valid_from.desc())
+    )
+
+
+def _closings(size: int) -> Executable:
+    # Kind and result are spelled out because the index covers approved closings alone.
+    return (
+        select(event.c.terminal, func.max(event.c.id), func.max(event.c.ledger_date))
+        .where(
+            event.c.terminal.in_(_markers(size)),
+            event.c.kind == literal_column("'close-batch'"),
+            event.c.result == literal_column("'approved'"),
+        )
+        .group_by(event.c.terminal)
+    )
+
+
+def _dates() -> Executable:
+    return select(business_day.c.date).where(business_day.c.date >= bindparam(None, unique=True))
+
+
+def _totals(size: int) -> Executable:
+    # A join with the dates would read better; SQLite then walks all terminals of every date.
+    return (
+        select(event.c.kind, func.count(), func.sum(event.c.authorized))
+        .where(
+            event.c.terminal == bindparam(None, unique=True),
+            event.c.id > bindparam(None, unique=True),
+            event.c.authorized > literal_column("0"),
+            event.c.business_date.in_(_markers(size)),
+        )
+        .group_by(event.c.kind)
     )
 
 

@@ -154,8 +154,9 @@ policy: Final = Table(
 
 #: The journal, only ever inserted into. `id` = day number x 10**8 + number of the day, so that the
 #: events of a ledger date are one range of keys and the retrieval reference number (ISO 8583 field
-#: 37) is read from the id. `link` chains the rows of a slot (trus.ledger.chain); `salt` and the
-#: personal columns (card_id, actor, figures, answer) may be erased, `commitment` is then kept.
+#: 37) is read from the id. `amount` is what was asked, `authorized` what moved. `link` chains the rows
+#: of a slot (trus.ledger.chain); `salt` and the personal columns (card_id, actor, figures, answer) may
+#: be erased, `commitment` is then kept.
 event: Final = Table(
     "event",
     metadata,
@@ -168,6 +169,7 @@ event: Final = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("shop_id", Number),
     Column("amount", BigInteger, nullable=False),
+    Column("authorized", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("result", String(8), nullable=False),
     Column("code", String(2), nullable=False),
@@ -202,6 +204,15 @@ Index(
     unique=True,
     sqlite_where=text("original IS NOT NULL AND kind = 'reversal'"),
     postgresql_where=text("original IS NOT NULL AND kind = 'reversal'"),
+)
+
+#: Finds where a terminal's batch begins: after its last approved close-batch.
+Index(
+    "ix_event_closing",
+    event.c.terminal,
+    event.c.id,
+    sqlite_where=text("kind = 'close-batch' AND result = 'approved'"),
+    postgresql_where=text("kind = 'close-batch' AND result = 'approved'"),
 )
 
 #: The entries of an event: `amount` into (+) or out of (-) `account`; they sum to zero.

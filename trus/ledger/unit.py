@@ -121,10 +121,11 @@ class SqlUnit:
         identities: Sequence[Identity],
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
+        closing: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
         try:
-            facts = self._facts.read(self._direct, identities, terminals, card_keys)
+            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing)
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None
@@ -243,6 +244,7 @@ class SqlUnit:
                 event.digest,
                 event.shop_id,
                 event.amount,
+                event.authorized,
                 event.currency,
                 event.result,
                 event.code,
@@ -250,7 +252,7 @@ class SqlUnit:
                 event.rrn,
                 event.rule,
                 event.original,
-                event.purses[0].counter_day if event.purses else "",
+                event.counter_day,
                 at,
                 day,
             )

@@ -9,6 +9,9 @@ branch_labels = None
 depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+OPEN = sa.text("state = 'open'")
+REVERSED = sa.text("original IS NOT NULL AND kind = 'reversal'")
+CLOSING = sa.text("kind = 'close-batch' AND result = 'approved'")
 
 
 def upgrade() -> None:
@@ -67,12 +70,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("date", name=op.f("pk_business_day")),
     )
     op.create_index(
-        "uq_business_day_open",
-        "business_day",
-        ["state"],
-        unique=True,
-        sqlite_where=sa.text("state = 'open'"),
-        postgresql_where=sa.text("state = 'open'"),
+        "uq_business_day_open", "business_day", ["state"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
     )
     op.create_table(
         "certificate",
@@ -112,6 +110,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("shop_id", NUMBER, nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("authorized", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("result", sa.String(length=8), nullable=False),
         sa.Column("code", sa.String(length=2), nullable=False),
@@ -136,12 +135,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("slot", "sequence", name=op.f("uq_event_slot_sequence")),
     )
     op.create_index(
-        "uq_event_reversal",
-        "event",
-        ["original"],
-        unique=True,
-        sqlite_where=sa.text("original IS NOT NULL AND kind = 'reversal'"),
-        postgresql_where=sa.text("original IS NOT NULL AND kind = 'reversal'"),
+        "ix_event_closing", "event", ["terminal", "id"], unique=False, sqlite_where=CLOSING, postgresql_where=CLOSING
+    )
+    op.create_index(
+        "uq_event_reversal", "event", ["original"], unique=True, sqlite_where=REVERSED, postgresql_where=REVERSED
     )
     op.create_table(
         "meta",
@@ -278,22 +275,13 @@ def downgrade() -> None:
     op.drop_table("writer_slot")
     op.drop_table("signed_head")
     op.drop_table("meta")
-    op.drop_index(
-        "uq_event_reversal",
-        table_name="event",
-        sqlite_where=sa.text("original IS NOT NULL AND kind = 'reversal'"),
-        postgresql_where=sa.text("original IS NOT NULL AND kind = 'reversal'"),
-    )
+    op.drop_index("uq_event_reversal", table_name="event", sqlite_where=REVERSED, postgresql_where=REVERSED)
+    op.drop_index("ix_event_closing", table_name="event", sqlite_where=CLOSING, postgresql_where=CLOSING)
     op.drop_table("event")
     op.drop_table("entry")
     op.drop_index("ix_certificate_holder", table_name="certificate")
     op.drop_table("certificate")
-    op.drop_index(
-        "uq_business_day_open",
-        table_name="business_day",
-        sqlite_where=sa.text("state = 'open'"),
-        postgresql_where=sa.text("state = 'open'"),
-    )
+    op.drop_index("uq_business_day_open", table_name="business_day", sqlite_where=OPEN, postgresql_where=OPEN)
     op.drop_table("business_day")
     op.drop_table("admin")
     op.drop_table("activation")
