@@ -84,7 +84,7 @@ class ReasonTests(SynchronousTestCase):
         """docs/dependencies.md lists exactly the packages that are asked for, with the versions that are locked."""
         text = (ROOT / "docs/dependencies.md").read_text()
         rows = re.findall(
-            r"^\| ([a-z0-9][\w.-]*(?:\[\w+\])?) \| (\S+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE
+            r"^\| ([a-z0-9][\w.-]*(?:\[\w+\])?) \| (\d\S*) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE
         )
         versions = locked("dev.txt")
         expected = {name: versions[normal(name)] for name in (*wanted("base.in"), *wanted("dev.in"))}
