@@ -83,6 +83,12 @@ def make_certificate(
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
+def authority_certificate() -> bytes:
+    """Return the test authority's own certificate, DER."""
+    key = private_key("authority")
+    return make_certificate("trus test authority", "urn:trus:authority", key, "trus test authority", key, 1)
+
+
 @dataclass
 class Party:
     """The holder of an individual certificate."""
