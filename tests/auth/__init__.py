@@ -1,0 +1,1 @@
+"""The rules, the policies and the words of decisions."""
