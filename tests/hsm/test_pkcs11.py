@@ -204,6 +204,7 @@ class FailureTests(SynchronousTestCase):
         pair = store.generate("CA", KeyPurpose.SIGN)
         data = store.generate("K_DB", KeyPurpose.DATA)
         shutil.rmtree(Path(store._settings.softhsm_conf).parent / "tokens")
+        self.assertRaises(KeyStoreUnavailable, store.handles)
         self.assertRaises(KeyStoreUnavailable, store.encrypt_blocks, pin, [bytes(16)])
         self.assertRaises(KeyStoreUnavailable, store.sign, pair, [b"m"])
         self.assertRaises(KeyStoreUnavailable, store.mac, data, [b"m"])

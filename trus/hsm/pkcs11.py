@@ -100,6 +100,7 @@ class Pkcs11Store:
             with self._at("opening"):
                 self._session = self._find_token(library).open(rw=True, user_pin=settings.pin)
             self._look_around()
+            self._find_certificates()
         except KeyStoreError:
             self.close()
             raise
@@ -146,18 +147,31 @@ class Pkcs11Store:
         return self._session
 
     def _look_around(self) -> None:
-        """Remember the handles of everything that is ours, so that no request ever searches."""
+        """Remember the objects that are ours, so that no request ever searches.
+
+        Raises KeyStoreUnavailable when a key known before is gone: SoftHSM answers a search in a
+        token that was removed with nothing at all.
+        """
         session = self._use()
+        private: dict[KeyHandle, Any] = {}
+        public: dict[KeyHandle, Any] = {}
         with self._at("being read"):
             for kind, found in (
-                (ObjectClass.SECRET_KEY, self._private),
-                (ObjectClass.PRIVATE_KEY, self._private),
-                (ObjectClass.PUBLIC_KEY, self._public),
+                (ObjectClass.SECRET_KEY, private),
+                (ObjectClass.PRIVATE_KEY, private),
+                (ObjectClass.PUBLIC_KEY, public),
             ):
                 for each in session.get_objects({Attribute.CLASS: kind}, batch_size=100):
                     handle = parse_id(each[Attribute.ID])
                     if handle is not None:
                         found[handle] = each
+        if not private.keys() >= self._private.keys():
+            raise KeyStoreUnavailable(f"the token {self._name!r} has lost keys that it held")
+        self._private, self._public = private, public
+
+    def _find_certificates(self) -> None:
+        session = self._use()
+        with self._at("being read"):
             for each in session.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE}, batch_size=100):
                 self._certificates[each[Attribute.LABEL]] = each
 
@@ -205,8 +219,11 @@ class Pkcs11Store:
         return handle
 
     def handles(self) -> Sequence[KeyHandle]:
-        """Return the handles of all keys, sorted by label and version."""
-        self._use()
+        """Return the handles of all keys, sorted by label and version, as the token says now.
+
+        Raises KeyStoreUnavailable when a key that was there is gone.
+        """
+        self._look_around()
         return sorted(self._private, key=lambda each: (each.label, each.version))
 
     def attributes(self, handle: KeyHandle) -> KeyAttributes:
