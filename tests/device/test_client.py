@@ -1,0 +1,452 @@
+"""A terminal over real TLS and a real sealed session, against a scripted backend."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.trial import unittest
+
+from tests.device.acting import PIN, TRACK2
+from tests.device.network import GATEWAY, PASSPHRASE, SmallNetwork, pause
+from trus.cards.errors import CardDataRefused
+from trus.cards.numbers import CardNumber
+from trus.cards.pin import open_pin
+from trus.clock import SystemClock, SystemEntropy
+from trus.core import messages as core
+from trus.core.messages import Answer, Outcome, Request
+from trus.device.client import Stopped, TerminalClient, Unreachable
+from trus.device.enrolment import NotEnrolled, enrol
+from trus.device.home import DeviceHome, TerminalSettings
+from trus.device.journal import JournalFailed, MemoryJournal, Totals
+from trus.device.requests import Timing
+from trus.errors import ConfigurationError
+from trus.protocol import session
+from trus.protocol.tickets import TicketKeys
+from trus.values import ChannelRole, DeviceRole, Result
+
+QUICK = Timing(answer=0.3, give_up=1.2, pin=1.0, reversal_first=0.1, reversal_most=0.3)
+
+
+def clear_pin(material: core.PinMaterial) -> str:
+    """Open a PIN block as the core does."""
+    cipher = Cipher(algorithms.AES(material.key), modes.ECB())
+
+    def decrypt(block: bytes) -> bytes:
+        decryptor = cipher.decryptor()
+        return decryptor.update(block) + decryptor.finalize()
+
+    return open_pin(material.block, CardNumber(TRACK2.partition("=")[0]), decrypt).digits
+
+
+class NetworkCase(unittest.TestCase):
+    """A network that listens, and a folder for homes."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.network = SmallNetwork()
+        await self.network.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.network.close()))
+
+    async def enrolled(self, terminal: str = "T0000001") -> DeviceHome:
+        home = self.network.home(self.folder / terminal, terminal)
+        await self.enrol(home, self.network.code(terminal))
+        return home
+
+    def enrol(self, home: DeviceHome, code: str) -> Awaitable[None]:
+        return enrol(
+            home,
+            code,
+            endpoint=self.network.endpoint(),
+            reactor=reactor,  # type: ignore[arg-type]
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+        )
+
+    def client(self, home: DeviceHome, **changes: Any) -> TerminalClient:
+        given = {"journal": MemoryJournal(), "timing": QUICK, "endpoint": self.network.endpoint(), **changes}
+        made = TerminalClient(
+            terminal=home.terminal,
+            identity=home.identity(),
+            trust=home.trust(),
+            channel=home.channel(),
+            reactor=reactor,  # type: ignore[arg-type]
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            **given,
+        )
+        self.addCleanup(made.stop)
+        return made
+
+
+class Enrolling(NetworkCase):
+    async def test_enrolled(self) -> None:
+        """TR-15: a terminal's key is born in its home, and a code brings the certificate for it."""
+        home = self.network.home(self.folder / "home")
+        self.assertFalse(home.enrolled)
+        await self.enrol(home, self.network.code())
+        self.assertTrue(home.enrolled)
+        holder = self.network.identities.verify(home.identity().chain, DeviceRole.POS)
+        self.assertEqual((holder.name, holder.shop), ("T0000001", "CANTEEN1"))
+
+    async def test_private(self) -> None:
+        """TR-10: the key and the channel's bundle are readable by the terminal's user alone."""
+        home = await self.enrolled()
+        for path in home.path.iterdir():
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
+        self.assertEqual(stat.S_IMODE(home.path.stat().st_mode), 0o700)
+        key = load_pem_private_key((home.path / "key.pem").read_bytes(), None)
+        self.assertIsInstance(key, ec.EllipticCurvePrivateKey)
+
+    async def test_lost_answer(self) -> None:
+        """When the answer is lost, the same code brings the same certificate."""
+        home = self.network.home(self.folder / "home")
+        code = self.network.code()
+        original = self.network._answer
+
+        def lose(request: Request) -> Answer | None:
+            answer = original(request)
+            if isinstance(request, core.Enrol):
+                self.network.mute = 1
+            return answer
+
+        self.network._answer = lose  # type: ignore[method-assign]
+        with self.assertRaises(NotEnrolled):
+            await self.enrol(home, code)
+        self.assertFalse(home.enrolled)
+        self.network._answer = original  # type: ignore[method-assign]
+        self.network.mute = 0
+        again = self.network.home(self.folder / "home")
+        await self.enrol(again, code)
+        self.assertTrue(again.enrolled)
+
+    async def test_wrong_code(self) -> None:
+        """A wrong code brings one clear sentence and no certificate."""
+        home = self.network.home(self.folder / "home")
+        self.network.code()
+        with self.assertRaisesRegex(NotEnrolled, "activation code cannot be used"):
+            await self.enrol(home, "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF")
+        self.assertFalse(home.enrolled)
+
+    async def test_foreign_backend(self) -> None:
+        """TR-16: a backend that the provisioned anchor does not vouch for never sees the code."""
+        other = SmallNetwork()
+        home = self.network.home(self.folder / "home", anchor=other.anchor)
+        with self.assertRaises(NotEnrolled):
+            await self.enrol(home, self.network.code())
+        self.assertFalse(home.enrolled)
+
+    async def test_wrong_gateway(self) -> None:
+        """TR-14: a gateway whose certificate bears another name is not talked to."""
+        home = self.network.home(self.folder / "home", server_name="other.example")
+        with self.assertRaisesRegex(NotEnrolled, "gateway-wrong-name"):
+            await self.enrol(home, self.network.code())
+        self.assertEqual(self.network.heard, [])
+
+    async def test_wrong_channel(self) -> None:
+        """TR-14: the channel certificate of another role opens nothing."""
+        home = self.network.home(self.folder / "home", channel=self.network.channel_file(ChannelRole.WEBSITE))
+        with self.assertRaises(NotEnrolled):
+            await self.enrol(home, self.network.code())
+        self.assertEqual(self.network.heard, [])
+
+    async def test_twice(self) -> None:
+        """An enrolled home is not enrolled over, nor given to another terminal."""
+        await self.enrolled()
+        with self.assertRaisesRegex(ConfigurationError, "enrolled terminal already"):
+            self.network.home(self.folder / "T0000001")
+        self.network.home(self.folder / "half", "T0000002")
+        with self.assertRaisesRegex(ConfigurationError, "another terminal"):
+            self.network.home(self.folder / "half", "T0000003")
+
+
+class Homes(unittest.SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.network = SmallNetwork()
+
+    def test_checked_before_written(self) -> None:
+        """What cannot work is refused before anything is written."""
+        for changes in (
+            {"anchor": b"no certificate"},
+            {"channel": b"no bundle"},
+            {"passphrase": b"wrong"},
+        ):
+            with self.assertRaises(ConfigurationError):
+                self.network.home(self.folder / "home", **changes)
+        for settings in (
+            TerminalSettings("short", "127.0.0.1", 7001, GATEWAY),
+            TerminalSettings("T0000001", "127.0.0.1", 0, GATEWAY),
+            TerminalSettings("T0000001", "", 7001, GATEWAY),
+        ):
+            with self.assertRaises(ConfigurationError):
+                DeviceHome.prepare(
+                    self.folder / "home",
+                    settings,
+                    anchor=self.network.anchor,
+                    channel=self.network.channel_file(),
+                    passphrase=PASSPHRASE,
+                )
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_loaded(self) -> None:
+        """A home says the same when it is read again, and what is wrong with it in one sentence."""
+        home = self.network.home(self.folder / "home")
+        self.assertEqual(DeviceHome.load(home.path).settings, home.settings)
+        with self.assertRaisesRegex(ConfigurationError, "enrol the terminal first"):
+            home.identity()
+        (home.path / "key.pem").write_text("damaged")
+        with self.assertRaisesRegex(ConfigurationError, "no private key"):
+            home.key()
+        (home.path / "terminal.json").write_text('{"terminal": 5}')
+        with self.assertRaisesRegex(ConfigurationError, "terminal.json"):
+            DeviceHome.load(home.path)
+        with self.assertRaisesRegex(ConfigurationError, "cannot be read"):
+            DeviceHome.load(self.folder / "missing")
+
+    def test_one_process(self) -> None:
+        """Two processes are never the same terminal at once."""
+        home = self.network.home(self.folder / "home")
+        with home.locked(), self.assertRaisesRegex(ConfigurationError, "in use"), home.locked():
+            pass
+        with home.locked():
+            pass
+
+
+class Paying(NetworkCase):
+    async def test_approved(self) -> None:
+        """TR-2, TR-16, TR-19: stripe and PIN reach the backend sealed, and yes comes back."""
+        client = self.client(await self.enrolled())
+        terms = await client.start()
+        self.assertEqual((terms.currency, terms.business_date), ("USD", "2026-11-20"))
+        answer = await client.purchase(1250, TRACK2, PIN)
+        self.assertTrue(answer.approved)
+        [request] = self.network.requests
+        assert isinstance(request, core.Purchase) and request.pin is not None
+        self.assertEqual((request.amount, request.track2.text, request.peer.name), (1250, TRACK2, "T0000001"))
+        self.assertEqual(clear_pin(request.pin), PIN)
+        for line in self.network.heard:
+            self.assertNotIn(TRACK2.encode(), line)
+
+    async def test_asks_for_the_pin(self) -> None:
+        """When the backend wants a PIN, the cardholder is asked for it."""
+        asked: list[int | None] = []
+
+        async def ask(tries: int | None) -> str | None:
+            asked.append(tries)
+            return PIN
+
+        def decide(request: Request) -> Answer:
+            assert isinstance(request, core.Purchase)
+            return core.PinWanted() if request.pin is None else Outcome("approved", "00", "A1B2C3")
+
+        self.network.decide = decide
+        client = self.client(await self.enrolled(), ask_pin=ask)
+        await client.start()
+        self.assertTrue((await client.purchase(1250, TRACK2)).approved)
+        self.assertEqual(asked, [None])
+
+    async def test_no_pinpad(self) -> None:
+        """Without anybody to ask, or with an answer that is no PIN, the purchase is cancelled."""
+        self.network.decide = lambda request: (
+            Outcome("reversed", "00") if isinstance(request, core.Reverse) else core.PinWanted()
+        )
+
+        async def nonsense(tries: int | None) -> str | None:
+            return "no digits"
+
+        for ask in (None, nonsense):
+            client = self.client(await self.enrolled(f"T000000{2 if ask else 3}"), ask_pin=ask)
+            await client.start()
+            answer = await client.purchase(1250, TRACK2)
+            self.assertEqual((answer.approved, answer.text), (False, "CANCELLED"))
+            await client.settled()
+
+    async def test_pipelined(self) -> None:
+        """Many purchases go over one connection at once, each with its own answer."""
+        self.network.decide = lambda request: (
+            Outcome("approved", "00")
+            if isinstance(request, core.Purchase) and request.amount % 2
+            else Outcome("declined", "51")
+        )
+        client = self.client(await self.enrolled())
+        await client.start()
+        waiting = [Deferred.fromCoroutine(client.purchase(amount, TRACK2, PIN)) for amount in range(1, 201)]
+        answers = [await each for each in waiting]
+        self.assertEqual([answer.approved for answer in answers], [bool(n % 2) for n in range(1, 201)])
+        self.assertEqual(client.sessions, 1)
+
+    async def test_others(self) -> None:
+        """Balance, reversal and closing of the batch work over the same session."""
+        journal = MemoryJournal()
+        client = self.client(await self.enrolled(), journal=journal)
+        await client.start()
+        bought = await client.purchase(1250, TRACK2, PIN)
+        self.network.decide = lambda _: Outcome("approved", "00", balance=8750, currency="USD")
+        self.assertEqual((await client.balance(TRACK2, PIN)).balance, 8750)
+        self.network.decide = lambda _: Outcome("reversed", "00", amount=1250, currency="USD")
+        assert bought.reference is not None
+        self.assertEqual((await client.reverse(bought.reference)).result, Result.REVERSED)
+        self.assertEqual(journal.memory.totals, Totals(1, 1250, 1, 1250))
+        self.network.decide = lambda _: Outcome("approved", "00", details={"balanced": "yes"})
+        self.assertTrue((await client.close_batch()).balanced)
+        close = self.network.requests[-1]
+        assert isinstance(close, core.CloseBatch)
+        self.assertEqual((close.purchase_count, close.reversal_amount), (1, 1250))
+
+    async def test_nonsense(self) -> None:
+        """What is no stripe or no PIN is refused before anything is written or said."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        for track2, pin in (("4711", PIN), (TRACK2, "12"), (TRACK2 + "x", None)):
+            with self.assertRaises(CardDataRefused):
+                await client.purchase(1250, track2, pin)
+        self.assertEqual(client.unfinished, 0)
+
+
+class Losing(NetworkCase):
+    async def test_answer_lost(self) -> None:
+        """When an answer is lost with its connection, the same request gets it over the next one."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        seen: dict[bytes, Outcome] = {}
+
+        def decide(request: Request) -> Answer:
+            assert isinstance(request, core.Purchase)
+            first = request.rid not in seen
+            outcome = seen.setdefault(request.rid, Outcome("approved", "00", "A1B2C3"))
+            self.network.mute = 1 if first else 0
+            return outcome
+
+        self.network.decide = decide
+        answer = await client.purchase(1250, TRACK2, PIN)
+        self.assertTrue(answer.approved)
+        self.assertEqual((answer.attempts, client.sessions, len(seen)), (2, 2, 1))
+        first, second = self.network.requests
+        assert isinstance(first, core.Purchase) and isinstance(second, core.Purchase)
+        self.assertEqual((first.identity, first.repeat, second.repeat), (second.identity, False, True))
+        assert first.pin is not None and second.pin is not None
+        self.assertNotEqual(first.pin.key, second.pin.key)
+        self.assertEqual(clear_pin(second.pin), PIN)
+
+    async def test_resumes(self) -> None:
+        """After a lost connection the session is resumed by ticket, without certificates."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.network.heard.clear()
+        self.network.doors[0].abort()
+        while client.sessions < 2 or not client.connected:
+            await pause(0.02)
+        self.assertIn(b"mode=resume", self.network.heard[0])
+
+    async def test_ticket_forgotten(self) -> None:
+        """A backend that has forgotten its tickets is authenticated in full again."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.network.tickets = TicketKeys(self.network.clock, self.network.entropy)
+        self.network.heard.clear()
+        self.network.doors[0].abort()
+        while client.sessions < 2 or not client.connected:
+            await pause(0.02)
+        opening = [line for line in self.network.heard if line.startswith(b"COMMAND AUTHENTICATE")]
+        self.assertEqual([b"mode=full" in line for line in opening], [False, True])
+
+    async def test_gateway_away(self) -> None:
+        """A terminal outlives its gateway: it reconnects and goes on."""
+        client = self.client(await self.enrolled(), timing=Timing(give_up=8.0))
+        await client.start()
+        await self.network.close()
+        waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2, PIN))
+        await pause(0.5)
+        await self.network.open()
+        self.assertTrue((await waiting).approved)
+
+    async def test_silence(self) -> None:
+        """A backend that never answers: declined, and taken back until acknowledged."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        silent = [True]
+
+        def decide(request: Request) -> Answer | None:
+            if silent[0]:
+                return None
+            return Outcome("reversed", "00") if isinstance(request, core.Reverse) else Outcome("approved", "00")
+
+        self.network.decide = decide
+        answer = await client.purchase(1250, TRACK2, PIN)
+        self.assertEqual((answer.result, answer.code, answer.reversing), (Result.DECLINED, "", True))
+        self.assertGreater(answer.attempts, 1)
+        silent[0] = False
+        await client.settled()
+        reversals = [request for request in self.network.requests if isinstance(request, core.Reverse)]
+        purchases = [request for request in self.network.requests if isinstance(request, core.Purchase)]
+        self.assertEqual(len({request.identity for request in reversals}), 1)
+        self.assertEqual({request.original for request in reversals}, {request.identity for request in purchases})
+
+    async def test_unreachable(self) -> None:
+        """When nobody listens, starting says so at once and tries on in the background."""
+        home = await self.enrolled()
+        await self.network.close()
+        client = self.client(home)
+        with self.assertRaises(Unreachable):
+            await client.start()
+        await self.network.open()
+        while not client.connected:
+            await pause(0.02)
+
+    async def test_revoked(self) -> None:
+        """A terminal whose certificate is revoked gets no session, and says why."""
+        home = await self.enrolled()
+        holder = self.network.identities.verify(home.identity().chain, DeviceRole.POS)
+        self.network.identities.revoke(holder.serial, "stolen")
+        with self.assertRaisesRegex(Unreachable, "refused"):
+            await self.client(home).start()
+
+    async def test_stopped(self) -> None:
+        """Stopping tells whoever waits, and leaves nothing behind in the reactor."""
+        self.network.decide = lambda _: None
+        client = self.client(await self.enrolled())
+        await client.start()
+        waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2, PIN))
+        await pause(0.1)
+        await client.stop()
+        with self.assertRaises(Stopped):
+            await waiting
+
+    async def test_disk_full(self) -> None:
+        """A terminal whose journal fails asks nothing, says why and hangs up."""
+
+        class Full(MemoryJournal):
+            def sync(self) -> None:
+                if self.memory.unfinished:
+                    raise JournalFailed("No space left on device")
+
+        client = self.client(await self.enrolled(), journal=Full())
+        await client.start()
+        with self.assertRaises(JournalFailed):
+            await client.purchase(1250, TRACK2, PIN)
+        self.assertEqual(self.network.requests, [])
+
+    async def test_rekeyed(self) -> None:
+        """Old keys are replaced in place, and the same session goes on paying."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.patch(session, "MAX_RECORDS", 8)
+        for amount in range(1, 11):
+            self.assertTrue((await client.purchase(amount, TRACK2, PIN)).approved)
+        rekeyed = [line for line in self.network.heard if line.startswith(b"INFO REKEYED")]
+        self.assertGreater(len(rekeyed), 0)
+        self.assertEqual(client.sessions, 1)
