@@ -99,6 +99,7 @@ class ConsoleProtocol(Protocol):
         self._connected = False
         self._reading = True
         self._blocked = False
+        self._proceeding = False
         self.over = False
 
     @property
@@ -170,20 +171,34 @@ class ConsoleProtocol(Protocol):
         self._blocked = True
 
     def _proceed(self) -> None:
+        """Say what can be said and ask what can be asked; a core that answers at once is asked in a loop."""
+        if self._proceeding:
+            return
+        self._proceeding = True
+        try:
+            while self._step():
+                pass
+        finally:
+            self._proceeding = False
+
+    def _step(self) -> bool:
+        """Take one step; return whether another can be taken at once."""
         session = self._session
         if session is None or not self._connected or session.finished:
-            return
+            return False
         if not self._blocked and self._say(session):
             self._close()
-            return
+            return False
         # Lines of an admin who does not read are not carried out either: each answer would wait here.
         requests: list[Request] = [] if self._blocked or session.waiting else list(session.requests())
         self._pace()
         if requests:
             self._cancel_deadline()
             self._submit(requests).addCallbacks(self._answered, self._core_failed)
-        elif not session.waiting and not self._blocked:
+            return not session.waiting
+        if not session.waiting and not self._blocked:
             self._await_line()
+        return False
 
     def _say(self, session: ConsoleSession) -> bool:
         """Send what can be said; return whether that was all."""
