@@ -41,24 +41,30 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
 
 
 class Authority:
-    """A self-signed authority that issues leaves directly."""
+    """An authority that issues leaves: self-signed, or below another one."""
 
-    def __init__(self, name: str = "channel authority") -> None:
+    def __init__(self, name: str = "channel authority", above: Authority | None = None) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = distinguished(name)
+        self.above = above
+        signer = above or self
         now = datetime.now(UTC)
         self.certificate = (
             x509.CertificateBuilder()
             .subject_name(self.name)
-            .issuer_name(self.name)
+            .issuer_name(signer.name)
             .public_key(self.key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 30 * DAY)
             .not_valid_after(now + 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0 if above else 1), critical=True)
             .add_extension(_usage(sign_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
-            .sign(self.key, hashes.SHA256())
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()),
+                critical=False,
+            )
+            .sign(signer.key, hashes.SHA256())
         )
 
     def issue(
@@ -104,7 +110,10 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        return ChannelCredentials(key, (builder.sign(self.key, hashes.SHA256()),), (self.certificate,))
+        leaf = builder.sign(self.key, hashes.SHA256())
+        if self.above is not None:
+            return ChannelCredentials(key, (leaf, self.certificate), (self.above.certificate,))
+        return ChannelCredentials(key, (leaf,), (self.certificate,))
 
     def revocation_list(
         self, *revoked: ChannelCredentials, next_update: datetime | None = None

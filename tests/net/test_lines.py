@@ -158,6 +158,31 @@ class DeliveryTests(LinesCase):
         self.assertEqual(self.transport.value(), b"one\r\ntwo\r\nthree\r\n")
 
 
+class AbandonedTests(SynchronousTestCase):
+    def test_before_the_connection(self) -> None:
+        """Talking to a connection that does not exist yet does nothing."""
+        lines = Listener(Clock())
+        lines.send(b"x")
+        lines.send_lines([b"x"])
+        lines.hang_up()
+        lines.hold()
+        lines.release()
+        self.assertFalse(lines.is_open)
+
+    def test_aborted_at_once(self) -> None:
+        """A connection aborted before its bytes were looked at delivers nothing, now or later."""
+        clock, transport = Clock(), Hanging()
+        lines = Listener(clock)
+        lines.makeConnection(transport)
+        lines.dataReceived(b"x\r\n" * 6)
+        lines.abort()
+        clock.pump([0, 60, 60])
+        lines.connectionLost(Failure(connectionDone.value))
+        self.assertEqual(lines.turns, [[b"x"] * 4])
+        self.assertEqual(lines.endings, [Ending.LOCAL])
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
 class PatienceTests(LinesCase):
     def test_silence(self) -> None:
         """A peer that says nothing for the idle time is hung up on."""
