@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,18 +105,6 @@ def size(minimum: str, maximum: str) -> Kind:
         if not low <= result <= high:
             raise Misfit(show(value), expected)
         return result
-
-    return Kind(expected, parse, _as_text)
-
-
-def choice(words: type[StrEnum]) -> Kind:
-    """Return the kind of the words of an enumeration."""
-    expected = "one of " + ", ".join(words)
-
-    def parse(value: object, _base: Path) -> StrEnum:
-        if not isinstance(value, str) or value not in list(words):
-            raise Misfit(show(value), expected)
-        return words(value)
 
     return Kind(expected, parse, _as_text)
 

@@ -8,7 +8,6 @@ files of their own, named here. docs/reference/configuration.md is written from 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -44,15 +43,6 @@ class Section:
     def misfits(self) -> Iterator[Misfit]:
         """Yield what is wrong between the settings of this section."""
         return iter(())
-
-
-class LogLevel(StrEnum):
-    """How much is logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARN = "warn"
-    ERROR = "error"
 
 
 @attrs.frozen(kw_only=True)
@@ -310,20 +300,12 @@ class BackendSettings(Section):
 
 
 @attrs.frozen(kw_only=True)
-class LoggingSettings(Section):
-    """What is logged; where to is twistd's --logfile, --syslog or standard output."""
-
-    level: LogLevel = setting(kinds.choice(LogLevel), "The least important level that is logged.", LogLevel.INFO)
-
-
-@attrs.frozen(kw_only=True)
 class Settings(Section):
     """One file: the network, and the roles that this process plays in it."""
 
     network: NetworkSettings = section("The network as a whole.")
     gateway: GatewaySettings | None = section("Present: this process is a gateway.", None)
     backend: BackendSettings | None = section("Present: this process is a backend.", None)
-    logging: LoggingSettings = section("Logging.", attrs.Factory(LoggingSettings))
 
     def misfits(self) -> Iterator[Misfit]:
         """Yield a file without a role, and roles that want the same port."""

@@ -1,0 +1,215 @@
+"""`trus doctor --config FILE`: the health of what a deployment stands on.
+
+Changes nothing: the token is read, the database opened for reading alone. One check a
+function; each returns findings, and none hides another's.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trus.cli.check_config import check
+from trus.cli.compose import database_path, open_token
+from trus.clock import Clock, SystemClock
+from trus.core.keyring import CARD_LABEL, PIN_LABEL
+from trus.errors import KeyNotFound, TrusError
+from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.ports import KeyStore
+from trus.ledger.compose import FILE_KEY_LABEL, open_for_reading
+from trus.settings.channels import read_channel
+from trus.settings.model import BackendSettings, GatewaySettings, Settings, TlsSettings
+from trus.settings.renewal import expiries
+
+#: Seconds to wait for a port's answer.
+_CONNECT_SECONDS: Final = 2.0
+_STYLES: Final = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
+
+
+class State(StrEnum):
+    """How something is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    WRONG = "wrong"
+
+
+class Finding(NamedTuple):
+    """What a check found: of what, how it is, in one sentence."""
+
+    subject: str
+    state: State
+    text: str
+
+
+def examine(settings: Settings, clock: Clock) -> list[Finding]:
+    """Return the findings of every check that applies to the roles of `settings`."""
+    checks: list[Callable[[], Iterator[Finding]]] = [lambda: check_channels(settings, clock.now())]
+    backend = settings.backend
+    if backend is not None:
+        checks.append(lambda: check_token_and_database(backend))
+    checks.append(lambda: check_ports(settings))
+    return [finding for each in checks for finding in each()]
+
+
+# ------------------------------------------------------------------------- certificates, lists
+
+
+def check_channels(settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Open every channel's files, and look at when they end."""
+    for name, tls in _channels(settings.gateway, settings.backend):
+        try:
+            files = read_channel(tls)
+        except TrusError as problem:
+            yield Finding(name, State.WRONG, str(problem))
+            continue
+        for expiry in expiries(files):
+            left = _span(expiry.until - now)
+            if now >= expiry.until:
+                yield Finding(name, State.WRONG, f"{expiry.what} ended {left} ago")
+            elif now >= expiry.warn_from:
+                yield Finding(name, State.WARNING, f"{expiry.what} ends in {left}")
+            else:
+                yield Finding(name, State.OK, f"{expiry.what} is good for {left}")
+        for crl in files.crls:
+            yield Finding(name, State.OK, f"the revocation list is {_span(now - crl.last_update_utc)} old")
+
+
+def _channels(gateway: GatewaySettings | None, backend: BackendSettings | None) -> Iterator[tuple[str, TlsSettings]]:
+    if gateway is not None:
+        yield "device port", gateway.devices.tls
+        yield "link to backends", gateway.link.tls
+    if backend is not None:
+        yield "link port", backend.link.tls
+        if backend.admin is not None:
+            yield "console", backend.admin.tls
+
+
+# ----------------------------------------------------------------------------- token, database
+
+
+def check_token_and_database(backend: BackendSettings) -> Iterator[Finding]:
+    """Log in to the token, look for its keys, and open the database with one of them."""
+    try:
+        keys = open_token(backend)
+    except TrusError as problem:
+        yield Finding("token", State.WRONG, str(problem))
+        yield Finding("database", State.WRONG, "cannot be opened without the token")
+        return
+    try:
+        yield from check_token(keys)
+        yield from check_database(backend, keys)
+    finally:
+        keys.close()
+
+
+def check_token(keys: KeyStore) -> Iterator[Finding]:
+    """Look for the keys that decisions need, and ask whether they could leave the token."""
+    handles = keys.handles()
+    yield Finding("token", State.OK, f"open, {len(handles)} keys")
+    for label in (DATABASE_KEY_LABEL, PIN_LABEL, CARD_LABEL):
+        try:
+            keys.find(label)
+        except KeyNotFound:
+            yield Finding("token", State.WRONG, f"holds no key {label}")
+    for handle in handles:
+        attributes = keys.attributes(handle)
+        if attributes.extractable or not attributes.sensitive:
+            yield Finding("token", State.WRONG, f"the key {handle.label} could leave the token")
+
+
+def check_database(backend: BackendSettings, keys: KeyStore) -> Iterator[Finding]:
+    """Open the database for reading under the token's key."""
+    try:
+        path = database_path(backend)
+        engine = open_for_reading(path, db_key=DataKeys(keys).derive(FILE_KEY_LABEL))
+    except TrusError as problem:
+        yield Finding("database", State.WRONG, str(problem))
+        return
+    engine.dispose()
+    yield Finding("database", State.OK, f"opens, {path.stat().st_size / 1e6:.1f} MB")
+    yield from check_encryption(path)
+
+
+def check_encryption(path: Path) -> Iterator[Finding]:
+    """Look whether the file begins like a clear SQLite database."""
+    with path.open("rb") as file:
+        if file.read(16) == b"SQLite format 3\0":
+            yield Finding("database", State.WRONG, "is not ciphered")
+
+
+# ---------------------------------------------------------------------------------------- ports
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """Knock at every port that the roles of this file open."""
+    for name, host, port in _ports(settings):
+        try:
+            socket.create_connection((_reachable(host), port), _CONNECT_SECONDS).close()
+        except OSError:
+            yield Finding(name, State.WARNING, f"nobody answers on {host} port {port}: not started?")
+        else:
+            yield Finding(name, State.OK, f"answers on {host} port {port}")
+
+
+def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
+    gateway, backend = settings.gateway, settings.backend
+    if gateway is not None:
+        yield "device port", gateway.devices.host, gateway.devices.port
+        if gateway.admin is not None:
+            yield "admin port", gateway.admin.host, gateway.admin.port
+        if backend is None:
+            for each in gateway.link.backends:
+                yield f"link port of {each.name}", each.host, each.port
+    if backend is not None:
+        yield "link port", backend.link.host, backend.link.port
+
+
+def _reachable(host: str) -> str:
+    """Return where to knock for a port that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+
+
+def _span(span: timedelta) -> str:
+    seconds = abs(int(span.total_seconds()))
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} seconds"
+
+
+# -------------------------------------------------------------------------------------- command
+
+
+def show(findings: list[Finding], console: Console) -> None:
+    """Print the findings as a table."""
+    table = Table("what", "state", "finding")
+    for finding in findings:
+        style = _STYLES[finding.state]
+        table.add_row(finding.subject, f"[{style}]{finding.state}[/]", finding.text)
+    console.print(table)
+
+
+@click.command("doctor", short_help="Look at token, database, certificates and ports.")
+@click.option("--config", "config", type=click.Path(path_type=Path), required=True, help="The configuration file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def doctor_command(config: Path, as_json: bool) -> int:
+    """Look at what a deployment stands on: token, database, certificates, lists, ports.
+
+    Exits 1 when something is wrong; warnings alone exit 0.
+    """
+    findings = examine(check(config), SystemClock())
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        show(findings, Console())
+    return 1 if any(finding.state is State.WRONG for finding in findings) else 0
