@@ -75,9 +75,7 @@ class ConsoleTests(SynchronousTestCase):
     def test_help_lists_and_explains(self) -> None:
         """HELP lists every command of the table; HELP COMMAND shows its arguments."""
         listed = self.say(b"help\n")
-        self.assertEqual(
-            [line.split(" ")[2] for line in listed[:-1]], [f"command={verb}" for verb in COMMANDS]
-        )
+        self.assertEqual([line.split(" ")[2] for line in listed[:-1]], [f"command={verb}" for verb in COMMANDS])
         explained = self.say(b"help terminal-add\n")
         self.assertIn("argument=id value=TERMINAL required=yes", explained[0])
         self.assertIn("TERMINAL-ADD id=TERMINAL shop=SHOP", explained[-1])
@@ -123,7 +121,9 @@ class ConsoleTests(SynchronousTestCase):
         self.session.requests()
         self.session.answered([Failed("91", "gone"), Failed("96", "fault"), DayOpen(BusinessDate("2026-11-20"))])
         said = self.session.outgoing().decode().split("\r\n")
-        self.assertEqual([line[:18] for line in said[:-1]], ["INFO ERROR code=91", "INFO ERROR code=96", "INFO ERROR code=96"])
+        self.assertEqual(
+            [line[:18] for line in said[:-1]], ["INFO ERROR code=91", "INFO ERROR code=96", "INFO ERROR code=96"]
+        )
 
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.binary(max_size=60), max_size=12))

@@ -101,9 +101,7 @@ class Tunnel:
         self.clock = Clock() if clock is None else clock
         self.consoles = ConsoleFactory(submit, identify, self.clock, server="lunch", idle_seconds=idle_seconds)
         server_channel = ServerChannel(BACKEND, [ChannelRole.ADMIN], anchors=[ADMINS.certificate])
-        client_channel = ClientChannel(
-            credentials, ChannelRole.BACKEND, "backend.test", anchors=[ADMINS.certificate]
-        )
+        client_channel = ClientChannel(credentials, ChannelRole.BACKEND, "backend.test", anchors=[ADMINS.certificate])
         self.to_server: deque[bytes] = deque()
         self.to_client: deque[bytes] = deque()
         self.server = Side(_built(server_channel.wrap(self.consoles, self.clock)), self.to_client.append)

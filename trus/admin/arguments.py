@@ -266,6 +266,13 @@ def digits(count: int) -> Converter:
     return convert
 
 
+def card_expiry(text: str) -> str:
+    """Return a card's last month of validity, YYMM as on the stripe (ISO/IEC 7813)."""
+    if re.fullmatch(r"[0-9]{2}(?:0[1-9]|1[0-2])", text, re.ASCII) is None:
+        raise ArgumentRefused("a month YYMM is expected")
+    return text
+
+
 def reference(text: str) -> str:
     """Return a reference of the outside world, such as a bank transfer's: 1 to 35 printable ASCII."""
     if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z ./:_+-]{0,34}", text, re.ASCII) is None or text != text.strip():

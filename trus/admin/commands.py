@@ -165,6 +165,12 @@ _TABLE: Final[tuple[Command, ...]] = (
             _COMPANY,
             _SOME_EMPLOYEE,
             _optional("validity", kinds.whole_number(1, 120), "MONTHS", "months, 36 unless told"),
+            _optional(
+                "expiry",
+                kinds.card_expiry,
+                "YYMM",
+                "last month of validity, instead of validity; a past one makes cards that are answered 54, for tests",
+            ),
         ),
         mutating=True,
     ),

@@ -283,6 +283,11 @@ class ConsoleFactory(ServerFactory):
         self._idle_seconds = idle_seconds
         self._open: list[ConsoleProtocol] = []
 
+    @property
+    def connections(self) -> int:
+        """How many admin connections are open."""
+        return sum(not protocol.over for protocol in self._open)
+
     def buildProtocol(self, addr: IAddress | None) -> ConsoleProtocol:
         """Return the protocol of one connection."""
         self._open = [protocol for protocol in self._open if not protocol.over]
