@@ -28,7 +28,8 @@ _NAME_BYTES: Final = 4
 def issue(desk: Desk, order: Order) -> AdminAnswer:
     """CARD-ISSUE: for one employee, or for each active one without a card."""
     now = desk.clock.now()
-    expiry = expiry_after(now.date(), int(order.text("validity") or desk.settings.validity_months))
+    months = int(order.text("validity") or desk.settings.validity_months)
+    expiry = order.text("expiry") or expiry_after(now.date(), months)
     prepared: PreparedFile | None = None
     try:
         with desk.registry.changing(now) as change:
