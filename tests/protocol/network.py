@@ -221,7 +221,7 @@ def converse(
     verifier = Verifier()
     left = run(initiator, initiator.start(), initiator_party, verifier)
     right: list[Effect] = []
-    to_right, to_left = lines_in(left), []
+    to_right, to_left = lines_in(left), list[bytes]()
     while to_right or to_left:
         if to_right:
             said = run(responder, responder.receive(to_right.pop(0)[:-2]), responder_party, verifier, terms)

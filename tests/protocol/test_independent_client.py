@@ -125,9 +125,7 @@ class IndependentClientTests(SynchronousTestCase):
         request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(POS.key, hashes.SHA256())
         csr = request.public_bytes(serialization.Encoding.DER)
         code = "ABCDE-FGHJK-LMNPQ-RSTUV-WXYZ2"
-        client = self.client(
-            chain=(), enrol={"role": "pos", "name": "POS00001", "csr": b64(csr), "code": code}
-        )
+        client = self.client(chain=(), enrol={"role": "pos", "name": "POS00001", "csr": b64(csr), "code": code})
         responder = self.network.responder()
         (line2,) = lines_in(self.answer(responder, client.message1()))
         (effect,) = self.answer(responder, client.message3(line2[:-2]))

@@ -111,16 +111,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-Effect = (
-    Send
-    | NeedSignature
-    | NeedVerification
-    | NeedStanding
-    | NeedEnrolment
-    | Established
-    | Enrolled
-    | Refused
-)
+Effect = Send | NeedSignature | NeedVerification | NeedStanding | NeedEnrolment | Established | Enrolled | Refused
 
 
 class Signer(Protocol):

@@ -60,7 +60,7 @@ DIALOGUE: Final = FieldType(
     '( %s"c" / %s"s" ) %x31-39 *8DIGIT',
     "c and a number when the initiator opened it, s when the responder did",
 )
-WORD: Final = FieldType("word", grammar.NAME, "name", "one lower-case word")
+WORD: Final = FieldType("word", grammar.NAME, "field-name", "one lower-case word")
 NAME: Final = FieldType(
     "name", rb"[A-Za-z0-9][A-Za-z0-9._-]{0,63}+", 'alnum *63( alnum / "." / "_" / "-" )', "the name of a party"
 )

@@ -272,4 +272,3 @@ def terms_of(fields: Mapping[str, str]) -> Terms:
         int(fields["dialogues"]),
         int(fields["idle"]),
     )
-

@@ -173,9 +173,7 @@ class SealedSession:
             self._heard(head, message)
         return message
 
-    def _seal(
-        self, line: Line, clear: Mapping[str, str], sealed: Mapping[str, str], dialogue: str | None
-    ) -> bytes:
+    def _seal(self, line: Line, clear: Mapping[str, str], sealed: Mapping[str, str], dialogue: str | None) -> bytes:
         """Return the line, its form and order checked."""
         if self._ended:
             raise SessionEnded(self._ended)
