@@ -189,6 +189,21 @@ class SocketTests(TestCase):
         channel = ClientChannel(credentials, ChannelRole.BACKEND, "backend.test", anchors=[ADMINS.certificate])
         return wrapClientTLS(channel, TCP4ClientEndpoint(global_reactor, "127.0.0.1", self.port))
 
+    def s_client(self, openssl: str) -> list[str]:
+        """Return the command of a person with an admin's certificate in PEM files."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        (folder / "admin.pem").write_bytes(
+            ALICE.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            + ALICE.chain[0].public_bytes(Encoding.PEM)
+        )
+        (folder / "ca.pem").write_bytes(ADMINS.certificate.public_bytes(Encoding.PEM))
+        return [
+            openssl, "s_client", "-quiet", "-verify_quiet", "-verify_return_error",
+            "-connect", f"127.0.0.1:{self.port}",
+            "-cert", str(folder / "admin.pem"), "-key", str(folder / "admin.pem"), "-CAfile", str(folder / "ca.pem"),
+        ]  # fmt: skip
+
     async def test_the_client_over_sockets(self) -> None:
         """DC-6: a program gives commands over two-way TLS, hundreds at once."""
         client = await AdminClient.connect(self.endpoint(), cast("IReactorTime", global_reactor))
@@ -209,17 +224,7 @@ class SocketTests(TestCase):
         openssl = shutil.which("openssl")
         if openssl is None:
             raise AssertionError("this test needs the openssl program, as the installation guide says")
-        folder = Path(self.mktemp()).absolute()
-        folder.mkdir()
-        (folder / "admin.pem").write_bytes(
-            ALICE.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + ALICE.chain[0].public_bytes(Encoding.PEM)
-        )
-        (folder / "ca.pem").write_bytes(ADMINS.certificate.public_bytes(Encoding.PEM))
-        command = [
-            openssl, "s_client", "-quiet", "-verify_quiet", "-verify_return_error", "-connect", f"127.0.0.1:{self.port}",
-            "-cert", str(folder / "admin.pem"), "-key", str(folder / "admin.pem"), "-CAfile", str(folder / "ca.pem"),
-        ]  # fmt: skip
+        command = self.s_client(openssl)
 
         def run() -> str:
             typed = b'help shops\nshop-add s1 "Chez Paul" 5812\nquit\n'

@@ -66,7 +66,8 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(
             [line.split(" text")[0] for line in said],
             [
-                "DATA ROW", "INFO OK", "INFO ERROR code=12", "INFO ERROR code=12", "DATA ROW", "INFO OK", "INFO BYE", "",
+                "DATA ROW", "INFO OK", "INFO ERROR code=12", "INFO ERROR code=12",
+                "DATA ROW", "INFO OK", "INFO BYE", "",
             ],
         )  # fmt: skip
         self.assertTrue(self.session.finished)
