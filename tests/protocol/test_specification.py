@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 from abnf import ParseError, Rule
@@ -17,11 +18,12 @@ from trus.protocol.errors import LocalProtocolError, RemoteProtocolError
 from trus.protocol.messages import parse_console_line
 from trus.protocol.table import DEVICE_TABLE, Line
 from trus.protocol.verbs import VERBS
+from trus.values import ResponseCode
 
 PAGE = transcripts.PAGE.read_text(encoding="utf-8")
 
 
-class Specified(Rule):  # type: ignore[misc]
+class Specified(Rule):
     """The rules of every ABNF block of the page."""
 
 
@@ -165,12 +167,20 @@ def _parses(parse: Any, octets: bytes) -> bool:
 
 
 def _in_place(line: Line, octets: bytes) -> bool:
-    """Say what the grammar cannot: known names stand once, before the unknown; some stand together."""
-    known = ["s", "id", *(field.name for field in (*line.spec.clear, *line.spec.sealed))]
-    names = [name.decode() for name in re.findall(rb"(?:\A|(?<= ))([a-z][a-z0-9-]*)=", octets)]
+    """Say what the grammar cannot: known names stand once, in form, before the unknown; some together."""
+    types = {field.name: field.type for field in (*line.spec.clear, *line.spec.sealed)}
+    known = ["s", "id", *types]
+    found = re.findall(rb"(?:\A|(?<= ))([a-z][a-z0-9-]*)=([^ ]*)", octets)
+    names = [name.decode() for name, _ in found]
     places = [known.index(name) if name in known else len(known) for name in names]
+    formed = all(re.fullmatch(types[name.decode()].pattern, value) for name, value in found if name.decode() in types)
     together = [name for name in line.spec.together if name in names]
-    return places == sorted(places) and len(set(names)) == len(names) and together in ([], list(line.spec.together))
+    return (
+        formed
+        and places == sorted(places)
+        and len(set(names)) == len(names)
+        and together in ([], list(line.spec.together))
+    )
 
 
 def _sample(line: Line, clear: bool) -> bytes:
@@ -191,7 +201,7 @@ def _variations(octets: bytes) -> list[bytes]:
     """Return the octets themselves and what becomes of them by one small fault."""
     found = [octets, octets + b" ", octets + b" x=1", octets + b"x=1 ", octets + b"\x00", octets.lower()]
     words = octets.split(b" ")
-    swapped = words[:-2] + [words[-1], words[-2]]
+    swapped = [*words[:-2], words[-1], words[-2]]
     found += [b" ".join(swapped), b" ".join([*words, words[-1]])]
     for index in range(2, len(words) - 1, 2):
         found.append(b" ".join(words[:index] + words[index + 1 :] + [b"y=1"]))
@@ -222,9 +232,9 @@ class GeneratedTests(SynchronousTestCase):
         stale = PAGE.replace("systems trace audit number", "something else")
         with open(path, "w", encoding="utf-8") as page:
             page.write(stale)
-        output = []
-        self.patch(describe.sys.stdout, "write", output.append)
-        self.patch(describe.sys.stderr, "write", output.append)
+        output: list[str] = []
+        self.patch(sys.stdout, "write", output.append)
+        self.patch(sys.stderr, "write", output.append)
         self.assertEqual(describe.main([path]), 0)
         with open(path, encoding="utf-8") as page:
             self.assertEqual(page.read(), PAGE)
@@ -234,8 +244,6 @@ class GeneratedTests(SynchronousTestCase):
 
     def test_every_code_is_explained(self) -> None:
         """The page explains every response code in use."""
-        from trus.values import ResponseCode
-
         self.assertEqual(set(describe.CODE_MEANINGS), set(ResponseCode))
 
 
