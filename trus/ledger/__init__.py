@@ -12,7 +12,7 @@
 | days | business dates and cut-over |
 | lookup | keyed hashes and field encryption |
 | chain, heads | the hash chain over events, and its signed heads |
-| audit | proves the whole ledger, and names the row that does not hold |
+| audit (audit_chain, audit_heads, findings) | proves the whole ledger, and names the row that does not hold |
 | reading | reports: transactions, explanations, batch totals, settlement |
 | compose | opens all of it from explicit arguments |
 | migrations | the schema's history (Alembic) |

@@ -110,6 +110,13 @@ class Direct:
         [row] = self.rows(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})", ())
         return int(row[1]), int(row[2])
 
+    def structure(self) -> tuple[int, list[str]]:
+        """Check every page's seal, every table and every index. Returns (pages, what is wrong)."""
+        [pages] = self.rows("PRAGMA page_count", ())
+        unsealed = [str(row[0]) for row in self.rows("PRAGMA cipher_integrity_check", ())]
+        told = [str(row[0]) for row in self.rows("PRAGMA integrity_check", ())]
+        return int(pages[0]), unsealed + [line for line in told if line != "ok"]
+
     def close(self) -> None:
         """Give the connection back."""
         self._cursor.close()

@@ -1,0 +1,109 @@
+"""Walks the chain of every slot: each link recomputed, each event weighed against its entries.
+
+Reads in pieces, in one snapshot, and writes nothing. An event whose personal columns were erased by
+law is proved by the commitment that was kept.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import Connection, and_, select
+
+from trus.ledger.chain import CHAINED, PERSONAL, ChainHead, commit_personal, extend, genesis
+from trus.ledger.days import NUMBERS_A_DAY, day_of, rrn_prefix
+from trus.ledger.findings import Check, Findings
+from trus.ledger.tables import entry, event
+from trus.ledger.writer import ledger_id
+
+#: Events read at once.
+PIECE: Final = 1000
+_CHAINED: Final = len(CHAINED)
+_PERSONAL: Final = _CHAINED + len(PERSONAL)
+_FIELD: Final = {name: place for place, name in enumerate(CHAINED)}
+
+
+def walk_chains(connection: Connection, findings: Findings) -> tuple[int, int]:
+    """Walk every slot that holds events. Returns (events, entries) seen."""
+    events = entries = 0
+    name = ledger_id(connection)
+    slots = list(connection.execute(select(event.c.slot).distinct().order_by(event.c.slot)).scalars())
+    for slot in slots:
+        seen = _walk(connection, name, slot, findings)
+        events += seen[0]
+        entries += seen[1]
+    for check in (Check.CHAIN, Check.POSTED, Check.NUMBERS):
+        findings.examine(check, events)
+    return events, entries
+
+
+def _walk(connection: Connection, name: str, slot: int, findings: Findings) -> tuple[int, int]:
+    head = genesis(name, slot)
+    events = entries = 0
+    for row, moved in _events(connection, slot):
+        chained, personal = tuple(row[:_CHAINED]), tuple(row[_CHAINED:_PERSONAL])
+        sequence, salt, link, kept = row[_PERSONAL:]
+        named = f"event {chained[0]}"
+        events += 1
+        entries += len(moved)
+        if sequence != head.sequence + 1:
+            gap = f"slot {slot} goes from sequence {head.sequence} to {sequence}"
+            findings.add(Check.CHAIN, named, gap)
+        commitment = kept if kept is not None else None if salt is None else commit_personal(salt, personal)
+        if commitment is None:
+            findings.add(Check.CHAIN, named, "its personal columns are gone and no commitment was kept")
+            commitment = b""
+        elif kept is not None and any(each is not None for each in personal):
+            findings.add(Check.CHAIN, named, "it was erased, yet personal columns are filled")
+        expected = extend(ChainHead(slot, sequence - 1, head.link), chained, moved, commitment)
+        if not hmac.compare_digest(expected.link, link):
+            findings.add(Check.CHAIN, named, f"its link (slot {slot}, sequence {sequence}) does not follow")
+        # The walk goes on from what is stored, so that one altered row is one finding.
+        head = ChainHead(slot, sequence, link)
+        _weigh(chained, moved, findings)
+    return events, entries
+
+
+def _weigh(chained: tuple[Any, ...], moved: list[tuple[int, int, str]], findings: Findings) -> None:
+    """Check what one event says of itself: what moved, when, and under which number."""
+    event_id, rrn = chained[0], chained[_FIELD["rrn"]]
+    named = f"event {event_id}"
+    authorized = chained[_FIELD["authorized"]]
+    gained = sum(amount for _, amount, _ in moved if amount > 0)
+    if authorized != gained:
+        findings.add(Check.POSTED, named, f"it authorized {authorized} and its entries move {gained}")
+    if authorized and chained[_FIELD["result"]] == "declined":
+        findings.add(Check.POSTED, named, f"it was declined and authorized {authorized}")
+    day = chained[_FIELD["ledger_date"]]
+    if day_of(event_id) != day:
+        findings.add(Check.NUMBERS, named, f"its id is of {day_of(event_id)} and its ledger date {day}")
+    elif rrn != rrn_prefix(day) + str(event_id % NUMBERS_A_DAY).rjust(8, "0"):
+        findings.add(Check.NUMBERS, named, f"its reference {rrn} is not that of its id")
+
+
+def _events(connection: Connection, slot: int) -> Iterator[tuple[Any, list[tuple[int, int, str]]]]:
+    """Yield a slot's events in order of sequence, each with its entries in order."""
+    columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "sequence", "salt", "link", "commitment")]
+    width = len(columns)
+    reached = None
+    while True:
+        begin = select(event.c.sequence).where(event.c.slot == slot).order_by(event.c.sequence)
+        if reached is not None:
+            begin = begin.where(event.c.sequence > reached)
+        wanted = list(connection.execute(begin.limit(PIECE)).scalars())
+        if not wanted:
+            return
+        rows = connection.execute(
+            select(*columns, entry.c.account, entry.c.amount, entry.c.currency)
+            .outerjoin_from(event, entry, entry.c.event_id == event.c.id)
+            .where(and_(event.c.slot == slot, event.c.sequence.between(wanted[0], wanted[-1])))
+            .order_by(event.c.sequence, entry.c.number)
+        )
+        for _, group in groupby(rows, key=lambda row: row[_PERSONAL]):
+            together = list(group)
+            moved = [(row[width], row[width + 1], row[width + 2]) for row in together if row[width] is not None]
+            yield together[0][:width], moved
+        reached = wanted[-1]

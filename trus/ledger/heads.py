@@ -1,0 +1,255 @@
+"""Signs heads of the audit chain and exports them outside the database.
+
+Refuses nothing and repairs nothing: trus.ledger.audit compares. A head covers a Merkle root over
+the last links of all slots (RFC 6962, section 2.1), the slots themselves and the head before it;
+whoever rewrites the journal must also forge a signature of a key that never leaves its token, and
+whoever sets the database back is contradicted by the exported file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+from sqlalchemy import Connection, insert, select
+
+from trus.errors import LedgerError
+from trus.ledger.chain import ChainHead
+from trus.ledger.days import microseconds, moment
+from trus.ledger.store import SqlLedger
+from trus.ledger.tables import signed_head, writer_slot
+from trus.ledger.writer import ledger_id, slot_head
+
+HEAD_VERSION: Final = 1
+#: What a signature is made over begins with this, so that it can be taken for nothing else.
+CONTEXT: Final = b"trus ledger head v1\0"
+#: What the first head names as the digest of the one before it.
+NO_PREVIOUS: Final = "00" * 32
+_PATTERN: Final = "heads-*.jsonl"
+
+
+class HeadSigner(Protocol):
+    """Signs heads with a key of the key store. `name` says which, such as "audit/1"."""
+
+    @property
+    def name(self) -> str:
+        """The key's label and version."""
+        ...
+
+    def sign(self, payload: bytes) -> bytes:
+        """Return the signature of `payload`. Raises KeyStoreError."""
+        ...
+
+
+class HeadVerifier(Protocol):
+    """Checks signatures of heads."""
+
+    def verify(self, name: str, payload: bytes, signature: bytes) -> bool:
+        """Return whether the key of that name made this signature."""
+        ...
+
+
+class HeadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is signed, as JSON with sorted names and no spaces.
+
+    `at` is microseconds since 1970-01-01 UTC, `slots` the (slot, sequence, link) of every slot in
+    order, `key` the signing key's name; digests and links are lower-case hexadecimal.
+    """
+
+    at: int
+    key: str
+    ledger: str
+    number: int
+    previous: str
+    root: str
+    slots: list[tuple[int, int, str]]
+    version: int
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A signed head as it is stored: number, the document's bytes, its digest, its signature."""
+
+    number: int
+    document: bytes
+    digest: bytes
+    signature: bytes
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """Return the Merkle tree hash of the leaves (RFC 6962, section 2.1)."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return hashlib.sha256(b"\x00" + leaves[0]).digest()
+    split = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return hashlib.sha256(b"\x01" + merkle_root(leaves[:split]) + merkle_root(leaves[split:])).digest()
+
+
+def root_of(slots: Sequence[ChainHead]) -> bytes:
+    """Return the root over slot heads, which must be in order of slot."""
+    return merkle_root([msgspec.msgpack.encode((each.slot, each.sequence, each.link)) for each in slots])
+
+
+def encode_document(document: HeadDocument) -> bytes:
+    """Return the bytes of a document: the one form in which it is signed and stored."""
+    return msgspec.json.encode(document, order="sorted")
+
+
+def decode_document(encoded: bytes) -> HeadDocument:
+    """Return the document of these bytes. Raises msgspec.DecodeError, also for another version."""
+    document = msgspec.json.decode(encoded, type=HeadDocument)
+    if document.version != HEAD_VERSION or encode_document(document) != encoded:
+        raise msgspec.DecodeError("not a head of this version in its one form")
+    return document
+
+
+def all_slot_heads(connection: Connection) -> list[ChainHead]:
+    """Return the last link of every slot, in order of slot."""
+    slots = connection.execute(select(writer_slot.c.slot).order_by(writer_slot.c.slot)).scalars()
+    return [slot_head(connection, slot) for slot in list(slots)]
+
+
+def last_head(connection: Connection) -> Head | None:
+    """Return the newest signed head."""
+    row = connection.execute(_heads().order_by(signed_head.c.number.desc()).limit(1)).first()
+    return None if row is None else Head(*row)
+
+
+def heads_after(connection: Connection, number: int) -> list[Head]:
+    """Return the signed heads after a number, in order."""
+    return [Head(*row) for row in connection.execute(_heads(number).order_by(signed_head.c.number))]
+
+
+def _heads(after: int = 0) -> Any:
+    columns = (signed_head.c.number, signed_head.c.document, signed_head.c.digest, signed_head.c.signature)
+    return select(*columns).where(signed_head.c.number > after)
+
+
+class HeadLog:
+    """Signs heads of one ledger and keeps their copies in `directory`, one JSON line each.
+
+    A file a month, heads-YYYY-MM.jsonl, only ever appended to. Put the directory on another
+    machine's storage: it proves what the database held.
+    """
+
+    def __init__(self, ledger: SqlLedger, signer: HeadSigner, directory: Path) -> None:
+        """Raises LedgerError when the directory cannot be used."""
+        self._ledger = ledger
+        self._signer = signer
+        self._directory = directory
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._exported = _last_exported(directory)
+        except OSError as failure:
+            raise LedgerError(f"the heads in {directory} cannot be read: {failure.strerror}") from None
+
+    def sign(self, now: datetime) -> Head | None:
+        """Sign a head when events were added since the last one, and export what is not exported yet.
+
+        Returns the new head, None when nothing was added. Raises StorageFailed, OutcomeUnknown,
+        KeyStoreError; LedgerError when the export fails: the next call exports it.
+        """
+        with self._ledger.reading() as connection:
+            slots = all_slot_heads(connection)
+            previous = last_head(connection)
+            name = ledger_id(connection)
+        made = None
+        listed = [(each.slot, each.sequence, each.link.hex()) for each in slots]
+        if previous is None or decode_document(previous.document).slots != listed:
+            made = self._make(previous, name, slots, now)
+            with self._ledger.order(now) as unit:
+                unit.connection.execute(
+                    insert(signed_head).values(
+                        number=made.number,
+                        at=microseconds(now),
+                        document=made.document,
+                        digest=made.digest,
+                        signature=made.signature,
+                    )
+                )
+        self._export()
+        return made
+
+    def _make(self, previous: Head | None, name: str, slots: Sequence[ChainHead], now: datetime) -> Head:
+        number = 1 if previous is None else previous.number + 1
+        document = encode_document(
+            HeadDocument(
+                at=microseconds(now),
+                key=self._signer.name,
+                ledger=name,
+                number=number,
+                previous=NO_PREVIOUS if previous is None else previous.digest.hex(),
+                root=root_of(slots).hex(),
+                slots=[(each.slot, each.sequence, each.link.hex()) for each in slots],
+                version=HEAD_VERSION,
+            )
+        )
+        signature = self._signer.sign(CONTEXT + document)
+        return Head(number, document, hashlib.sha256(document).digest(), signature)
+
+    def _export(self) -> None:
+        with self._ledger.reading() as connection:
+            waiting = heads_after(connection, self._exported)
+        for head in waiting:
+            try:
+                _append(self._directory, head)
+            except OSError as failure:
+                raise LedgerError(
+                    f"head {head.number} could not be written to {self._directory}: {failure.strerror}"
+                ) from None
+            self._exported = head.number
+
+
+def exported_lines(directory: Path) -> list[tuple[Path, int, str]]:
+    """Return every exported line, oldest first: (file, line number, text). Raises OSError."""
+    lines: list[tuple[Path, int, str]] = []
+    for path in sorted(directory.glob(_PATTERN)):
+        text = path.read_text("ascii", errors="backslashreplace")
+        lines += [(path, number, line) for number, line in enumerate(text.splitlines(), start=1)]
+    return lines
+
+
+def line_of(head: Head) -> str:
+    """Return the exported form of a head, without the end of the line."""
+    line = {"document": head.document.decode("utf-8", "replace"), "signature": head.signature.hex()}
+    return json.dumps(line, separators=(",", ":"))
+
+
+def _append(directory: Path, head: Head) -> None:
+    month = moment(decode_document(head.document).at).strftime("%Y-%m")
+    path = directory / f"heads-{month}.jsonl"
+    new = not path.exists()
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        line = (line_of(head) + "\n").encode("ascii")
+        if os.write(handle, line) != len(line):
+            raise OSError(28, "No space left on device")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if new:
+        folder = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _last_exported(directory: Path) -> int:
+    """Return the number of the last whole line; cut off a line that a crash or a full disk tore."""
+    files = sorted(directory.glob(_PATTERN))
+    for path in reversed(files):
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.truncate(path, whole)
+        if whole:
+            last = content[:whole].splitlines()[-1]
+            return int(json.loads(json.loads(last)["document"])["number"])
+    return 0
