@@ -46,6 +46,12 @@ _NETWORK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _MAX_PORT: Final = 65_535
 
 
+def check_admin_name(name: str) -> None:
+    """Raise ConfigurationError unless the name can be an admin's: as the console takes it."""
+    if _ADMIN_NAME.match(name) is None:
+        raise ConfigurationError("an admin's name is 1 to 32 of a-z, 0-9, dot, dash and underscore")
+
+
 class InitOptions(Frozen, frozen=True):
     """What a deployment is made with.
 
@@ -71,8 +77,7 @@ class InitOptions(Frozen, frozen=True):
         if not self.admins or len(set(self.admins)) != len(self.admins):
             raise ConfigurationError("at least one admin is needed, and each name once")
         for admin in self.admins:
-            if _ADMIN_NAME.match(admin) is None:
-                raise ConfigurationError("an admin's name is 1 to 32 of a-z, 0-9, dot, dash and underscore")
+            check_admin_name(admin)
         if _NETWORK.match(self.name) is None:
             raise ConfigurationError("the network's name is up to 64 letters, digits, '.', '_' and '-'")
         if _IIN.match(self.iin) is None:
