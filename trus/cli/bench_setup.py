@@ -66,10 +66,10 @@ class Bench:
         self._admin = admin
 
     async def commits(self) -> int:
-        """Return how many batches the core has answered so far, 0 when it does not tell."""
+        """Return how many batches of money the core has answered so far: one commit each."""
         reply = await self._admin.command("HEALTH")
         for row in reply.rows:
-            if row.get("part") == "batches":
+            if row.get("part") == "money-batches":
                 return int(row.get("state", "0"))
         return 0
 

@@ -114,11 +114,13 @@ def _assemble(
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
-    desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health)
+    counters: dict[str, int] = {}
+    desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
         identity=IdentityDesk(service, upkeep.business_date, note),
         admin=AdminHandlers(desk),
         upkeep=upkeep,
         note=note,
+        counters=counters,
     )

@@ -9,7 +9,7 @@ never waits for a report.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from trus.core.faults import describe
 from trus.core.messages import (
@@ -114,14 +114,16 @@ class Core:
         admin: AdminHandler,
         upkeep: Upkeep,
         note: Callable[[str, str], None],
+        counters: dict[str, int] | None = None,
     ) -> None:
-        """`note(level, text)` receives lines for the operator's log."""
+        """`note(level, text)` receives lines for the operator's log; `counters` is filled in place."""
         self._money = money
         self._identity = identity
         self._admin = admin
         self._upkeep = upkeep
         self._note = note
-        self._counters = {"batches": 0, "money": 0, "handshakes": 0, "enrolments": 0, "admin": 0, "faults": 0}
+        self._counters: dict[str, int] = {} if counters is None else counters
+        self._counters.update(dict.fromkeys(COUNTERS, 0))
 
     def handle(self, batch: list[Request]) -> list[Answer]:
         """Answer every request of the batch, in order."""
@@ -138,6 +140,7 @@ class Core:
             else:
                 rest.append(index)
         if money:
+            self._counters["money-batches"] += 1
             self._answer_money(batch, money, answers)
         if signing:
             self._answer_signing(batch, signing, answers)
@@ -215,6 +218,9 @@ class Core:
         self._counters["faults"] += 1
         self._note("critical", f"unexpected failure in {where}: {describe(failure)}")
 
+
+#: What is counted since the core started; a batch of money is one commit, unless it stored nothing.
+COUNTERS: Final = ("batches", "money-batches", "money", "handshakes", "enrolments", "admin", "faults")
 
 #: Order of work inside a batch after money and signatures: small is first.
 _RANK = {

@@ -78,8 +78,13 @@ class Desk:
         entropy: Entropy,
         settings: IssuingSettings,
         health: Callable[[], Mapping[str, str]],
+        counters: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """`health()` says how each part of the core is: "ok" or a sentence."""
+        """Take what handlers work with.
+
+        `health()` says how each part of the core is: "ok" or a sentence. `counters()` says how
+        often the core has done what since it started.
+        """
         self.registry = registry
         self.keys = keys
         self.activations = activations
@@ -87,6 +92,7 @@ class Desk:
         self.entropy = entropy
         self.settings = settings
         self.health = health
+        self.counters = counters
         self.maker = CardMaker(keys, entropy, settings.iin, registry.card_key)
         self.folder = PersonalisationFolder(Path(settings.personalisation))
 

@@ -45,6 +45,7 @@ def show_health(desk: Desk, order: Order) -> AdminAnswer:
     """HEALTH."""
     parts = desk.health()
     rows = [{"part": part, "state": state} for part, state in parts.items()]
+    rows += [{"part": name, "state": str(count)} for name, count in desk.counters().items()]
     sick = [part for part, state in parts.items() if state != "ok"]
     return done("All is well." if not sick else "Not well: " + ", ".join(sick) + ".", rows)
 
