@@ -11,5 +11,7 @@
 | ocsp | the validation authority's answer, stapled by the backend |
 | validation | chain, role and register together: may this peer be believed now |
 | identity | the service that the core asks |
+| lists | revocation lists that follow one another |
+| describe | the tables of docs/reference/keys.md |
 | channel | the channel authority, the admin authority and their PKCS#12 bundles |
 """
