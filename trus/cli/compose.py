@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from trus.cli.heads import TokenHeadSigner
 from trus.cli.softhsm import find_module
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
@@ -23,6 +24,7 @@ from trus.issuing.desk import Desk, IssuingSettings
 from trus.issuing.handlers import AdminHandlers
 from trus.issuing.identities import RegistryIdentities
 from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL, open_ledger
+from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
 from trus.ledger.store import SqlLedger
 from trus.pki.identity import IdentityService
@@ -108,7 +110,8 @@ def _assemble(
         clock=clock,
         entropy=entropy,
     )
-    upkeep = CoreUpkeep(ledger, keys, clock)
+    head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
+    upkeep = CoreUpkeep(ledger, keys, clock, lambda: head_log.sign(clock.now()))
     issuing = IssuingSettings(
         personalisation=str(database_path(backend).parent.parent / "personalisation"),
         currency=settings.network.currency,

@@ -17,6 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trus.admin.model import AdminRole
+from trus.cli.heads import AUDIT_KEY_LABEL
 from trus.cli.layout import (
     TOKEN_LABEL,
     InitOptions,
@@ -57,8 +58,6 @@ from trus.values import Frozen
 
 #: 160 bits: a PIN that nobody types need not be short.
 _PIN_BYTES: Final = 20
-#: The key that signs heads of the audit chain.
-AUDIT_KEY_LABEL: Final = "audit-head"
 #: Every key of a fresh token beside those of the authorities and the backend's identity.
 _KEYS: Final = (
     (DATABASE_KEY_LABEL, KeyPurpose.DATA),
