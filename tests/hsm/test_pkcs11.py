@@ -7,7 +7,9 @@ import shutil
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
+import pkcs11
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +24,7 @@ from tests.hsm.certificates import some_certificate
 from tests.hsm.tokens import LABEL, OFFICER_PIN, PIN, fresh_store, fresh_token
 from trus.errors import ConfigurationError, KeyNotFound, KeyStoreError, KeyStoreUnavailable, WrongTokenPin
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.module import translate
 from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings, read_pin
 from trus.hsm.ports import KeyPurpose
 from trus.hsm.signing import TokenPrivateKey
@@ -227,6 +230,33 @@ class FailureTests(SynchronousTestCase):
         with Pkcs11Store(token):
             said = self.refused(settings(token, softhsm_conf=str(other)), KeyStoreUnavailable)
         self.assertIn("in use with another configuration", said)
+
+    def test_every_answer_of_a_token_is_one_sentence(self) -> None:
+        """What a token can answer to a login or a call is one sentence that names the token and no PIN."""
+        for error, kind, said in (
+            (faults.PinIncorrect(), WrongTokenPin, "the token 'trus' refused the PIN"),
+            (faults.PinLenRange(), WrongTokenPin, "the token 'trus' refused the PIN"),
+            (faults.PinLocked(), KeyStoreUnavailable, "the token 'trus' has locked its PIN after too many wrong ones"),
+            (faults.PinExpired(), KeyStoreUnavailable, "the token 'trus' has no user PIN that may be used"),
+            (faults.UserPinNotInitialized(), KeyStoreUnavailable, "the token 'trus' has no user PIN that may be used"),
+            (faults.TokenNotPresent(), KeyStoreUnavailable, "the token 'trus' is not there"),
+            (faults.DeviceRemoved(), KeyStoreUnavailable, "the token 'trus' failed while signing (DeviceRemoved)"),
+        ):
+            translated = translate(error, "trus", "signing")
+            self.assertEqual((type(translated), str(translated)), (kind, said))
+
+    def test_a_slot_without_token_is_one_sentence(self) -> None:
+        """SoftHSM's free slot holds a token that was never initialised: it is refused, not used."""
+        token = fresh_token(self)
+        with Pkcs11Store(token) as store:
+            taken = store._session.token.slot.slot_id
+            free = next(slot.slot_id for slot in modules_slots(token) if slot.slot_id != taken)
+        self.refused(settings(token, token_label="", slot=free), KeyStoreUnavailable)
+
+
+def modules_slots(token: TokenSettings) -> list[Any]:
+    """Return the slots of a module that is open."""
+    return list(pkcs11.lib(token.module).get_slots())
 
 
 class SetUpTests(SynchronousTestCase):

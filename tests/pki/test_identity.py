@@ -326,6 +326,28 @@ class PeerTests(ServiceCase):
             error = self.assertRaises(IdentityRefused, self.service.standing, peer)
             self.assertEqual(error.reason, "unknown-certificate")
 
+    def test_a_batch_is_judged_peer_by_peer(self) -> None:
+        """A batch of handshakes is answered in order, good and bad side by side, with one look at the register."""
+        other = self.service.enrol(POS, "T0000002", self.code("T0000002"), request_for(new_key()))
+        third = self.service.enrol(POS, "T0000003", self.code("T0000003"), request_for(new_key()))
+        self.service.revoke(other.peer.serial, "stolen")
+        self.pki.register.blocked_holders.add((POS, "T0000003"))
+        reads = []
+        real = self.pki.register.certificates
+        self.pki.register.certificates = lambda serials: reads.append(serials) or real(serials)  # type: ignore[method-assign,func-returns-value]
+        chains = [self.issued.chain, [b"garbage"], other.chain, third.chain, self.issued.chain]
+        verdicts = self.service.verify_batch([(chain, POS) for chain in chains])
+        self.assertEqual(
+            [getattr(verdict, "reason", verdict) for verdict in verdicts],
+            [self.issued.peer, "malformed-certificate", "revoked", "blocked-holder", self.issued.peer],
+        )
+        self.assertEqual(len(reads), 1)
+        standing = self.service.standing_batch([third.peer, self.issued.peer])
+        self.assertEqual(
+            [getattr(verdict, "reason", verdict) for verdict in standing], ["blocked-holder", self.issued.peer]
+        )
+        self.assertEqual((self.service.verify_batch([]), self.service.standing_batch([])), ([], []))
+
     def test_states_of_unknown_certificates_cannot_be_changed(self) -> None:
         """Revoking a serial number that was never issued is refused, not swallowed."""
         error = self.assertRaises(IdentityRefused, self.service.revoke, "abc", "typo")

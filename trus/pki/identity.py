@@ -26,7 +26,7 @@ from trus.pki.enrolment import Enrolment, Issued, record_of
 from trus.pki.ocsp import answer
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
 from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY
-from trus.pki.validation import UNKNOWN, PeerValidation
+from trus.pki.validation import UNKNOWN, PeerValidation, Verdict, demand
 from trus.values import DeviceRole, Frozen, PeerIdentity
 
 #: Labels in the key store.
@@ -163,11 +163,24 @@ class IdentityService:
 
     def verify(self, chain: Sequence[bytes], role: DeviceRole) -> PeerIdentity:
         """Judge a chain (DER, leaf first, no root) for `role` now. Raises IdentityRefused."""
-        return self._validation.verify_peer(chain, role, self._clock.now())
+        [verdict] = self.verify_batch([(chain, role)])
+        return demand(verdict)
+
+    def verify_batch(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]]) -> list[Verdict]:
+        """Judge chains, each for its role, now: a PeerIdentity or an IdentityRefused each, in order.
+
+        The register is read once for the whole batch.
+        """
+        return self._validation.judge_chains(asked, self._clock.now())
 
     def standing(self, peer: PeerIdentity) -> None:
         """Raise IdentityRefused unless the peer's certificate is good and its holder not blocked, now."""
-        self._validation.demand_standing(peer, self._clock.now())
+        [verdict] = self.standing_batch([peer])
+        demand(verdict)
+
+    def standing_batch(self, peers: Sequence[PeerIdentity]) -> list[Verdict]:
+        """Judge holders of tickets now: the PeerIdentity or an IdentityRefused each, in order, one read."""
+        return self._validation.judge_standing(peers, self._clock.now())
 
     def open_activation(
         self, role: DeviceRole, name: str, *, shop: str = "", model: str = "", validity: timedelta | None = None

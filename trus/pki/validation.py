@@ -25,6 +25,10 @@ HELD: Final = "held"
 BLOCKED: Final = "blocked-holder"
 
 
+#: A verdict: who the peer is, or why it is refused.
+Verdict = PeerIdentity | IdentityRefused
+
+
 class PeerValidation:
     """The individual authority's anchors and the register of what it issued."""
 
@@ -32,25 +36,52 @@ class PeerValidation:
         self._verifier = ChainVerifier(anchors)
         self._register = register
 
-    def verify_peer(self, chain: Sequence[bytes], role: DeviceRole, now: datetime) -> PeerIdentity:
-        """Judge a chain (DER, leaf first, no root) for `role` at `now`. Raises IdentityRefused."""
-        peer = self._verifier.verify(chain, role, now).peer
-        self.demand_standing(peer, now)
-        return peer
+    def judge_chains(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]], now: datetime) -> list[Verdict]:
+        """Judge chains (DER, leaf first, no root), each for its role, at `now`; in order.
 
-    def demand_standing(self, peer: PeerIdentity, now: datetime) -> None:
-        """Raise IdentityRefused unless the peer's certificate is registered, good, unexpired, its holder free."""
-        record = self._register.certificates([peer.serial]).get(peer.serial)
-        if record is None or (record.role, record.name, record.shop, record.model) != (
-            peer.role,
-            peer.name,
-            peer.shop,
-            peer.model,
-        ):
-            raise IdentityRefused(UNKNOWN)
-        demand_good(record, now)
-        if self._register.blocked([(peer.role, peer.name)]):
-            raise IdentityRefused(BLOCKED)
+        The register is asked once for all of them.
+        """
+        verdicts: list[Verdict] = []
+        for chain, role in asked:
+            try:
+                verdicts.append(self._verifier.verify(chain, role, now).peer)
+            except IdentityRefused as refusal:
+                verdicts.append(refusal)
+        good = [place for place, verdict in enumerate(verdicts) if isinstance(verdict, PeerIdentity)]
+        standing = self.judge_standing([peer for peer in verdicts if isinstance(peer, PeerIdentity)], now)
+        for place, verdict in zip(good, standing, strict=True):
+            verdicts[place] = verdict
+        return verdicts
+
+    def judge_standing(self, peers: Sequence[PeerIdentity], now: datetime) -> list[Verdict]:
+        """Judge peers known before: registered, good, unexpired, their holders not blocked; in order."""
+        if not peers:
+            return []
+        records = self._register.certificates([peer.serial for peer in peers])
+        blocked = self._register.blocked([(peer.role, peer.name) for peer in peers])
+        verdicts: list[Verdict] = []
+        for peer in peers:
+            try:
+                _demand_same(records.get(peer.serial), peer, now)
+            except IdentityRefused as refusal:
+                verdicts.append(refusal)
+            else:
+                verdicts.append(IdentityRefused(BLOCKED) if (peer.role, peer.name) in blocked else peer)
+        return verdicts
+
+
+def _demand_same(record: CertificateRecord | None, peer: PeerIdentity, now: datetime) -> None:
+    said = (peer.role, peer.name, peer.shop, peer.model)
+    if record is None or (record.role, record.name, record.shop, record.model) != said:
+        raise IdentityRefused(UNKNOWN)
+    demand_good(record, now)
+
+
+def demand(verdict: Verdict) -> PeerIdentity:
+    """Return the peer of a good verdict. Raises the IdentityRefused of a bad one."""
+    if isinstance(verdict, IdentityRefused):
+        raise verdict
+    return verdict
 
 
 def demand_good(record: CertificateRecord, now: datetime) -> None:
