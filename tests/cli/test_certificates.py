@@ -14,10 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pki.registers import SetClock
 from trus.cli.certificates import certificates_group, open_desk
+from trus.cli.compose import compose_core
 from trus.cli.layout import InitOptions, Layout, passphrase_of
 from trus.cli.provisioning import provision
 from trus.clock import SystemClock, SystemEntropy
 from trus.errors import ConfigurationError
+from trus.settings.loading import load
 
 
 class CertificatesTests(SynchronousTestCase):
@@ -92,6 +94,20 @@ class CertificatesTests(SynchronousTestCase):
             clock.advance(timedelta(hours=2))
             self.assertEqual(desk.lists.keep(), [])
         self.assertNotEqual(path.read_bytes(), before)
+
+    def test_a_running_core_keeps_them(self) -> None:
+        """The core renews the lists by itself between batches, so that no deployment stops after 90 days."""
+        clock = SetClock(SystemClock().now() + timedelta(days=50))
+        before = self.layout.revocation_list("admin").read_bytes()
+        core = compose_core(load(self.layout.config), clock, SystemEntropy(), lambda level, text: None)
+        try:
+            core.idle()
+            self.assertEqual(self.layout.revocation_list("admin").read_bytes(), before)
+            clock.advance(timedelta(minutes=2))
+            core.idle()
+            self.assertNotEqual(self.layout.revocation_list("admin").read_bytes(), before)
+        finally:
+            core.close()
 
     def test_a_list_that_cannot_be_used_is_one_sentence(self) -> None:
         """A missing list, a swapped one and one in a folder that is gone are reported, never replaced."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from trus.cli.compose import open_token
+from trus.cli.compose import open_token, tls_authorities
 from trus.cli.layout import Layout, check_admin_name
 from trus.cli.lists import RevocationLists
 from trus.cli.provisioning import write_admin
@@ -40,10 +40,8 @@ def open_desk(config: Path, clock: Clock, entropy: Entropy) -> Iterator[Desk]:
     if backend is None:
         raise ConfigurationError("the configuration has no backend section, so no token")
     with open_token(backend) as store:
-        channel, admins = (Authority(store, store, label, clock, entropy) for label in (CHANNEL, ADMIN))
-        lists = [(channel, backend.link.tls.crl)]
-        if backend.admin is not None:
-            lists.append((admins, backend.admin.tls.crl))
+        admins = Authority(store, store, ADMIN, clock, entropy)
+        lists = tls_authorities(backend, store, clock, entropy)
         yield Desk(admins, RevocationLists(lists, clock), Layout(config.absolute().parent), entropy)
 
 

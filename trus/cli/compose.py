@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trus.cli.heads import TokenHeadSigner
+from trus.cli.lists import RevocationLists
 from trus.cli.softhsm import find_module
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
@@ -27,6 +28,8 @@ from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABE
 from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
 from trus.ledger.store import SqlLedger
+from trus.pki.authority import Authority, ca_label
+from trus.pki.channel import ADMIN, CHANNEL
 from trus.pki.identity import IdentityService
 from trus.settings.model import BackendSettings, Settings
 
@@ -54,6 +57,20 @@ def database_path(settings: BackendSettings) -> Path:
     if path is None:
         raise ConfigurationError("backend.database.url: this version keeps its ledger in SQLCipher alone")
     return path
+
+
+def tls_authorities(
+    settings: BackendSettings, keys: Pkcs11Store, clock: Clock, entropy: Entropy
+) -> list[tuple[Authority, Path]]:
+    """Return the TLS authorities whose keys this token holds, each with its revocation list's file.
+
+    A deployment may keep them in another token: then whoever holds that token renews the lists.
+    """
+    places = [(CHANNEL, settings.link.tls.crl)]
+    if settings.admin is not None:
+        places.append((ADMIN, settings.admin.tls.crl))
+    held = {handle.label for handle in keys.handles()}
+    return [(Authority(keys, keys, label, clock, entropy), path) for label, path in places if ca_label(label) in held]
 
 
 def open_books(settings: BackendSettings, keys: KeyStore, clock: Clock, entropy: Entropy) -> SqlLedger:
@@ -111,7 +128,8 @@ def _assemble(
         entropy=entropy,
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
-    upkeep = CoreUpkeep(ledger, keys, clock, lambda: head_log.sign(clock.now()))
+    lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
+    upkeep = CoreUpkeep(ledger, keys, clock, lambda: head_log.sign(clock.now()), lists.keep)
     issuing = IssuingSettings(
         personalisation=str(database_path(backend).parent.parent / "personalisation"),
         currency=settings.network.currency,

@@ -66,12 +66,17 @@ class CoreUpkeep:
         keys: KeptKeys,
         clock: Clock,
         sign_head: Callable[[], object] = lambda: None,
+        renew: Callable[[], object] = lambda: None,
     ) -> None:
-        """`sign_head()` signs and exports a head of the audit chain if anything was added to it."""
+        """`sign_head()` signs and exports a head of the audit chain if anything was added to it.
+
+        `renew()` makes anew what the token signed and what is about to end: revocation lists.
+        """
         self._ledger = ledger
         self._keys = keys
         self._clock = clock
         self._sign_head = sign_head
+        self._renew = renew
         self._head_at = clock.monotonic()
 
     def business_date(self) -> BusinessDate:
@@ -79,12 +84,13 @@ class CoreUpkeep:
         return self._ledger.business_date()
 
     def idle(self) -> None:
-        """Checkpoint and sign a head when these are due."""
+        """Checkpoint, sign a head and renew what is about to end, when these are due."""
         if self._ledger.checkpoint_due:
             self._ledger.checkpoint()
         if self._clock.monotonic() - self._head_at >= HEAD_SECONDS:
             self._head_at = self._clock.monotonic()
             self._sign_head()
+            self._renew()
 
     def health(self) -> dict[str, str]:
         """Return the state of token and ledger: "ok" or a sentence."""

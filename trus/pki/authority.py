@@ -53,12 +53,17 @@ def individual_names(role: DeviceRole, name: str, shop: str = "", model: str = "
     return Names(name, tuple(uris))
 
 
+def ca_label(label: str) -> str:
+    """Return the key store's label of an authority's key."""
+    return f"{label}-ca"
+
+
 class Authority:
     """An authority by its label: key `LABEL-ca` in the store, root certificate beside it."""
 
     def __init__(self, keys: KeyStore, objects: ObjectStore, label: str, clock: Clock, entropy: Entropy) -> None:
         """Find an authority made before. Raises KeyNotFound."""
-        handle = keys.find(f"{label}-ca")
+        handle = keys.find(ca_label(label))
         self._key = TokenPrivateKey(keys, handle)
         self._certificate = x509.load_der_x509_certificate(objects.certificate(_root_label(label, handle.version)))
         if self._certificate.public_key() != self._key.public_key():
@@ -79,7 +84,7 @@ class Authority:
         entropy: Entropy,
     ) -> Authority:
         """Make the authority's key inside the store, and its self-signed root certificate."""
-        handle = keys.generate(f"{label}-ca", KeyPurpose.SIGN)
+        handle = keys.generate(ca_label(label), KeyPurpose.SIGN)
         key = TokenPrivateKey(keys, handle)
         subject = _subject(common_name)
         now = clock.now().replace(microsecond=0)
