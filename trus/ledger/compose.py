@@ -7,6 +7,7 @@ names them) and call these functions. A database of another version is refused, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from trus.errors import StorageFailed
 from trus.ledger import migrations
 from trus.ledger.days import microseconds
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
-from trus.ledger.engine import create_file, open_engine
+from trus.ledger.engine import WriterLock, create_file, open_engine
 from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import business_day, meta
@@ -75,20 +76,22 @@ def open_ledger(
 
     Every key is 32 bytes; `field_keys` maps the version of K_DB to the key derived under it.
     Raises WrongDatabaseKey; StorageFailed when there is no ledger at `path`, it is a later
-    version's, or its disk fails.
+    version's, another process writes it, or its disk fails.
     """
     lookup = CardLookup(lookup_key)
     fields = FieldCipher(field_keys, entropy)
-    engine = open_engine(path, lambda: db_key)
-    try:
-        _check_version(engine, path, upgrade=True)
-        return SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now())
-    except DATABASE_ERRORS as failure:
-        engine.dispose()
-        raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
-    except BaseException:
-        engine.dispose()
-        raise
+    with ExitStack() as undo:
+        lock = WriterLock(path)
+        undo.callback(lock.release)
+        engine = open_engine(path, lambda: db_key)
+        undo.callback(engine.dispose)
+        try:
+            _check_version(engine, path, upgrade=True)
+        except DATABASE_ERRORS as failure:
+            raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
+        ledger = SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now(), release=lock.release)
+        undo.pop_all()
+    return ledger
 
 
 def open_for_reading(path: Path, *, db_key: bytes) -> Engine:

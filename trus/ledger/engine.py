@@ -10,6 +10,7 @@ URL's password after `creator` has keyed the connection, and the second key woul
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,33 @@ def create_file(path: Path) -> None:
         raise StorageFailed(f"the database {path} exists already") from None
     except OSError as failure:
         raise StorageFailed(f"the database {path} cannot be created: {failure.strerror}") from None
+
+
+class WriterLock:
+    """Holds PATH.lock while one process writes the database.
+
+    Without it a backend started twice by mistake would fence the first one off and stop every
+    payment. The kernel lets go of the lock when the process ends, however it ends. The lock is on a
+    file of its own: closing a second descriptor of the database would drop SQLite's own locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises StorageFailed when another process holds it."""
+        try:
+            self._descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as failure:
+            raise StorageFailed(f"the database {path} cannot be locked: {failure.strerror}") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise StorageFailed(f"the database {path} is in use by another process") from None
+
+    def release(self) -> None:
+        """Let the next writer in; does nothing the second time."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Engine:
@@ -90,6 +118,8 @@ def _connect(path: Path, key: KeyProvider, *, read_only: bool) -> Any:
     except dbapi2.Error:
         raise StorageFailed(f"the database {path} cannot be opened") from None
     try:
+        # A wrong key is told in one sentence, not by the library on standard error.
+        connection.execute("PRAGMA cipher_log_level = NONE")
         connection.execute(f"PRAGMA key = \"x'{raw.hex()}'\"")
         connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}")
         connection.execute(f"PRAGMA cipher_hmac_algorithm = {HMAC_ALGORITHM}")

@@ -9,7 +9,6 @@ whoever sets the database back is contradicted by the exported file.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -70,6 +69,13 @@ class HeadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: str
     slots: list[tuple[int, int, str]]
     version: int
+
+
+class ExportedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of an exported file, as JSON: the document's text and its signature in hexadecimal."""
+
+    document: str
+    signature: str
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -148,6 +154,8 @@ class HeadLog:
             self._exported = _last_exported(directory)
         except OSError as failure:
             raise LedgerError(f"the heads in {directory} cannot be read: {failure.strerror}") from None
+        except msgspec.DecodeError:
+            raise LedgerError(f"the last exported line in {directory} is no head of a ledger") from None
 
     def sign(self, now: datetime) -> Head | None:
         """Sign a head when events were added since the last one, and export what is not exported yet.
@@ -217,8 +225,8 @@ def exported_lines(directory: Path) -> list[tuple[Path, int, str]]:
 
 def line_of(head: Head) -> str:
     """Return the exported form of a head, without the end of the line."""
-    line = {"document": head.document.decode("utf-8", "replace"), "signature": head.signature.hex()}
-    return json.dumps(line, separators=(",", ":"))
+    line = ExportedLine(head.document.decode("utf-8", "replace"), head.signature.hex())
+    return msgspec.json.encode(line).decode("utf-8")
 
 
 def _append(directory: Path, head: Head) -> None:
@@ -227,7 +235,7 @@ def _append(directory: Path, head: Head) -> None:
     new = not path.exists()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        line = (line_of(head) + "\n").encode("ascii")
+        line = (line_of(head) + "\n").encode("utf-8")
         if os.write(handle, line) != len(line):
             raise OSError(28, "No space left on device")
         os.fsync(handle)
@@ -250,6 +258,6 @@ def _last_exported(directory: Path) -> int:
         if whole != len(content):
             os.truncate(path, whole)
         if whole:
-            last = content[:whole].splitlines()[-1]
-            return int(json.loads(json.loads(last)["document"])["number"])
+            last = msgspec.json.decode(content[:whole].splitlines()[-1], type=ExportedLine)
+            return decode_document(last.document.encode("utf-8")).number
     return 0

@@ -6,7 +6,7 @@ thread, one unit at a time (trus.ledger.writer says why).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -43,8 +43,9 @@ class SqlLedger:
         *,
         slot: int,
         now: datetime,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
-        """Lease `slot` and continue its chain. Raises StorageFailed."""
+        """Lease `slot` and continue its chain; `release` is called at the end. Raises StorageFailed."""
         self.engine = engine
         self.fields = fields
         self._lookup = lookup
@@ -53,6 +54,7 @@ class SqlLedger:
         self._facts = FactsReader(self._statements)
         holder = entropy.draw(_HOLDER_BYTES).hex()
         self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now))
+        self._release = release
         self._units_since_checkpoint = 0
 
     # ------------------------------------------------------------------ the port of trus.auth
@@ -173,3 +175,4 @@ class SqlLedger:
         """Close every connection; what is not committed is forgotten."""
         self._writer.close()
         self.engine.dispose()
+        self._release()
