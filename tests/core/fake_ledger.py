@@ -1,0 +1,360 @@
+"""A ledger in memory that behaves as the port says, and fails when it is told to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from tests.core.worlds import TODAY, Line, Purse, SetClock
+from trus.auth.model import CardFacts, State, TerminalFacts
+from trus.auth.policy import Policy
+from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest
+from trus.cards.numbers import CardNumber
+from trus.errors import LedgerError, StorageFailed, Unbalanced
+from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
+
+_replace = msgspec.structs.replace
+
+
+class Kept:
+    """What is durable."""
+
+    def __init__(self) -> None:
+        self.terminals: dict[str, TerminalFacts] = {}
+        self.cards: dict[bytes, CardFacts] = {}
+        self.policies: dict[int, tuple[Policy, ...]] = {}
+        self.events: dict[int, Event] = {}
+        self.by_identity: dict[Identity, int] = {}
+        self.reversals: dict[int, int] = {}
+        self.balances: dict[int, int] = {}
+        self.floors: set[int] = set()
+        self.day = TODAY
+        self.previous = BusinessDate("2026-11-19")
+
+    def stored(self, identity: Identity) -> StoredRequest | None:
+        number = self.by_identity.get(identity)
+        if number is None:
+            return None
+        event = self.events[number]
+        return StoredRequest(
+            event_id=event.event_id,
+            kind=event.kind,
+            rid=event.rid,
+            digest=event.digest,
+            amount=event.amount,
+            currency=event.currency,
+            result=event.result,
+            code=event.code,
+            rrn=event.rrn,
+            answer=event.answer,
+            card_id=event.card_id,
+            reversed_by=self.reversals.get(event.event_id, 0),
+            postings=event.postings,
+            counter_day=event.counter_day,
+            authorized=event.authorized,
+        )
+
+    def totals(self, terminal: str) -> BatchTotals:
+        own = [each for each in self.events.values() if each.identity and each.identity.terminal == terminal]
+        closed = max(
+            (each.event_id for each in own if each.kind == "close-batch" and each.result == "approved"), default=0
+        )
+        batch = [each for each in own if each.event_id > closed and each.authorized > 0]
+        bought = [each.authorized for each in batch if each.kind == EventKind.PURCHASE]
+        given = [each.authorized for each in batch if each.kind == EventKind.REVERSAL]
+        return BatchTotals(len(bought), sum(bought), len(given), sum(given))
+
+    def apply(self, events: Sequence[Event]) -> None:
+        """Store all of the events or none. Raises StorageFailed."""
+        taken = set(self.by_identity)
+        reversed_ = set(self.reversals)
+        balances = dict(self.balances)
+        for event in events:
+            if event.identity is not None:
+                if event.identity in taken:
+                    raise StorageFailed("UNIQUE identity")
+                taken.add(event.identity)
+            if event.kind == EventKind.REVERSAL:
+                if event.original in reversed_ or event.original is None:
+                    raise StorageFailed("UNIQUE original")
+                reversed_.add(event.original)
+            for posting in event.postings:
+                balances[posting.account] = balances.get(posting.account, 0) + posting.amount
+                if posting.account in self.floors and balances[posting.account] < 0:
+                    raise StorageFailed("CHECK floor")
+        for event in events:
+            self.events[event.event_id] = event
+            if event.identity is not None:
+                self.by_identity[event.identity] = event.event_id
+            if event.kind == EventKind.REVERSAL and event.original is not None:
+                self.reversals[event.original] = event.event_id
+            for purse in event.purses:
+                self._update(purse)
+            if event.tries is not None:
+                number, tries = event.tries
+                self._change(lambda card, number=number: card.card_id == number, tries_left=tries)
+        self.balances = balances
+
+    def _update(self, purse: PurseUpdate) -> None:
+        self._change(
+            lambda card: card.purse_account == purse.account,
+            balance=purse.balance,
+            counter_day=purse.counter_day,
+            day_amount=purse.day_amount,
+            day_count=purse.day_count,
+        )
+
+    def _change(self, wanted: Any, **fields: Any) -> None:
+        for key, card in self.cards.items():
+            if wanted(card):
+                self.cards[key] = _replace(card, **fields)
+
+
+class FakeUnit:
+    """One unit of work on a FakeLedger."""
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self._ledger = ledger
+        self._kept = ledger.kept
+        self._events: list[Event] = []
+        self._balances: dict[int, int] = {}
+        self.over = False
+
+    @property
+    def business_date(self) -> BusinessDate:
+        return self._kept.day
+
+    @property
+    def previous_date(self) -> BusinessDate:
+        return self._kept.previous
+
+    def read(
+        self,
+        *,
+        identities: Sequence[Identity],
+        terminals: Sequence[str],
+        card_keys: Sequence[bytes],
+        closing: Sequence[str] = (),
+    ) -> BatchFacts:
+        self._ledger.step("read")
+        kept = self._kept
+        requests = {each: found for each in identities if (found := kept.stored(each)) is not None}
+        cards = {key: kept.cards[key] for key in card_keys if key in kept.cards}
+        by_id = {card.card_id: card for card in kept.cards.values()}
+        named = {each.card_id for each in requests.values()} | {card.card_id for card in cards.values()}
+        read = {number: card for number, card in by_id.items() if number in named}
+        self._balances = {card.purse_account: card.balance for card in read.values()}
+        return BatchFacts(
+            terminals={name: kept.terminals[name] for name in terminals if name in kept.terminals},
+            cards=cards,
+            cards_by_id=read,
+            requests=requests,
+            policies={card.company_id: kept.policies.get(card.company_id, ()) for card in read.values()},
+            totals={name: kept.totals(name) for name in closing},
+        )
+
+    def next_event(self) -> tuple[int, str]:
+        return self._ledger.next_event()
+
+    def record(self, event: Event) -> None:
+        self._ledger.step("record", event)
+        if sum(each.amount for each in event.postings):
+            raise Unbalanced("the entries do not sum to zero")
+        moved = {each.account: each.amount for each in event.postings}
+        for purse in event.purses:
+            if self._balances[purse.account] + moved.get(purse.account, 0) != purse.balance:
+                raise Unbalanced("a purse does not follow from its entries")
+            self._balances[purse.account] = purse.balance
+        self._events.append(event)
+
+    def commit(self) -> None:
+        if self.over:
+            raise LedgerError("this unit of work is over")
+        self.over = True
+        self._ledger.commits += 1
+        try:
+            self._ledger.step("commit")
+        except StoredAnyway as failure:
+            self._kept.apply(self._events)
+            raise failure.after from None
+        self._kept.apply(self._events)
+
+    def rollback(self) -> None:
+        if not self.over:
+            self.over = True
+            self._ledger.rollbacks += 1
+
+
+class StoredAnyway(Exception):
+    """Stores the batch and then raises `after`: a commit that lost its acknowledgement."""
+
+    def __init__(self, after: BaseException) -> None:
+        super().__init__()
+        self.after = after
+
+
+class FakeLedger:
+    """`faults` maps a step (begin, read, record, commit, stored) to what happens at its next turns.
+
+    An entry is an exception to raise or None to go on; a callable gets the event of `record`.
+    """
+
+    def __init__(self) -> None:
+        self.kept = Kept()
+        self.commits = 0
+        self.rollbacks = 0
+        self.faults: dict[str, list[Any]] = {}
+        self._number = 0
+
+    def step(self, name: str, event: Event | None = None) -> None:
+        waiting = self.faults.get(name)
+        if not waiting:
+            return
+        fault = waiting[0]
+        if callable(fault) and not isinstance(fault, BaseException):
+            fault(event)
+            return
+        waiting.pop(0)
+        if fault is not None:
+            raise fault
+
+    def next_event(self) -> tuple[int, str]:
+        self._number += 1
+        return self._number, f"{self._number:012d}"
+
+    def begin(self, now: datetime) -> FakeUnit:
+        self.step("begin")
+        return FakeUnit(self)
+
+    def card_key(self, pan: str) -> bytes:
+        return hashlib.blake2b(pan.encode(), digest_size=16, key=b"a key of this test").digest()
+
+    def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
+        self.step("stored")
+        return {each: found for each in identities if (found := self.kept.stored(each)) is not None}
+
+
+class FakeWorld:
+    """A world in memory."""
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.ledger = FakeLedger()
+        self._companies: dict[str, int] = {}
+        self._purses: dict[tuple[str, str], int] = {}
+        self._accounts = 0
+        self._shops: dict[str, int] = {}
+
+    @property
+    def _kept(self) -> Kept:
+        return self.ledger.kept
+
+    def _account(self, balance: int) -> int:
+        self._accounts += 1
+        self._kept.balances[self._accounts] = balance
+        self._kept.balances[0] = self._kept.balances.get(0, 0) - balance
+        return self._accounts
+
+    def add_company(self, company: str, **policy: Any) -> None:
+        number = self._companies[company] = len(self._companies) + 1
+        self._kept.policies[number] = (Policy(number, number, "2020-01-01", **policy),)
+
+    def add_employee(self, company: str, employee: str, balance: int) -> None:
+        account = self._purses[company, employee] = self._account(balance)
+        self._kept.floors.add(account)
+
+    def add_card(
+        self, company: str, employee: str, card: str, number: CardNumber, expiry: str, reference: bytes
+    ) -> None:
+        account = self._purses[company, employee]
+        shared = [each for each in self._kept.cards.values() if each.purse_account == account]
+        self._kept.cards[self.ledger.card_key(number.digits)] = CardFacts(
+            len(self._kept.cards) + 1,
+            CardRef(card),
+            State.ACTIVE,
+            expiry,
+            3,
+            reference,
+            State.ACTIVE,
+            self._companies[company],
+            State.ACTIVE,
+            account,
+            shared[0].balance if shared else self._kept.balances[account],
+            "USD",
+            "",
+            0,
+            0,
+        )
+
+    def add_terminal(self, shop: str, terminal: str, mcc: str) -> None:
+        number = len(self._shops) + 1
+        account = self._shops[shop] = self._account(0)
+        self._kept.terminals[terminal] = TerminalFacts(
+            TerminalId(terminal), State.ACTIVE, ShopId(shop), number, shop, State.ACTIVE, mcc, "USD", account
+        )
+
+    def set_state(self, kind: str, name: str, state: State) -> None:
+        kept = self._kept
+        if kind in ("terminal", "shop"):
+            field = "state" if kind == "terminal" else "shop_state"
+            for key, terminal in kept.terminals.items():
+                if name in (terminal.terminal, terminal.shop):
+                    kept.terminals[key] = _replace(terminal, **{field: state})
+            return
+        for pan_key, card in kept.cards.items():
+            if kind == "card" and card.card == name:
+                kept.cards[pan_key] = _replace(card, state=state)
+            elif kind == "company" and card.company_id == self._companies[name]:
+                kept.cards[pan_key] = _replace(card, company_state=state)
+            elif kind == "employee" and card.purse_account == self._purses[_pair(name)]:
+                kept.cards[pan_key] = _replace(card, employee_state=state)
+
+    def purse(self, company: str, employee: str) -> Purse:
+        account = self._purses[company, employee]
+        card = next(each for each in self._kept.cards.values() if each.purse_account == account)
+        if card.balance != self._kept.balances[account]:
+            raise AssertionError("the purse is not the sum of its entries")
+        return Purse(card.balance, card.counter_day, card.day_amount, card.day_count)
+
+    def tries(self, card: str) -> int:
+        return next(each.tries_left for each in self._kept.cards.values() if each.card == card)
+
+    def owed(self, shop: str) -> int:
+        return self._kept.balances[self._shops[shop]]
+
+    def journal(self) -> list[Line]:
+        return [
+            Line(
+                event.kind,
+                event.identity.terminal if event.identity else "",
+                event.identity.business_date if event.identity else "",
+                event.identity.stan if event.identity else None,
+                event.amount,
+                event.authorized,
+                event.result,
+                event.code,
+                event.rule,
+            )
+            for event in self._kept.events.values()
+        ]
+
+    def journal_bytes(self) -> bytes:
+        return msgspec.msgpack.encode(list(self._kept.events.values()))
+
+    def advance_day(self) -> BusinessDate:
+        kept = self._kept
+        kept.previous = kept.day
+        kept.day = BusinessDate((date.fromisoformat(kept.day) + timedelta(days=1)).isoformat())
+        return kept.day
+
+    def sum_of_all(self) -> int:
+        return sum(self._kept.balances.values())
+
+
+def _pair(name: str) -> tuple[str, str]:
+    company, _, employee = name.partition("/")
+    return company, employee

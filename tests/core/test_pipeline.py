@@ -1,0 +1,38 @@
+"""The promises of the pipeline, on a ledger in memory."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.core.fake_ledger import FakeWorld
+from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
+from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.worlds import World
+
+
+class InMemory:
+    """Makes worlds in memory."""
+
+    def make_world(self) -> World:
+        """Return an empty world."""
+        return FakeWorld()
+
+
+class Purchases(InMemory, PurchasePromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Cards(InMemory, CardPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Identities(InMemory, IdentityPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Reversals(InMemory, ReversalPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Closings(InMemory, ClosingPromises, SynchronousTestCase):
+    """On a ledger in memory."""
