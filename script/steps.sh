@@ -4,6 +4,14 @@
 STEP_LOGS=.tools/log
 mkdir -p "$STEP_LOGS"
 
+# A step works in the background, where the shell shields it from an interrupt: pass it on.
+STEP_WORKER=
+stop_step() {
+    if [ -n "$STEP_WORKER" ]; then kill "$STEP_WORKER" 2>/dev/null || true; fi
+    exit 130
+}
+trap stop_step INT TERM
+
 # elapsed START: seconds since START (EPOCHREALTIME), with one decimal
 elapsed() {
     local now=${EPOCHREALTIME/[.,]/} start=${1/[.,]/}
@@ -20,18 +28,19 @@ fail() {
 # step LABEL COMMAND...: run a command with its output kept in a log; print the label, a dot every
 # two seconds, and the outcome. Returns the command's exit status; STEP_LOG names the log.
 step() {
-    local label=$1 start=$EPOCHREALTIME status=0 worker dots=0
+    local label=$1 start=$EPOCHREALTIME status=0 dots=0
     shift
     STEP_LOG=$STEP_LOGS/$(printf '%s' "$label" | tr -c 'A-Za-z0-9' '-').log
     printf '  %-44s ' "$label"
     "$@" >"$STEP_LOG" 2>&1 &
-    worker=$!
-    while kill -0 "$worker" 2>/dev/null; do
+    STEP_WORKER=$!
+    while kill -0 "$STEP_WORKER" 2>/dev/null; do
         sleep 0.1
         dots=$((dots + 1))
         if [ $((dots % 20)) -eq 0 ]; then printf '.'; fi
     done
-    wait "$worker" || status=$?
+    wait "$STEP_WORKER" || status=$?
+    STEP_WORKER=
     if [ "$status" -eq 0 ]; then
         printf ' ok  %s\n' "$(elapsed "$start")"
     else
