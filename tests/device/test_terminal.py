@@ -22,7 +22,7 @@ from tests.device.acting import (
     result,
 )
 from trus.device.journal import Asked, FileJournal, JournalFailed, MemoryJournal, Totals
-from trus.device.orders import BalanceOrder, Reference
+from trus.device.orders import BalanceOrder, Reference, RefundOrder
 from trus.device.requests import TRANSITIONS, Event, OutOfOrder, Phase, Request
 from trus.device.terminal import Terminal
 from trus.money import AmountError
@@ -544,3 +544,20 @@ class Phases(unittest.SynchronousTestCase):
             moments.add(terminal.deadline())
         self.assertGreater(len(moments), 15)
         self.assertTrue(all(1030 <= (moment or 0) <= 1037.5 for moment in moments))
+
+
+class Refunding(unittest.SynchronousTestCase):
+    def test_refund(self) -> None:
+        """A refund names its purchase and no card; unanswered, it is taken back like a purchase."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.refund(RefundOrder(500, "USD", "632500000042"))
+        [asked] = stage.drain()
+        self.assertEqual((asked.head, asked.fields["original-rrn"]), ("COMMAND REFUND", "632500000042"))
+        self.assertNotIn("track2", asked.fields)
+        stage.hear(result(asked.dialogue, "declined", "40"))
+        self.assertEqual(stage.finished[0].answer.code, "40")
+        stage.terminal.refund(RefundOrder(500, "USD", "632500000042"))
+        [asked] = stage.drain()
+        said = stage.hear(result(asked.dialogue, "declined", "96"))
+        self.assertEqual(said[-1].head, "COMMAND REVERSE")

@@ -4,14 +4,16 @@
 |---|---|
 | orders | what a cashier asks for and what the cashier is told, as frozen values |
 | journal | the terminal's memory across power cuts: who asked, under which identity, and how it ended |
-| terminal | the state machine without input or output: requests, retries, reversals, time-outs |
+| terminal, effects | the state machine without input or output: requests, retries, reversals, time-outs |
+| requests, book | one request's phases; all of them with their records in the journal |
 | wire | the terminal's requests as lines of the protocol, and answers back |
-| conversation | bytes of one connection to a sealed session with the backend, and back |
+| conversation | lines of one connection to a sealed session with the backend, and back |
+| connection | bytes of one TLS connection to its conversation, and back |
 | trust | the individual authority's anchor and what it says of a chain |
 | home | the directory that holds a terminal's key, certificates and journal |
 | client | the Twisted adapter: TerminalClient |
 | enrolment | a new terminal obtains its certificate with a one-time activation code |
-| screen | what the cashier sees |
+| pinpad | what was read and entered: refused when it is none, and the PIN sealed |
 
 Holds nothing of the issuer's: no key store, no ledger, no rule.
 """

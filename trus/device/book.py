@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from trus.clock import Entropy
 from trus.device import wire
 from trus.device.journal import Asked, Journal, Opened, Settled
-from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Request
 from trus.values import RID_BYTES, BusinessDate, Result, TerminalId
 
@@ -47,13 +47,13 @@ class Book:
         asked: Asked,
         given_up_at: float,
         *,
-        order: Order | BalanceOrder | None = None,
+        order: AnyOrder | None = None,
         original: Reference | None = None,
         reason: str = "",
     ) -> Request:
         """Take in a request; it has no identity yet. `given_up_at` is monotonic seconds."""
         self._keys += 1
-        pin = order.pin if order is not None else None
+        pin = None if order is None or isinstance(order, RefundOrder) else order.pin
         request = Request(self._keys, asked, given_up_at, order=order, original=original, reason=reason, pin=pin)
         self._requests[request.key] = request
         return request
@@ -66,7 +66,7 @@ class Book:
         """
         for opened in list(self._journal.memory.unfinished.values()):
             match opened.asked:
-                case Asked.PURCHASE:
+                case Asked.PURCHASE | Asked.REFUND:
                     self.take_back(opened, "system")
                 case Asked.REVERSE | Asked.CLOSE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
@@ -75,7 +75,7 @@ class Book:
                     self._journal.append(Settled(opened.identity, Result.DECLINED, ""))
 
     def take_back(self, opened: Opened, reason: str) -> Request:
-        """Open the reversal of a purchase, which nobody waits for, and write it down."""
+        """Open the reversal of a request, which nobody waits for, and write it down."""
         reversal = self.add(Asked.REVERSE, 0.0, original=wire.reference(opened), reason=reason)
         reversal.told = True
         self.identify(reversal)
@@ -91,7 +91,7 @@ class Book:
         memory = self._journal.memory
         original, order = request.original, request.order
         amount, currency = (original.amount, original.currency) if original else (0, "")
-        if isinstance(order, Order):
+        if isinstance(order, Order | RefundOrder):
             amount, currency = order.amount, order.currency
         elif request.asked is Asked.CLOSE:
             currency = self.currency

@@ -21,9 +21,10 @@ from trus.clock import Clock, Entropy
 from trus.device.connection import DeviceConnection
 from trus.device.conversation import Conversation, Happening, Heard, Identity, Over, Renewed, Up
 from trus.device.effects import AskPin, Finished, HangUp, Say
+from trus.device.errors import Stopped, Unreachable
 from trus.device.journal import Journal, JournalError
-from trus.device.orders import Answer, BalanceOrder, Order, PinCallback, Reference
-from trus.device.pinpad import check_card, pin_encoder
+from trus.device.orders import Answer, BalanceOrder, Order, PinCallback, Reference, RefundOrder
+from trus.device.pinpad import check_card, check_rrn, pin_encoder
 from trus.device.requests import Timing
 from trus.device.terminal import Terminal
 from trus.device.trust import DeviceTrust
@@ -37,18 +38,6 @@ from trus.values import TerminalId
 #: Before the first attempt to connect again, in seconds; doubled up to the other.
 FIRST_RECONNECT_SECONDS: Final = 0.25
 MOST_RECONNECT_SECONDS: Final = 15.0
-
-
-class Unreachable(TrusError):
-    """No session with the backend came about; `why` is a fixed word, or the network's sentence."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the backend could not be reached through the gateway: {why}")
-        self.why = why
-
-
-class Stopped(TrusError):
-    """The terminal was stopped, or its journal failed, before the answer came."""
 
 
 class TerminalClient:
@@ -177,6 +166,15 @@ class TerminalClient:
         and Stopped.
         """
         return await self._answer(self._terminal.reverse(original, reason))
+
+    async def refund(self, amount: int, rrn: str, *, currency: str = "") -> Answer:
+        """Ask to give back `amount` minor units of the purchase with retrieval reference `rrn`.
+
+        Raises as `purchase` does.
+        """
+        check_rrn(rrn)
+        order = RefundOrder(amount, currency or self._terminal.terms.currency, rrn)
+        return await self._answer(self._terminal.refund(order))
 
     async def close_batch(self) -> Answer:
         """Compare totals with the backend and close the batch; return the answer.
@@ -396,3 +394,6 @@ class TerminalClient:
 
     def _log_failure(self, failure: Failure) -> None:
         self._log.failure("the PIN callback failed", failure=failure)
+
+
+__all__ = ["Stopped", "TerminalClient", "Unreachable"]

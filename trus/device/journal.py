@@ -46,6 +46,7 @@ class Asked(StrEnum):
 
     PURCHASE = "purchase"
     BALANCE = "balance"
+    REFUND = "refund"
     REVERSE = "reverse"
     CLOSE = "close"
 

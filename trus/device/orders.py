@@ -34,6 +34,14 @@ class BalanceOrder(Secret, frozen=True):
     pin: str | None = None
 
 
+class RefundOrder(Frozen, frozen=True):
+    """Money of a purchase to give back: `rrn` is the purchase's retrieval reference (12 characters)."""
+
+    amount: int
+    currency: str
+    rrn: str
+
+
 class Reference(Frozen, frozen=True):
     """A request of this terminal that can be taken back: identity, rid, minor units, currency."""
 
@@ -82,6 +90,9 @@ class Answer(Frozen, frozen=True):
 
 #: Codes after which a terminal must not believe anything: none, 91 and 96.
 NOT_FINAL: Final = frozenset({"", ResponseCode.ISSUER_UNAVAILABLE.value, ResponseCode.SYSTEM_ERROR.value})
+
+#: Whatever a request may carry that its record in the journal does not.
+AnyOrder = Order | BalanceOrder | RefundOrder
 
 #: Asks the cardholder for the PIN: gets the tries left (None when unknown), gives the clear
 #: PIN or None when the cardholder gives up.

@@ -6,14 +6,20 @@ block under the key of a sealed session.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from trus.cards.errors import CardDataRefused
 from trus.cards.numbers import CardNumber
 from trus.cards.pin import FILL_BYTES, Pin, check_pin, seal_pin
 from trus.cards.tracks import RawTrack, parse_track_two, read_track_two
 from trus.clock import Entropy
 from trus.device.terminal import PinEncoder
 from trus.values import TrackTwo
+
+_RRN: Final = re.compile(r"[A-Z0-9]{12}", re.ASCII)
 
 
 def pin_encoder(entropy: Entropy) -> PinEncoder:
@@ -37,6 +43,12 @@ def check_card(track2: str, pin: str | None) -> None:
     parse_track_two(TrackTwo(track2))
     if pin is not None:
         check_pin(Pin(pin))
+
+
+def check_rrn(rrn: str) -> None:
+    """Refuse what is no retrieval reference (ISO 8583 field 37). Raises CardDataRefused."""
+    if _RRN.fullmatch(rrn) is None:
+        raise CardDataRefused("rrn")
 
 
 def swiped(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from trus.device.journal import Asked, Opened
-from trus.device.orders import BalanceOrder, Order, Reference
+from trus.device.orders import AnyOrder, Reference
 from trus.errors import TrusError
 
 
@@ -84,7 +84,7 @@ class Request:
     key: int
     asked: Asked
     given_up_at: float
-    order: Order | BalanceOrder | None = None
+    order: AnyOrder | None = None
     original: Reference | None = None
     reason: str = ""
     opened: Opened | None = None
@@ -104,6 +104,11 @@ class Request:
         A reversal and a batch's closing hold no secret and are harmless when repeated.
         """
         return self.asked in (Asked.REVERSE, Asked.CLOSE)
+
+    @property
+    def moves_money(self) -> bool:
+        """Whether it is taken back when its answer is not known."""
+        return self.asked in (Asked.PURCHASE, Asked.REFUND)
 
     def happen(self, event: Event) -> None:
         """Move on. Raises OutOfOrder."""

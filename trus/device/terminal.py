@@ -18,7 +18,7 @@ from trus.device import wire
 from trus.device.book import Book
 from trus.device.effects import AskPin, Effect, Finished, HangUp, Say
 from trus.device.journal import Asked, Journal
-from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.device.orders import Answer, BalanceOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Phase, Request, Timing
 from trus.money import MAX_MINOR_UNITS, AmountError, exponent
 from trus.protocol.effects import Terms
@@ -73,14 +73,17 @@ class Terminal:
 
     def purchase(self, order: Order) -> int:
         """Ask to pay; return the key under which Finished will tell. Raises AmountError."""
-        exponent(order.currency)
-        if not 0 < order.amount <= MAX_MINOR_UNITS:
-            raise AmountError("an amount is at least one minor unit and has at most twelve digits")
+        _check_amount(order)
         return self._book.add(Asked.PURCHASE, self._later(self._timing.give_up), order=order).key
 
     def balance(self, order: BalanceOrder) -> int:
         """Ask what the card's purse holds; return the key."""
         return self._book.add(Asked.BALANCE, self._later(self._timing.give_up), order=order).key
+
+    def refund(self, order: RefundOrder) -> int:
+        """Ask to give money of a purchase back; return the key. Raises AmountError."""
+        _check_amount(order)
+        return self._book.add(Asked.REFUND, self._later(self._timing.give_up), order=order).key
 
     def reverse(self, original: Reference, reason: str = "customer") -> int:
         """Take back a purchase of this terminal; return the key. Repeated until acknowledged."""
@@ -252,7 +255,7 @@ class Terminal:
 
     def _heard_present_pin(self, dialogue: str, message: Message) -> None:
         request = self._dialogues.get(dialogue)
-        if request is None or request.phase is not Phase.SAID or request.order is None:
+        if request is None or request.phase is not Phase.SAID or not isinstance(request.order, Order | BalanceOrder):
             return
         request.happen(Event.PIN_WANTED)
         request.pin_until = self._clock.monotonic() + self._timing.pin
@@ -319,7 +322,7 @@ class Terminal:
             self._break_off(request, "timeout", NO_ANSWER)
 
     def _break_off(self, request: Request, reason: str, text: str, code: str = "") -> None:
-        """End a purchase or an enquiry without a final answer; a purchase is taken back."""
+        """End a request without a final answer; what may have moved money is taken back."""
         self._abandon(request)
         if request.opened is None:
             self._tell(request, self._unanswered(request, NOT_CONNECTED))
@@ -327,7 +330,7 @@ class Terminal:
             return
         answer = self._unanswered(request, text, code)
         self._tell(request, answer)
-        if request.asked is Asked.PURCHASE:
+        if request.moves_money:
             self._book.take_back(request.opened, reason)
             self._book.strike(request)
         else:
@@ -341,7 +344,7 @@ class Terminal:
             wire.reference(request.opened) if request.opened else None,
             text=text,
             attempts=request.attempts,
-            reversing=said and request.asked in (Asked.PURCHASE, Asked.REVERSE),
+            reversing=said and (request.moves_money or request.asked is Asked.REVERSE),
         )
 
     def _tell(self, request: Request, answer: Answer) -> None:
@@ -350,7 +353,7 @@ class Terminal:
             self._effects.append(Finished(request.key, answer))
 
     def _block(self, request: Request, session: SealedSession) -> bytes | None:
-        if request.pin is None or request.order is None:
+        if request.pin is None or not isinstance(request.order, Order | BalanceOrder):
             return None
         request.pin_said = True
         return self._encode_pin(request.pin, request.order.track2.partition("=")[0], session.pin_key)
@@ -381,6 +384,12 @@ class Terminal:
         elif self._quiet_since + self._terms.idle_seconds / 2 <= now:
             self._lines.append((None, wire.Line(Kind.COMMAND, "ECHO", {}, {})))
             self._echo = self._later(self._timing.answer)
+
+
+def _check_amount(order: Order | RefundOrder) -> None:
+    exponent(order.currency)
+    if not 0 < order.amount <= MAX_MINOR_UNITS:
+        raise AmountError("an amount is at least one minor unit and has at most twelve digits")
 
 
 def _seal(session: SealedSession, dialogue: str, line: wire.Line) -> Say:

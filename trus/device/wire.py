@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from trus.device.journal import Asked, Opened
-from trus.device.orders import Answer, BalanceOrder, Order, Reference
+from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
 from trus.protocol import fields
 from trus.protocol.errors import RemoteProtocolError
 from trus.protocol.messages import Kind, Message
@@ -19,6 +19,7 @@ from trus.values import ResponseCode, Result, Secret
 _COMMANDS: Final = {
     Asked.PURCHASE: "PROCESS",
     Asked.BALANCE: "BALANCE",
+    Asked.REFUND: "REFUND",
     Asked.REVERSE: "REVERSE",
     Asked.CLOSE: "CLOSE-BATCH",
 }
@@ -52,7 +53,7 @@ def reference(opened: Opened) -> Reference:
     return Reference(opened.identity, bytes.fromhex(opened.rid), opened.amount, opened.currency)
 
 
-def request_line(opened: Opened, order: Order | BalanceOrder | None, block: bytes | None, repeat: bool) -> Line:
+def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, repeat: bool) -> Line:
     """Return the line that asks for `opened`.
 
     `order` brings the stripe of a purchase or balance enquiry, `block` is the PIN's
@@ -61,13 +62,15 @@ def request_line(opened: Opened, order: Order | BalanceOrder | None, block: byte
     identity = opened.identity
     clear = {"stan": fields.format_stan(identity.stan), "date": identity.business_date}
     sealed = {"rid": fields.format_octets(bytes.fromhex(opened.rid))}
-    if opened.asked in (Asked.PURCHASE, Asked.REVERSE):
+    if opened.asked in (Asked.PURCHASE, Asked.REFUND, Asked.REVERSE):
         clear["amount"] = fields.format_amount(opened.amount, opened.currency)
     if opened.currency:
         clear["currency"] = opened.currency
     if repeat:
         clear["repeat"] = "yes"
-    if order is not None:
+    if isinstance(order, RefundOrder):
+        sealed["original-rrn"] = order.rrn
+    elif order is not None:
         sealed["track2"] = order.track2
         sealed["entry"] = "stripe"
         if block is not None:
@@ -97,7 +100,7 @@ def pin_line(block: bytes) -> Line:
     return Line(Kind.DATA, "PIN-BLOCK", {"format": "4"}, {"block": fields.format_octets(block)})
 
 
-def read_result(message: Message, opened: Opened, order: Order | BalanceOrder | None, attempts: int) -> Heard:
+def read_result(message: Message, opened: Opened, order: AnyOrder | None, attempts: int) -> Heard:
     """Return what an INFO RESULT says about `opened`.
 
     An answer that contradicts itself or the request comes back declined and not sensible:
@@ -118,7 +121,7 @@ def read_result(message: Message, opened: Opened, order: Order | BalanceOrder | 
         return Heard(declined, False)
     if not _sensible(result, code, amount, currency, opened, order):
         return Heard(declined, False)
-    if opened.asked is Asked.PURCHASE and result is Result.APPROVED:
+    if opened.asked in (Asked.PURCHASE, Asked.REFUND) and result is Result.APPROVED:
         amount = opened.amount
     answer = Answer(
         result,
@@ -144,7 +147,7 @@ def _sensible(
     amount: int | None,
     currency: str,
     opened: Opened,
-    order: Order | BalanceOrder | None,
+    order: AnyOrder | None,
 ) -> bool:
     """Say whether result, code, amount and request go together."""
     wanted = _CODES.get(result)
@@ -152,7 +155,7 @@ def _sensible(
         return code not in _CODES.values()
     if code != wanted or (result is Result.REVERSED) != (opened.asked is Asked.REVERSE):
         return False
-    if opened.asked is not Asked.PURCHASE:
+    if opened.asked not in (Asked.PURCHASE, Asked.REFUND):
         return result is not Result.PARTIAL
     if currency != opened.currency:
         return False
