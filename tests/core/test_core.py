@@ -201,6 +201,12 @@ class CoreTests(SynchronousTestCase):
         self.assertEqual((report.counters["money"], report.counters["handshakes"]), (2, 1))
         self.assertEqual(report.counters["faults"], 0)
 
+    def test_a_core_that_cannot_finish_ends_all_the_same(self) -> None:
+        """A last head that cannot be signed is noted; the core ends."""
+        self.parts.fails["close"] = OSError("disk")
+        self.core.close()
+        self.assertIn("closing", self.notes[0][1])
+
     def test_closing_closes_the_parts(self) -> None:
         """A core that stops closes its token and database."""
         self.core.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from trus.backend.corelink import CORE_DESCRIPTOR
@@ -27,7 +28,8 @@ def main(config: Path) -> int:
     frames = BlockingFrames(socket.socket(fileno=CORE_DESCRIPTOR))
 
     def note(level: str, text: str) -> None:
-        frames.send(Note(level, text))
+        with suppress(OSError):  # the front is gone, and its log with it
+            frames.send(Note(level, text))
 
     def build() -> Core:
         return compose_core(load(config), SystemClock(), SystemEntropy(), note)

@@ -156,8 +156,11 @@ class Core:
             self._fault("housekeeping", failure)
 
     def close(self) -> None:
-        """Close database and token."""
-        self._upkeep.close()
+        """Close database and token; what cannot be finished is noted, never raised."""
+        try:
+            self._upkeep.close()
+        except Exception as failure:  # noqa: BLE001 - a core that ends must end
+            self._fault("closing", failure)
 
     def _answer_money(self, batch: list[Request], places: list[int], answers: list[Answer | None]) -> None:
         self._counters["money"] += len(places)
