@@ -169,6 +169,9 @@ class DeviceConnection:
         return handshake
 
     def _carry_out(self, label: str, handshake: Responder, effects: list[Effect]) -> None:
+        if any(isinstance(effect, Established) for effect in effects):
+            # Before message 4: the device's next line is sealed, and the gateway must let it pass.
+            self._outlet.authenticated()
         for effect in effects:
             match effect:
                 case Send():
@@ -186,7 +189,6 @@ class DeviceConnection:
                 case Established():
                     del self._handshakes[label]
                     self._sessions[label] = _Open(effect.session, {})
-                    self._outlet.authenticated()
                 case Enrolled():
                     del self._handshakes[label]
                 case Refused():
