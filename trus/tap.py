@@ -179,6 +179,7 @@ def _one_line(kind: type[BaseException], problem: BaseException, trace: Tracebac
     its PID file and tell the shell that started a daemon.
     """
     if isinstance(problem, TrusError):
-        print(f"trus: {problem}", file=sys.stderr)
+        # twistd has put its log in the place of sys.stderr, and the line stands there already.
+        print(f"trus: {problem}", file=sys.__stderr__)
     else:
         sys.__excepthook__(kind, problem, trace)

@@ -84,6 +84,7 @@ class AdminTunnel(Protocol):
         self._peer = ""
         self._holds = Hold(0)
         self._slow = False
+        self._answered = False
         self._owed_bytes = 0
         self._last_byte = 0.0
         self._reason = ""
@@ -100,6 +101,7 @@ class AdminTunnel(Protocol):
 
     def bytes_arrived(self, data: bytes) -> None:
         """Send the backend's TLS bytes on to the admin."""
+        self._answered = True
         self._last_byte = self._around.clock.seconds()
         if self._slow:
             self._owed_bytes += len(data)
@@ -159,6 +161,10 @@ class AdminTunnel(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Send the admin's TLS bytes on to the backend."""
         self._last_byte = self._around.clock.seconds()
+        if self._answered:
+            # A TLS client that answers the server's flight has shown its certificate, and the
+            # backend, which closes what it does not like, has the rest of the handshake.
+            self._cancel(self._opening_call)
         if self._passage is not None:
             self._passage.forward_bytes(data)
 

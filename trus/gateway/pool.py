@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEnd
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from trus.clock import Entropy
 from trus.gateway.links import BackendLink, LinkLost, LinkTerms
@@ -114,7 +115,9 @@ class BackendReach(Service):
     async def _hold_link(self) -> None:
         """Make a link and wait until it is over. Raises when it does not come up."""
         link = BackendLink(self._terms, self._clock)
-        await self._endpoint.connect(self._channel.wrap(_LinkFactory(link), self._clock))
+        factory = self._channel.wrap(_LinkFactory(link), self._clock)
+        factory.protocol = TLSMemoryBIOProtocol  # the link gathers what it writes by itself
+        await self._endpoint.connect(factory)
         try:
             await link.up
             self.link = link

@@ -22,6 +22,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from trus.clock import Clock, Entropy
 from trus.gateway.admins import AdminSurroundings, AdminTunnel
@@ -153,7 +154,10 @@ class GatewayService(MultiService):
         self._around = around
         keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor)
         factory = ConnectionFactory(lambda on_closed: DeviceConnection(around, on_closed), keeper)
-        door = FrontDoor("device port", keeper, channel.wrap(factory, self._reactor))
+        behind = channel.wrap(factory, self._reactor)
+        # An answer is one line: gathering small writes would cost a delayed call each and gather nothing.
+        behind.protocol = TLSMemoryBIOProtocol
+        door = FrontDoor("device port", keeper, behind)
         self._device_port = self._listen(settings.host, settings.port, door)
         self.addService(ChannelRenewal("device port", settings.tls, [channel], self._reactor, self._clock))  # type: ignore[no-untyped-call]
 
