@@ -4,10 +4,10 @@
 STEP_LOGS=.tools/log
 mkdir -p "$STEP_LOGS"
 
-# A step works in the background, where the shell shields it from an interrupt: pass it on.
+# A step works in the background, out of an interrupt's reach: pass it on.
 STEP_WORKER=
 stop_step() {
-    if [ -n "$STEP_WORKER" ]; then kill "$STEP_WORKER" 2>/dev/null || true; fi
+    if [ -n "$STEP_WORKER" ]; then kill -- "-$STEP_WORKER" 2>/dev/null || true; fi
     exit 130
 }
 trap stop_step INT TERM
@@ -32,8 +32,10 @@ step() {
     shift
     STEP_LOG=$STEP_LOGS/$(printf '%s' "$label" | tr -c 'A-Za-z0-9' '-').log
     printf '  %-44s ' "$label"
-    "$@" >"$STEP_LOG" 2>&1 &
+    set -m # a process group of its own, so that it can be stopped with its children
+    "$@" >"$STEP_LOG" 2>&1 </dev/null &
     STEP_WORKER=$!
+    set +m
     while kill -0 "$STEP_WORKER" 2>/dev/null; do
         sleep 0.1
         dots=$((dots + 1))
