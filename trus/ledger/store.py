@@ -55,6 +55,7 @@ class SqlLedger:
         holder = entropy.draw(_HOLDER_BYTES).hex()
         self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now))
         self._release = release
+        self._closed = False
         self._units_since_checkpoint = 0
 
     # ------------------------------------------------------------------ the port of trus.auth
@@ -172,7 +173,10 @@ class SqlLedger:
         return self._writer.stopped or "ok"
 
     def close(self) -> None:
-        """Close every connection; what is not committed is forgotten."""
+        """Close every connection; what is not committed is forgotten. Does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
         self._writer.close()
         self.engine.dispose()
         self._release()

@@ -1,0 +1,1 @@
+"""Tests of trus.ledger, on SQLCipher files of their own."""
