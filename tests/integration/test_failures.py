@@ -122,6 +122,7 @@ class FullDiskTests(TestCase):
         process.kill()
         await client_stopped
         self.assertNotIn("Traceback", process.text())
+        self.assertNotIn("session ended: tag", process.text())
         network.start()
         admin = await network.admin(reactor)
         seen: set[str] = set()

@@ -326,11 +326,13 @@ class TerminalClient:
         except JournalError as problem:
             self._out_of_order(problem)
             return
-        lines: list[bytes] = []
+        # First everything that is sealed leaves, in the order of its sealing; only then is anybody
+        # told anything: who hears an answer may ask, or stop, before the callback returns.
+        connection = self._connection
+        if connection is not None:
+            connection.send_lines([effect.line[:-2] for effect in effects if isinstance(effect, Say)])
         for effect in effects:
             match effect:
-                case Say():
-                    lines.append(effect.line[:-2])
                 case Finished():
                     self._finished(effect)
                 case AskPin():
@@ -340,7 +342,6 @@ class TerminalClient:
                 case _:
                     pass
         if self._connection is not None:
-            self._connection.send_lines(lines)
             self._connection.refresh()
         self._set_alarm()
         if not self._terminal.unfinished:
