@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trus.clock import Entropy
-from trus.device import wire
 from trus.device.journal import Asked, Journal, Opened, Settled
 from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Request
@@ -76,7 +75,7 @@ class Book:
 
     def take_back(self, opened: Opened, reason: str) -> Request:
         """Open the reversal of a request, which nobody waits for, and write it down."""
-        reversal = self.add(Asked.REVERSE, 0.0, original=wire.reference(opened), reason=reason)
+        reversal = self.add(Asked.REVERSE, 0.0, original=opened.reference, reason=reason)
         reversal.told = True
         self.identify(reversal)
         return reversal

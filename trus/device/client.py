@@ -77,7 +77,7 @@ class TerminalClient:
         self._trust = trust
         self._channel = channel
         self._endpoint = endpoint
-        self._reactor = reactor
+        self.reactor = reactor
         self._clock = clock
         self._entropy = entropy
         self._ask_pin = ask_pin
@@ -220,7 +220,7 @@ class TerminalClient:
     async def _connect(self) -> None:
         factory = Factory.forProtocol(self._make_connection)
         try:
-            await self._endpoint.connect(self._channel.wrap(factory, self._reactor))
+            await self._endpoint.connect(self._channel.wrap(factory, self.reactor))
         except Exception as problem:  # noqa: BLE001 - endpoints fail with whatever the network raises
             self._connecting = None
             self._not_connected(str(problem) or type(problem).__name__)
@@ -228,7 +228,7 @@ class TerminalClient:
             self._connecting = None
 
     def _make_connection(self) -> DeviceConnection:
-        self._connection = DeviceConnection(self._reactor, self._converse, self)
+        self._connection = DeviceConnection(self.reactor, self._converse, self)
         return self._connection
 
     def _converse(self, binding: bytes) -> Conversation:
@@ -251,7 +251,7 @@ class TerminalClient:
             wait = min(FIRST_RECONNECT_SECONDS * 2.0 ** min(self._attempts, 10), MOST_RECONNECT_SECONDS)
             share = int.from_bytes(self._entropy.draw(2), "big") / 65536
             self._attempts += 1
-            self._redial = self._reactor.callLater(wait * (0.5 + share / 2), self._dial)
+            self._redial = self.reactor.callLater(wait * (0.5 + share / 2), self._dial)
 
     # ------------------------------------------------------- what the connection tells us
 
@@ -307,7 +307,7 @@ class TerminalClient:
     def _pump_soon(self) -> None:
         """Drain once for everything that this reactor turn brings: one fsync for all of it."""
         if self._soon is None:
-            self._soon = self._reactor.callLater(0, self._pump_now)
+            self._soon = self.reactor.callLater(0, self._pump_now)
 
     def _pump_now(self) -> None:
         self._soon = None
@@ -374,7 +374,7 @@ class TerminalClient:
         moment = self._terminal.deadline()
         if moment is not None and self._running:
             delay = max(0.0, moment - self._clock.monotonic())
-            self._alarm = self._reactor.callLater(delay, self._pump_soon)
+            self._alarm = self.reactor.callLater(delay, self._pump_soon)
 
     def _out_of_order(self, problem: JournalError) -> None:
         """The disk refused a record: nothing may be said any more."""

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from trus.device.orders import Reference
 from trus.errors import TrusError
 from trus.values import MAX_STAN, BusinessDate, Identity, Result, TerminalId
 
@@ -77,6 +78,11 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     reason: str = ""
     totals: Totals | None = None
 
+    @property
+    def reference(self) -> Reference:
+        """The name under which it can be taken back."""
+        return Reference(self.identity, bytes.fromhex(self.rid), self.amount, self.currency)
+
 
 class Settled(msgspec.Struct, frozen=True, tag="settled"):
     """A request's final answer; `amount` is what was authorized, in minor units."""
@@ -94,6 +100,11 @@ class Purchased(msgspec.Struct, frozen=True):
 
     opened: Opened
     settled: Settled
+
+    @property
+    def reference(self) -> Reference:
+        """The name under which it can be taken back."""
+        return self.opened.reference
 
 
 class Summary(msgspec.Struct, frozen=True, tag="summary"):

@@ -341,7 +341,7 @@ class Terminal:
         return Answer(
             Result.DECLINED,
             code,
-            wire.reference(request.opened) if request.opened else None,
+            request.opened.reference if request.opened else None,
             text=text,
             attempts=request.attempts,
             reversing=said and (request.moves_money or request.asked is Asked.REVERSE),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from trus.device.journal import Asked, Opened
-from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
+from trus.device.orders import Answer, AnyOrder, Order, RefundOrder
 from trus.protocol import fields
 from trus.protocol.errors import RemoteProtocolError
 from trus.protocol.messages import Kind, Message
@@ -46,11 +46,6 @@ class Heard(NamedTuple):
 
     answer: Answer
     sensible: bool
-
-
-def reference(opened: Opened) -> Reference:
-    """Return the name under which a request can be taken back."""
-    return Reference(opened.identity, bytes.fromhex(opened.rid), opened.amount, opened.currency)
 
 
 def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, repeat: bool) -> Line:
@@ -107,7 +102,7 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
     the terminal must not believe it, and takes the request back.
     """
     said = message.fields
-    named = reference(opened)
+    named = opened.reference
     code = said.get("code", "")
     text = said.get("text", "")
     declined = Answer(Result.DECLINED, code, named, text=text, attempts=attempts)

@@ -1,0 +1,100 @@
+"""Shows what the cashier sees: the terminal's screen, and the receipt.
+
+Shows no stripe and no PIN; of a card number the last four digits. What the backend said is
+shown as text, never as markup.
+"""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from trus.device.journal import Asked, Totals
+from trus.device.orders import Answer
+from trus.money import format_amount
+from trus.values import Result
+
+#: A pinpad's screen, with room for the words of every code.
+WIDTH = 44
+
+_WORDS = {
+    Result.APPROVED: ("APPROVED", "bold white on green"),
+    Result.PARTIAL: ("PARTLY APPROVED", "bold black on yellow"),
+    Result.DECLINED: ("DECLINED", "bold white on red"),
+    Result.REVERSED: ("TAKEN BACK", "bold white on blue"),
+}
+
+
+def masked(track2: str) -> str:
+    """Return a card number that may be shown, such as "•••• 4711"."""
+    return f"•••• {track2.partition('=')[0][-4:]}"
+
+
+def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", totals: Totals | None = None) -> None:
+    """Show an answer as the terminal's screen does; `card` is a masked number."""
+    word, style = _WORDS[answer.result]
+    if asked is Asked.CLOSE and answer.approved:
+        word = "BATCH CLOSED"
+    if asked is Asked.BALANCE and answer.approved:
+        word = "BALANCE"
+    lines: list[Text] = [Text(word.center(WIDTH - 6), style=style)]
+    lines += [Text(line) for line in _body(asked, answer, totals)]
+    if answer.text:
+        lines.append(Text(answer.text, style="bold"))
+    if answer.reversing:
+        lines.append(Text("This purchase is being taken back.", style="yellow"))
+    console.print(Panel(Text("\n").join(lines), width=WIDTH, box=box.HEAVY, padding=(0, 1)))
+    if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, Asked.REFUND):
+        receipt(console, answer, card)
+
+
+def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
+    lines: list[str] = []
+    reference = answer.reference
+    if answer.approved and answer.amount is not None and asked is Asked.PURCHASE:
+        lines.append(f"{format_amount(answer.amount, answer.currency)} {answer.currency}")
+        if answer.result is Result.PARTIAL and reference is not None:
+            rest = reference.amount - answer.amount
+            lines.append(f"to pay by other means: {format_amount(rest, answer.currency)} {answer.currency}")
+    if answer.balance is not None:
+        lines.append(f"the card holds {format_amount(answer.balance, answer.currency)} {answer.currency}")
+    if answer.tries_left is not None:
+        lines.append(f"PIN tries left: {answer.tries_left}")
+    if answer.balanced is not None:
+        lines.append("both sides counted the same" if answer.balanced else "the totals differ: call the issuer")
+    if totals is not None and reference is not None:
+        amount = format_amount(totals.purchase_amount - totals.reversal_amount, reference.currency)
+        lines.append(f"{totals.purchase_count - totals.reversal_count} purchases, {amount} {reference.currency}")
+    codes = [f"code {answer.code}" if answer.code else "no answer"]
+    if answer.approval:
+        codes.append(f"approval {answer.approval}")
+    lines.append("  ".join(codes))
+    return lines
+
+
+def receipt(console: Console, answer: Answer, card: str) -> None:
+    """Show what would be printed, or exported, for the cardholder."""
+    reference = answer.reference
+    if reference is None:
+        return
+    table = Table(box=box.SIMPLE, width=WIDTH, show_header=False, title="receipt", title_style="dim")
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    identity = reference.identity
+    table.add_row("terminal", identity.terminal)
+    table.add_row("date", identity.business_date)
+    table.add_row("number", f"{identity.stan:06d}")
+    if card:
+        table.add_row("card", card)
+    shown = reference.amount if answer.amount is None else answer.amount
+    table.add_row("amount", f"{format_amount(shown, reference.currency)} {reference.currency}")
+    table.add_row("result", f"{answer.result.value} ({answer.code})")
+    if answer.rrn:
+        table.add_row("reference", answer.rrn)
+    for line in answer.receipt.split("|"):
+        if line:
+            table.add_row("", Text(line))
+    console.print(table)
