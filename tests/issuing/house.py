@@ -102,7 +102,13 @@ class House:
         self.registry = Registry(self.ledger)
         self.store = RegistryIdentities(self.registry, self.clock)
         authority = Authority.create(
-            self.keys, self.keys, INDIVIDUAL, INDIVIDUAL_AUTHORITY, "trus individual authority", self.clock, self.entropy
+            self.keys,
+            self.keys,
+            INDIVIDUAL,
+            INDIVIDUAL_AUTHORITY,
+            "trus individual authority",
+            self.clock,
+            self.entropy,
         )
         create_backend_identity(self.keys, self.keys, authority, self.store, "backend")
         self.identities = IdentityService(
@@ -162,6 +168,18 @@ class House:
         self.done("COMPANY-FUND", company="ACME", amount="1000.00")
         self.done("SHOP-ADD", id="S1", name="Żabka", mcc="5812")
         self.done("TERMINAL-ADD", id="T0000001", shop="S1")
+
+    def lunch_card(self, terminal: str = "") -> None:
+        """Register a company with one employee, a card and 50.00; with `terminal` a new one of shop S1."""
+        self.done("COMPANY-ADD", id="ACME", name="Acme Ltd")
+        self.done("EMPLOYEE-ADD", company="ACME", id="E1", name="Anna", surname="Kowalska")
+        self.done("COMPANY-FUND", company="ACME", amount="50.00")
+        self.done("REFILL", company="ACME", amount="50.00")
+        self.done("CARD-ISSUE", company="ACME")
+        if self.order("SHOPS").rows == []:
+            self.done("SHOP-ADD", id="S1", name="Shop", mcc="5812")
+        if terminal or self.order("TERMINALS").rows == []:
+            self.done("TERMINAL-ADD", id=terminal or "T0000001", shop="S1")
 
     def cards(self) -> list[dict[str, str]]:
         """Return the rows of all personalisation files."""

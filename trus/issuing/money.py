@@ -55,10 +55,16 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
         holders = _holders(change, order, company)
         _unbooked(change, order, company, REFILL)
         total = amount * len(holders)
-        if total > company.prepaid:
-            raise _too_little(company, total)
         try:
-            events = [_refill(change, order, company, holder, amount) for holder in holders]
+            events = change.give_out(
+                company,
+                holders,
+                amount,
+                kind=REFILL,
+                actor=order.admin.name,
+                rule=order.verb,
+                figures=_figures(order, company=company.company),
+            )
         except BelowFloor:
             raise _too_little(company, total) from None
         _book(change, order, company, REFILL, events[0][0])
@@ -75,21 +81,6 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
                 "rrn": events[0][1],
             }
         ],
-    )
-
-
-def _refill(
-    change: RegistryChange, order: Order, company: CompanyRow, holder: EmployeeRow, amount: int
-) -> tuple[int, str]:
-    return change.post(
-        kind=REFILL,
-        actor=order.admin.name,
-        rule=order.verb,
-        figures=_figures(order, company=company.company, employee=holder.employee),
-        postings=(
-            Posting(company.prepaid_account, -amount, company.currency),
-            Posting(holder.purse_account, amount, company.currency),
-        ),
     )
 
 

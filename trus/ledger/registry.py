@@ -18,9 +18,11 @@ from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_cards import CardRegistry
 from trus.ledger.registry_identities import IdentityRegistry
+from trus.ledger.registry_money import give_out
 from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
+from trus.ledger.registry_values import CompanyRow, EmployeeRow
 from trus.ledger.store import SqlLedger
 from trus.ledger.unit import SqlUnit
 from trus.values import BusinessDate
@@ -83,6 +85,23 @@ class RegistryChange(RegistryView):
             card_id=card_id,
             shop_id=shop_id,
         )
+
+    def give_out(
+        self,
+        company: CompanyRow,
+        holders: Sequence[EmployeeRow],
+        amount: int,
+        *,
+        kind: str,
+        actor: str,
+        rule: str,
+        figures: Mapping[str, int | str],
+    ) -> list[tuple[int, str]]:
+        """Move `amount` from the prepaid account to each purse, rows read in this change; one event each.
+
+        Returns ids and retrieval reference numbers. Raises BelowFloor, StorageFailed.
+        """
+        return give_out(self._unit, company, holders, amount, kind=kind, actor=actor, rule=rule, figures=figures)
 
 
 class Registry:

@@ -1,0 +1,80 @@
+"""Gives money out of a prepaid account to many purses: one event a purse, no statement for each.
+
+Refuses to go below zero. The rows of the purses were read by the caller in the same
+transaction, so that their balances need no second look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from trus.auth.ports import Event, Posting, PurseUpdate
+from trus.ledger.posting import BelowFloor
+from trus.ledger.registry_values import CompanyRow, EmployeeRow
+from trus.ledger.unit import SqlUnit
+from trus.values import ResponseCode, Result
+
+#: No terminal named these events, so there is nothing to tell two of them apart by.
+_NO_RID: Final = bytes(16)
+_NO_DIGEST: Final = bytes(32)
+
+
+def give_out(
+    unit: SqlUnit,
+    company: CompanyRow,
+    holders: Sequence[EmployeeRow],
+    amount: int,
+    *,
+    kind: str,
+    actor: str,
+    rule: str,
+    figures: Mapping[str, int | str],
+) -> list[tuple[int, str]]:
+    """Move `amount` minor units from the company's prepaid account to each holder's purse.
+
+    Both rows were read in this unit. Each event's figures are `figures` and the employee's id.
+    Returns the events' ids and retrieval reference numbers, in the order of the holders. Raises
+    BelowFloor before anything is recorded, StorageFailed.
+    """
+    prepaid = unit.held(company.prepaid_account, company.prepaid)
+    missing = amount * len(holders) - prepaid
+    if missing > 0:
+        raise BelowFloor(company.prepaid_account, prepaid, missing)
+    made: list[tuple[int, str]] = []
+    for holder in holders:
+        prepaid -= amount
+        balance = unit.held(holder.purse_account, holder.balance) + amount
+        event_id, rrn = unit.next_event()
+        unit.record(
+            Event(
+                event_id=event_id,
+                kind=kind,
+                identity=None,
+                rid=_NO_RID,
+                digest=_NO_DIGEST,
+                card_id=None,
+                shop_id=None,
+                amount=amount,
+                authorized=amount,
+                currency=company.currency,
+                result=Result.APPROVED,
+                code=ResponseCode.APPROVED,
+                approval="",
+                rrn=rrn,
+                rule=rule,
+                figures={**figures, "employee": holder.employee},
+                answer=b"",
+                actor=actor,
+                postings=(
+                    Posting(company.prepaid_account, -amount, company.currency),
+                    Posting(holder.purse_account, amount, company.currency),
+                ),
+                purses=(
+                    PurseUpdate(company.prepaid_account, prepaid, "", 0, 0),
+                    PurseUpdate(holder.purse_account, balance, holder.counter_day, holder.day_amount, holder.day_count),
+                ),
+            )
+        )
+        made.append((event_id, rrn))
+    return made
