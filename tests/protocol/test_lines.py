@@ -32,7 +32,9 @@ SEAL = b" seal=" + b"A" * 107
 
 class ParseTests(SynchronousTestCase):
     def code(self, line: bytes, phase: Phase = Phase.SEALED, sender: Side = Side.INITIATOR) -> ErrorCode:
-        return self.assertRaises(RemoteProtocolError, parse_line, line, phase=phase, sender=sender).code
+        error = self.assertRaises(RemoteProtocolError, parse_line, line, phase=phase, sender=sender)
+        assert isinstance(error, RemoteProtocolError)
+        return error.code
 
     def test_purchase(self) -> None:
         """TR-19: A purchase line is read into kind, verb, session, dialogue and fields; its seal is kept."""

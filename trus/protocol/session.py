@@ -281,7 +281,7 @@ class SealedSession:
         if now >= self.ends_at:
             raise self._over("chain")
         agreement, nonce = Agreement(self._entropy.draw(32)), self._entropy.draw(NONCE_BYTES)
-        fresh = self._renew(agreement, (*self._offer, agreement.share, nonce))
+        fresh = self._renew(self._secrets, agreement, (*self._offer, agreement.share, nonce))
         sealed = {"share": format_octets(agreement.share), "nonce": format_octets(nonce)}
         if tickets is not None:
             content = TicketContent(fresh.resumption, self.peer, self.authenticated_at, now.timestamp())
@@ -309,13 +309,14 @@ class SealedSession:
             self.end("bye")
         elif head == "COMMAND REKEY":
             self._offer = (parse_octets(message.fields["share"]), parse_octets(message.fields["nonce"]))
-        elif head == "INFO REKEYED" and self._secrets is not None:
+        elif self._secrets is not None and head == "INFO REKEYED":
             self._receive = Direction(self._secrets.initiator)
-        elif head == "DATA REKEY" and self._agreement is not None:
-            self._take_rekey(self._agreement, message.fields)
+        elif self._secrets is not None and self._agreement is not None:
+            self._take_rekey(self._secrets, self._agreement, message.fields)
 
-    def _take_rekey(self, agreement: Agreement, fields: Mapping[str, str]) -> None:
-        fresh = self._renew(agreement, (*self._offer, parse_octets(fields["share"]), parse_octets(fields["nonce"])))
+    def _take_rekey(self, secrets: SessionSecrets, agreement: Agreement, fields: Mapping[str, str]) -> None:
+        offers = (*self._offer, parse_octets(fields["share"]), parse_octets(fields["nonce"]))
+        fresh = self._renew(secrets, agreement, offers)
         self._receive = Direction(fresh.responder)
         if "ticket" in fields:
             now = self._clock.now().timestamp()
@@ -327,19 +328,17 @@ class SealedSession:
                 self.peer,
             )
 
-    def _renew(self, agreement: Agreement, offers: tuple[bytes, ...]) -> SessionSecrets:
+    def _renew(self, secrets: SessionSecrets, agreement: Agreement, offers: tuple[bytes, ...]) -> SessionSecrets:
         """Replace the secrets; `offers` are share and nonce of initiator, then of responder."""
         theirs = offers[0] if self.side is Side.RESPONDER else offers[2]
-        if self._secrets is None:
-            raise SessionEnded(self._ended)
         try:
             agreed = agreement.agree(theirs)
         except RemoteProtocolError:
             raise self._over("share") from None
-        self._secrets = self._secrets.rekeyed(agreed, offers)
+        self._secrets = fresh = secrets.rekeyed(agreed, offers)
         self._keys_since = self._clock.now().timestamp()
         self._agreement = None
-        return self._secrets
+        return fresh
 
     def _over(self, reason: str) -> SessionEnded:
         self.end(reason)
