@@ -40,7 +40,7 @@ class IssueTests(SynchronousTestCase):
         self.house.done("EMPLOYEE-BLOCK", company="ACME", employee="E3")
         answer = self.house.done("CARD-ISSUE", company="ACME", validity="12")
         [row] = answer.rows
-        self.assertEqual((answer.text, row["count"], row["expiry"]), ("2 cards are issued.", "2", "2711"))
+        self.assertEqual((answer.text, row["count"], row["expiry"]), ("2 cards issued.", "2", "2711"))
         self.assertEqual([card["employee"] for card in self.house.cards()], ["E1", "E2"])
         answer = self.house.order("CARD-ISSUE", company="ACME")
         self.assertEqual((answer.code, len(self.house.cards())), (RefusalCode.STATE, 2))
@@ -101,7 +101,7 @@ class IssueTests(SynchronousTestCase):
         """Beyond the most cards of one order the answer says that employees are left, and a repeat serves them."""
         self.patch(issuing_cards, "MAX_CARDS", 2)
         self.assertIn("repeat the command", self.house.done("CARD-ISSUE", company="ACME").text)
-        self.assertEqual(self.house.done("CARD-ISSUE", company="ACME").text, "1 cards are issued.")
+        self.assertEqual(self.house.done("CARD-ISSUE", company="ACME").text, "1 card issued.")
 
     def test_a_replacement(self) -> None:
         """An employee named gets another card, also beside the one there is; both draw on one purse."""

@@ -13,7 +13,7 @@ from trus.admin.model import RefusalCode
 from trus.auth.model import PIN_TRIES, State
 from trus.core.messages import AdminAnswer
 from trus.errors import OutcomeUnknown, StorageFailed
-from trus.issuing.desk import Desk, Handler, Order, audit, done, page, refuse, the_company, the_employee
+from trus.issuing.desk import Desk, Handler, Order, audit, counted, done, page, refuse, the_company, the_employee
 from trus.issuing.making import expiry_after
 from trus.issuing.personalisation import PreparedFile
 from trus.issuing.states import next_state
@@ -50,7 +50,7 @@ def issue(desk: Desk, order: Order) -> AdminAnswer:
     file, warning = _publish(prepared)
     more = " More employees are without a card: repeat the command." if len(holders) > MAX_CARDS else ""
     return done(
-        f"{len(cards)} cards are issued.{more}{warning}",
+        f"{counted(len(cards), 'card')} issued.{more}{warning}",
         [{"file": file, "count": str(len(cards)), "expiry": expiry}],
     )
 

@@ -105,6 +105,11 @@ def done(text: str, rows: list[dict[str, str]] | None = None) -> AdminAnswer:
     return AdminAnswer(RefusalCode.DONE, text, rows or [])
 
 
+def counted(number: int, one: str) -> str:
+    """Return "1 card", "2 cards"."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
 def page(order: Order, rows: list[dict[str, str]], mark: str, what: str) -> AdminAnswer:
     """Return one page of a list that was read with one row more than the limit.
 

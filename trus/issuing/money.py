@@ -13,7 +13,7 @@ from trus.admin.model import RefusalCode
 from trus.auth.model import State
 from trus.auth.ports import Posting
 from trus.core.messages import AdminAnswer
-from trus.issuing.desk import Desk, Handler, Order, done, refuse, the_company, the_employee
+from trus.issuing.desk import Desk, Handler, Order, counted, done, refuse, the_company, the_employee
 from trus.ledger.posting import BelowFloor
 from trus.ledger.registry import RegistryChange
 from trus.ledger.registry_values import CompanyRow, EmployeeRow
@@ -70,7 +70,7 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
         _book(change, order, company, REFILL, events[0][0])
     currency = company.currency
     return done(
-        f"{len(holders)} purses got {format_amount(amount, currency)} {currency} each.",
+        f"{counted(len(holders), 'purse')} got {format_amount(amount, currency)} {currency} each.",
         [
             {
                 "company": company.company,

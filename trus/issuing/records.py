@@ -16,7 +16,7 @@ from trus.admin.model import RefusalCode
 from trus.auth.explain import explain as sentence
 from trus.auth.texts import CATALOGUE
 from trus.core.messages import AdminAnswer
-from trus.issuing.desk import Desk, Handler, Order, done, page, refuse, the_company, the_employee, the_shop
+from trus.issuing.desk import Desk, Handler, Order, counted, done, page, refuse, the_company, the_employee, the_shop
 from trus.issuing.money import FUNDING, REFILL
 from trus.ledger.registry import RegistryView
 from trus.ledger.registry_reports import JournalFilter
@@ -104,7 +104,7 @@ def settle(desk: Desk, order: Order) -> AdminAnswer:
         shop = the_shop(view, order) if order.text("shop") else None
         days = view.reports.settlement(date, None if shop is None else shop.row)
     owed = ", ".join(
-        f"{format_amount(total.net, total.currency)} {total.currency} to {total.shops} shops"
+        f"{format_amount(total.net, total.currency)} {total.currency} to {counted(total.shops, 'shop')}"
         for total in table.totals(days)
     )
     return done(f"{date}: {owed or 'nothing is owed'}.", table.rows(date, days))

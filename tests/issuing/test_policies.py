@@ -1,0 +1,84 @@
+"""Dated policies: what a company's cards may do, from when on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.issuing.house import House
+from trus.admin.model import RefusalCode
+
+
+class PolicyTests(SynchronousTestCase):
+    """Policies of one company in Madrid, where it is one hour later than UTC."""
+
+    def setUp(self) -> None:
+        self.house = House(self)
+        self.house.lunch()
+        self.house.done("CARD-ISSUE", company="ACME", employee="E1")
+        self.house.done("REFILL", company="ACME", amount="100.00")
+        [self.card] = self.house.cards()
+
+    def set(self, valid_from: str = "2026-11-20", **fields: str) -> dict[str, str]:
+        [row] = self.house.done("POLICY-SET", company="ACME", valid_from=valid_from, **fields).rows
+        return row
+
+    def test_all_fields(self) -> None:
+        """Every rule that a policy knows can be set, shown, and taken away again with `none`."""
+        row = self.set(
+            daily_amount="20.00", daily_count="2", single_amount="15.00", week_days="1-4,6", opens="07:00",
+            closes="16:30", categories="5812,5811", pin_above="5.00",
+        )  # fmt: skip
+        expected = {
+            "valid-from": "2026-11-20", "daily-amount": "20.00", "daily-count": "2", "single-amount": "15.00",
+            "week-days": "1,2,3,4,6", "opens": "07:00", "closes": "16:30", "time-zone": "Europe/Madrid",
+            "categories": "5811,5812", "pin-above": "5.00", "currency": "USD",
+        }  # fmt: skip
+        self.assertEqual(row, expected)
+        shown = self.house.done("POLICY-SHOW", company="ACME").rows
+        self.assertEqual(shown[0], {"in-force": "yes", **expected})
+        row = self.set(daily_amount="none", daily_count="none", single_amount="none", categories="meals")
+        self.assertEqual((row["daily-amount"], row["daily-count"], row["single-amount"]), ("none", "none", "none"))
+        self.assertEqual((row["opens"], row["week-days"]), ("07:00", "1,2,3,4,6"), "what is not named stays")
+        self.assertIn("5462", row["categories"])
+
+    def test_a_policy_decides_the_next_purchase(self) -> None:
+        """A policy that holds from today on decides the next purchase."""
+        self.assertEqual(self.house.pay(self.card, 1000).code, "00")
+        self.set(single_amount="9.99")
+        self.assertEqual([self.house.pay(self.card, cents).code for cents in (1000, 999)], ["61", "00"])
+        self.set(week_days="6,7")
+        self.assertEqual(self.house.pay(self.card, 100).code, "57")
+
+    def test_a_policy_of_the_future_waits(self) -> None:
+        """A policy begins at midnight where the company is, not where the backend is."""
+        self.set("2026-11-21", week_days="1-7", single_amount="1.00")
+        self.assertEqual(self.house.pay(self.card, 1000).code, "00")
+        self.house.clock.advance(timedelta(hours=10, minutes=59))
+        self.assertEqual(self.house.pay(self.card, 1000).code, "00", "23:59 in Madrid")
+        self.house.clock.advance(timedelta(minutes=1))
+        self.assertEqual(self.house.pay(self.card, 1000).code, "61", "midnight in Madrid, 23:00 UTC")
+        states = [(row["valid-from"], row["in-force"]) for row in self.house.done("POLICY-SHOW", company="ACME").rows]
+        self.assertEqual(states, [("2026-11-21", "yes"), ("2000-01-01", "no")])
+
+    def test_the_past_is_not_rewritten(self) -> None:
+        """A policy cannot begin before today, in the company's time zone: old answers stay explained."""
+        answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-11-19", daily_amount="1.00")
+        self.assertEqual((answer.code, answer.text), (RefusalCode.STATE, "A policy cannot begin in the past."))
+
+    def test_a_new_policy_starts_from_the_one_in_force_then(self) -> None:
+        """A policy inherits from the one in force on its first day, not from a later one."""
+        self.set("2026-11-20", daily_count="3")
+        self.set("2026-12-24", daily_count="1")
+        self.assertEqual(self.set("2026-12-01", single_amount="5.00")["daily-count"], "3")
+        self.assertEqual(self.set("2026-12-31", single_amount="5.00")["daily-count"], "1")
+        self.assertEqual(len(self.house.done("POLICY-SHOW", company="ACME").rows), 5)
+
+    def test_amounts_are_of_the_companys_currency(self) -> None:
+        """A limit with the wrong decimals is refused and nothing is set."""
+        for name in ("daily_amount", "single_amount", "pin_above"):
+            fields = {name: "1.5"}
+            answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", **fields)
+            self.assertEqual(answer.code, RefusalCode.AMOUNT)
+        self.assertEqual(len(self.house.done("POLICY-SHOW", company="ACME").rows), 1)
