@@ -31,7 +31,7 @@ COMPLETE_BYTES = 110
 
 def credentials(pki: Path, name: str):  # type: ignore[no-untyped-def]
     """Return a channel's credentials and anchors from a deployment's pki folder."""
-    passphrase = (pki / f"{name}.passphrase").read_bytes().strip()
+    passphrase = (pki / f"{name}.pass").read_bytes().strip()
     return from_pkcs12((pki / f"{name}.p12").read_bytes(), passphrase)
 
 

@@ -70,13 +70,13 @@ class Parts:
         self._step("sign")
         return [b"signed " + payload for payload in payloads]
 
-    def verify(self, chain: Sequence[bytes], role: str) -> PeerVerified | Refused:
+    def verify(self, asked: Sequence[VerifyPeer]) -> list[PeerVerified | Refused]:
         self._step("verify")
-        return PeerVerified(PEER, DAY) if chain[0] == b"good" else Refused("63", "expired")
+        return [PeerVerified(PEER, DAY) if each.chain[0] == b"good" else Refused("63", "expired") for each in asked]
 
-    def standing(self, peer: PeerIdentity) -> PeerVerified:
+    def standing(self, asked: Sequence[CheckStanding]) -> list[PeerVerified]:
         self._step("standing")
-        return PeerVerified(peer, DAY)
+        return [PeerVerified(each.peer, DAY) for each in asked]
 
     def enrol(self, request: Enrol) -> Enrolled:
         self._step("enrol")
@@ -198,7 +198,7 @@ class CoreTests(SynchronousTestCase):
         (report,) = self.core.handle([Health()])
         assert isinstance(report, HealthReport)
         self.assertEqual(report.parts, {"token": "ok"})
-        self.assertEqual((report.counters["money"], report.counters["handshakes"]), (2, 1))
+        self.assertEqual((report.counters["money"], report.counters["signatures"]), (2, 1))
         self.assertEqual(report.counters["faults"], 0)
 
     def test_a_core_that_cannot_finish_ends_all_the_same(self) -> None:

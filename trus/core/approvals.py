@@ -12,7 +12,9 @@ from trus.clock import Entropy
 
 #: Crockford's base 32: no I, L, O, U.
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-CHARACTERS: Final = 6
+#: Two characters for ten bits.
+_PAIRS: Final = tuple(first + second for first in ALPHABET for second in ALPHABET)
+_BYTES: Final = 4
 #: Codes drawn at once.
 _AT_ONCE: Final = 128
 
@@ -29,8 +31,9 @@ class ApprovalCodes:
     def next(self) -> str:
         """Return a fresh code."""
         if self._used == len(self._drawn):
-            self._drawn = self._entropy.draw(CHARACTERS * _AT_ONCE)
+            self._drawn = self._entropy.draw(_BYTES * _AT_ONCE)
             self._used = 0
         start = self._used
-        self._used += CHARACTERS
-        return "".join([ALPHABET[byte & 31] for byte in self._drawn[start : start + CHARACTERS]])
+        self._used = end = start + _BYTES
+        bits = int.from_bytes(self._drawn[start:end], "big")
+        return _PAIRS[bits & 1023] + _PAIRS[(bits >> 10) & 1023] + _PAIRS[(bits >> 20) & 1023]

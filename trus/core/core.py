@@ -9,7 +9,7 @@ never waits for a report.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from trus.core.faults import describe
 from trus.core.messages import (
@@ -41,7 +41,7 @@ from trus.core.messages import (
     VerifyPeer,
 )
 from trus.errors import KeyStoreUnavailable
-from trus.values import BusinessDate, PeerIdentity, ResponseCode
+from trus.values import BusinessDate, ResponseCode
 
 
 class MoneyHandler(Protocol):
@@ -63,12 +63,12 @@ class IdentityHandler(Protocol):
         """Sign handshake payloads with the backend's identity key, one token call."""
         ...
 
-    def verify(self, chain: Sequence[bytes], role: str) -> PeerVerified | Refused:
-        """Judge a peer's chain now."""
+    def verify(self, asked: Sequence[VerifyPeer]) -> Sequence[PeerVerified | Refused]:
+        """Judge peers' chains now, in order."""
         ...
 
-    def standing(self, peer: PeerIdentity) -> PeerVerified | Refused:
-        """Judge the holder of a ticket now."""
+    def standing(self, asked: Sequence[CheckStanding]) -> Sequence[PeerVerified | Refused]:
+        """Judge the holders of tickets now, in order."""
         ...
 
     def enrol(self, request: Enrol) -> Enrolled | Refused:
@@ -104,6 +104,10 @@ class Upkeep(Protocol):
         ...
 
 
+#: Answers requests of one kind, in order.
+Together = Callable[[list[Any]], Sequence[Answer]]
+
+
 class Core:
     """The synchronous core: one thread, no reactor, no network."""
 
@@ -117,35 +121,32 @@ class Core:
         counters: dict[str, int] | None = None,
     ) -> None:
         """`note(level, text)` receives lines for the operator's log; `counters` is filled in place."""
-        self._money = money
         self._identity = identity
         self._admin = admin
         self._upkeep = upkeep
         self._note = note
         self._counters: dict[str, int] = {} if counters is None else counters
         self._counters.update(dict.fromkeys(COUNTERS, 0))
+        #: In the order of their importance to a cardholder at a till.
+        self._together: tuple[tuple[str, Together], ...] = (
+            ("money", money.handle),
+            ("signatures", self._sign),
+            ("chains", identity.verify),
+            ("standings", identity.standing),
+        )
 
     def handle(self, batch: list[Request]) -> list[Answer]:
         """Answer every request of the batch, in order."""
         self._counters["batches"] += 1
         answers: list[Answer | None] = [None] * len(batch)
-        money: list[int] = []
-        signing: list[int] = []
-        rest: list[int] = []
-        for index, request in enumerate(batch):
-            if isinstance(request, (Purchase, Reverse, Balance, CloseBatch)):
-                money.append(index)
-            elif isinstance(request, SignHandshake):
-                signing.append(index)
-            else:
-                rest.append(index)
-        if money:
-            self._counters["money-batches"] += 1
-            self._answer_money(batch, money, answers)
-        if signing:
-            self._answer_signing(batch, signing, answers)
-        for index in sorted(rest, key=lambda position: _RANK.get(type(batch[position]), 0)):
-            answers[index] = self._guarded(self._answer_one, batch[index])
+        places: dict[str, list[int]] = {}
+        for place, request in enumerate(batch):
+            places.setdefault(_KINDS.get(type(request), SINGLE), []).append(place)
+        for kind, work in self._together:
+            if kind in places:
+                self._answer_together(kind, work, batch, places[kind], answers)
+        for place in sorted(places.get(SINGLE, ()), key=lambda each: _RANK.get(type(batch[each]), 0)):
+            answers[place] = self._answer_singly(batch[place])
         return cast("list[Answer]", answers)
 
     def idle(self) -> None:
@@ -162,34 +163,29 @@ class Core:
         except Exception as failure:  # noqa: BLE001 - a core that ends must end
             self._fault("closing", failure)
 
-    def _answer_money(self, batch: list[Request], places: list[int], answers: list[Answer | None]) -> None:
-        self._counters["money"] += len(places)
-        asked = [cast("MoneyRequest", batch[place]) for place in places]
-        try:
-            given: Sequence[Answer] = self._money.handle(asked)
-        except Exception as failure:  # noqa: BLE001 - the peers get 96 and the operator the place
-            self._fault("money", failure)
-            given = [Failed(ResponseCode.SYSTEM_ERROR, "fault")] * len(places)
-        for place, answer in zip(places, given, strict=True):
-            answers[place] = answer
-
-    def _answer_signing(self, batch: list[Request], places: list[int], answers: list[Answer | None]) -> None:
-        self._counters["handshakes"] += len(places)
-        payloads = [cast("SignHandshake", batch[place]).payload for place in places]
+    def _answer_together(
+        self, kind: str, work: Together, batch: list[Request], places: list[int], answers: list[Answer | None]
+    ) -> None:
+        """Answer all requests of one kind in one call; a failure of the call is the answer to each."""
+        self._counters[kind] += len(places)
+        self._counters[f"{kind}-batches"] += 1
         given: Sequence[Answer]
         try:
-            given = [Signature(value) for value in self._identity.sign(payloads)]
+            given = work([batch[place] for place in places])
         except KeyStoreUnavailable:
             given = [Failed(ResponseCode.ISSUER_UNAVAILABLE, "keystore")] * len(places)
-        except Exception as failure:  # noqa: BLE001 - as above
-            self._fault("signing", failure)
+        except Exception as failure:  # noqa: BLE001 - the peers get 96 and the operator the place
+            self._fault(kind, failure)
             given = [Failed(ResponseCode.SYSTEM_ERROR, "fault")] * len(places)
         for place, answer in zip(places, given, strict=True):
             answers[place] = answer
 
-    def _guarded(self, work: Callable[[Request], Answer], request: Request) -> Answer:
+    def _sign(self, asked: Sequence[SignHandshake]) -> list[Signature]:
+        return [Signature(value) for value in self._identity.sign([each.payload for each in asked])]
+
+    def _answer_singly(self, request: Request) -> Answer:
         try:
-            return work(request)
+            return self._answer_one(request)
         except KeyStoreUnavailable:
             return Failed(ResponseCode.ISSUER_UNAVAILABLE, "keystore")
         except Exception as failure:  # noqa: BLE001 - as above
@@ -198,10 +194,6 @@ class Core:
 
     def _answer_one(self, request: Request) -> Answer:
         match request:
-            case VerifyPeer():
-                return self._identity.verify(request.chain, request.role)
-            case CheckStanding():
-                return self._identity.standing(request.peer)
             case IdentityMaterial():
                 return self._identity.material()
             case Enrol():
@@ -223,12 +215,26 @@ class Core:
 
 
 #: What is counted since the core started; a batch of money is one commit, unless it stored nothing.
-COUNTERS: Final = ("batches", "money-batches", "money", "handshakes", "enrolments", "admin", "faults")
+COUNTERS: Final = (
+    "batches",
+    *("money", "money-batches", "signatures", "signatures-batches", "chains", "chains-batches"),
+    *("standings", "standings-batches", "enrolments", "admin", "faults"),
+)
+#: Requests that are answered one by one.
+SINGLE: Final = "single"
+#: Requests that are answered together, one call for all of a kind.
+_KINDS: Final[dict[type, str]] = {
+    Purchase: "money",
+    Balance: "money",
+    Reverse: "money",
+    CloseBatch: "money",
+    SignHandshake: "signatures",
+    VerifyPeer: "chains",
+    CheckStanding: "standings",
+}
 
 #: Order of work inside a batch after money and signatures: small is first.
 _RANK = {
-    VerifyPeer: 0,
-    CheckStanding: 0,
     IdentityMaterial: 0,
     DayState: 0,
     Health: 1,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from trus.core.messages import BackendIdentity, Enrol, Enrolled, PeerVerified, Refused
+from trus.core.messages import BackendIdentity, CheckStanding, Enrol, Enrolled, PeerVerified, Refused, VerifyPeer
 from trus.errors import IdentityRefused
 from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
 
@@ -52,12 +52,12 @@ class Identities(Protocol):
         """Sign with the backend identity's key."""
         ...
 
-    def verify(self, chain: Sequence[bytes], role: DeviceRole) -> PeerIdentity:
-        """Judge a chain. Raises IdentityRefused."""
+    def verify_batch(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]]) -> list[PeerIdentity | IdentityRefused]:
+        """Judge chains, each for its role, reading the register once."""
         ...
 
-    def standing(self, peer: PeerIdentity) -> None:
-        """Judge the holder of a ticket. Raises IdentityRefused."""
+    def standing_batch(self, peers: Sequence[PeerIdentity]) -> list[PeerIdentity | IdentityRefused]:
+        """Judge holders of tickets, reading the register once."""
         ...
 
     def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
@@ -91,23 +91,22 @@ class IdentityDesk:
         """Sign handshake payloads, one token call for all."""
         return self._identities.sign(payloads)
 
-    def verify(self, chain: Sequence[bytes], role: str) -> PeerVerified | Refused:
-        """Judge a peer's chain now."""
-        expected = _ROLES.get(role)
-        if expected is None:
-            return _refused("unknown-role")
-        try:
-            return PeerVerified(self._identities.verify(chain, expected), self._business_date())
-        except IdentityRefused as refusal:
-            return _refused(refusal.reason)
+    def verify(self, asked: Sequence[VerifyPeer]) -> list[PeerVerified | Refused]:
+        """Judge peers' chains now, in order."""
+        known = [(each.chain, _ROLES.get(each.role)) for each in asked]
+        verdicts = iter(self._identities.verify_batch([(chain, role) for chain, role in known if role is not None]))
+        return self._answers([IdentityRefused("unknown-role") if role is None else next(verdicts) for _, role in known])
 
-    def standing(self, peer: PeerIdentity) -> PeerVerified | Refused:
-        """Judge the holder of a ticket now."""
-        try:
-            self._identities.standing(peer)
-        except IdentityRefused as refusal:
-            return _refused(refusal.reason)
-        return PeerVerified(peer, self._business_date())
+    def standing(self, asked: Sequence[CheckStanding]) -> list[PeerVerified | Refused]:
+        """Judge the holders of tickets now, in order."""
+        return self._answers(self._identities.standing_batch([each.peer for each in asked]))
+
+    def _answers(self, verdicts: Sequence[PeerIdentity | IdentityRefused]) -> list[PeerVerified | Refused]:
+        date = self._business_date()
+        return [
+            _refused(verdict.reason) if isinstance(verdict, IdentityRefused) else PeerVerified(verdict, date)
+            for verdict in verdicts
+        ]
 
     def enrol(self, request: Enrol) -> Enrolled | Refused:
         """Issue an individual certificate against an activation code."""

@@ -172,7 +172,11 @@ class MoneyPipeline:
     def _screen(self, each: Asked, book: Book) -> None:
         """Refuse dates out of reach before anything is looked up."""
         current, days = book.business_date, self._settings.retry_days
-        if not all(is_within(identity.business_date, current, days) for identity in _identities(each)):
+        request = each.request
+        within = is_within(each.identity.business_date, current, days)
+        if within and isinstance(request, Reverse):
+            within = is_within(request.original.business_date, current, days)
+        if not within:
             each.answer, each.durable = declined(ResponseCode.INVALID_TRANSACTION), True
 
     def _answer(self, each: Asked, book: Book) -> None:
