@@ -18,6 +18,13 @@ from trus.values import ResponseCode, Result
 APPROVED: Final = "approved"
 PARTIAL: Final = "partial"
 
+# Looked up once, for the purchases that go through.
+_WHOLE: Final = Result.APPROVED
+_PART: Final = Result.PARTIAL
+_WHOLE_CODE: Final = ResponseCode.APPROVED
+_PART_CODE: Final = ResponseCode.PARTIAL_APPROVAL
+_BALANCE: Final = Kind.BALANCE
+
 
 def decide(question: Question, facts: Facts, now: datetime) -> Decision:
     """Return the decision on a request at a moment (aware).
@@ -40,8 +47,8 @@ def decide(question: Question, facts: Facts, now: datetime) -> Decision:
             return _declined(case, rule.code, rule.name, figures, tries, rule.effect is Effect.WANT_PIN)
     if case.checks.pin_ok:
         # A right PIN gives the tries back whatever is decided next.
-        tries = max(case.tries_allowed, card.tries_left)
-    if question.kind is Kind.BALANCE:
+        tries = case.tries_allowed if case.tries_allowed > card.tries_left else card.tries_left
+    if question.kind is _BALANCE:
         return _approved(case, 0, APPROVED, {"currency": card.currency, "balance": card.balance}, tries)
     for rule in AFTER_PIN:
         figures = rule.applies(case)
@@ -75,17 +82,18 @@ def _by_amount(case: Case, tries: int | None) -> Decision:
 
 
 def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int | None) -> Decision:
-    spent = 1 if amount else 0
+    part = rule == PARTIAL
     return Decision(
-        result=Result.PARTIAL if rule == PARTIAL else Result.APPROVED,
-        code=ResponseCode.PARTIAL_APPROVAL if rule == PARTIAL else ResponseCode.APPROVED,
-        amount=amount,
-        rule=rule,
-        figures=figures,
-        tries_left=tries,
-        counter_day=case.counter_day,
-        day_amount=case.day_amount + amount,
-        day_count=case.day_count + spent,
+        _PART if part else _WHOLE,
+        _PART_CODE if part else _WHOLE_CODE,
+        amount,
+        rule,
+        figures,
+        tries,
+        False,
+        case.counter_day,
+        case.day_amount + amount,
+        case.day_count + (1 if amount else 0),
     )
 
 
@@ -93,14 +101,14 @@ def _declined(
     case: Case, code: ResponseCode, rule: str, figures: Figures, tries: int | None, pin_wanted: bool = False
 ) -> Decision:
     return Decision(
-        result=Result.DECLINED,
-        code=code,
-        amount=0,
-        rule=rule,
-        figures=figures,
-        tries_left=tries,
-        pin_wanted=pin_wanted,
-        counter_day=case.counter_day,
-        day_amount=case.day_amount,
-        day_count=case.day_count,
+        Result.DECLINED,
+        code,
+        0,
+        rule,
+        figures,
+        tries,
+        pin_wanted,
+        case.counter_day,
+        case.day_amount,
+        case.day_count,
     )

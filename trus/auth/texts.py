@@ -80,6 +80,9 @@ CATALOGUE: Final[dict[ResponseCode, CodeText]] = {
 }
 
 
-def cashier_text(code: ResponseCode) -> str:
-    """Return the line for the cashier's screen, at most 40 characters."""
-    return CATALOGUE[code].cashier
+_LINES: Final[dict[str, str]] = {code.value: words.cashier for code, words in CATALOGUE.items()}
+
+
+def cashier_text(code: str) -> str:
+    """Return the line for the cashier's screen, at most 40 characters, for a code of field 39."""
+    return _LINES[code]

@@ -51,8 +51,7 @@ def input_block(number: CardNumber, expiry: str, service_code: str, sequence: in
     """Return the 16 bytes to encrypt under K_CARD. Raises CardDataRefused for a part of wrong form."""
     if _PARTS.fullmatch(f"{expiry}|{service_code}") is None or not 0 <= sequence <= MAX_SEQUENCE:
         raise CardDataRefused("stripe")
-    digits = number.digits.rjust(MAX_NUMBER_DIGITS, "f")
-    return bytes.fromhex(f"{digits}{expiry}{service_code}{sequence:02d}{_TRAILER}")
+    return _block(number, expiry, service_code, sequence)
 
 
 def value_of(encrypted: bytes) -> str:
@@ -78,9 +77,15 @@ def claim_of(data: StripeData) -> Claim | None:
 
 def claim_block(data: StripeData, claim: Claim) -> bytes:
     """Return the block that proves the claim, for a whole batch's one encryption."""
-    return input_block(data.number, data.expiry, data.service_code, claim.sequence)
+    # The parts of a track that was read have their form.
+    return _block(data.number, data.expiry, data.service_code, claim.sequence)
 
 
 def proves(claim: Claim, encrypted: bytes) -> bool:
     """Return whether the encrypted block gives the claimed value; takes equal time either way."""
     return hmac.compare_digest(value_of(encrypted), claim.value)
+
+
+def _block(number: CardNumber, expiry: str, service_code: str, sequence: int) -> bytes:
+    digits = number.digits.rjust(MAX_NUMBER_DIGITS, "f")
+    return bytes.fromhex(f"{digits}{expiry}{service_code}{sequence:02d}{_TRAILER}")

@@ -19,7 +19,7 @@ from trus.auth.ports import EventKind
 from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
 from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, Outcome, PinWanted, Purchase, Refused, Reverse
-from trus.values import Identity
+from trus.values import Identity, PinMaterial
 
 #: Version of the canonical form of a request.
 FORM: Final = 1
@@ -37,7 +37,19 @@ class Asked:
     soon as there is one, and `durable` says whether it holds whatever becomes of the batch.
     """
 
-    __slots__ = ("answer", "card_key", "checks", "digest", "durable", "identity", "kind", "request", "rid", "stripe")
+    __slots__ = (
+        "answer",
+        "card_key",
+        "checks",
+        "digest",
+        "durable",
+        "identity",
+        "kind",
+        "pin",
+        "request",
+        "rid",
+        "stripe",
+    )
 
     def __init__(self, request: MoneyRequest, card_key: Callable[[str], bytes]) -> None:
         """`card_key` is the ledger's keyed hash of a card number."""
@@ -45,12 +57,14 @@ class Asked:
         self.identity: Identity = request.identity
         self.rid: bytes = request.rid
         self.stripe: StripeData | None = None
+        self.pin: PinMaterial | None = None
         self.card_key = b""
         self.checks: Checks | None = None
         self.answer: MoneyAnswer | None = None
         self.durable = False
         if isinstance(request, (Purchase, Balance)):
             self.kind = EventKind.PURCHASE if isinstance(request, Purchase) else EventKind.BALANCE
+            self.pin = request.pin
             try:
                 self.stripe = parse_track_two(request.track2)
             except CardDataRefused:

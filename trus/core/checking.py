@@ -8,6 +8,7 @@ that cannot be read. Nothing here judges: rules do (trus.auth.rules).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -26,14 +27,18 @@ from trus.cards.pin import (
 from trus.cards.verification import DUMMY_BLOCK, Claim, claim_block, claim_of, proves
 from trus.core.asked import Asked
 from trus.core.keyring import CardKeys
-from trus.core.messages import Balance, Purchase
 from trus.hsm.ports import KeyStore
-from trus.values import PinMaterial
 
 #: Stand in for the number of a track that cannot be read, and for what is kept of no card.
 _NO_NUMBER: Final = CardNumber("0000000000000000")
 _NO_REFERENCE: Final = bytes(REFERENCE_BYTES)
 _AES_KEY_BYTES: Final = frozenset({16, 24, 32})
+#: Whether a PIN block opened, and whether the PIN is right.
+_NO_PIN: Final = (True, None)
+_UNUSABLE: Final = (False, None)
+_NO_KEY: Final = (None, None)
+#: Sessions whose cipher is kept ready.
+SESSIONS_KEPT: Final = 4096
 
 
 class Redacted(list[bytes]):
@@ -51,6 +56,9 @@ class CardChecker:
         """`card_keys` are the handles of every version of K_PIN and K_CARD."""
         self._keys = keys
         self._card_keys = card_keys
+        # Setting up a cipher takes longer than using it. The keys are of sealed sessions, so that
+        # they open nothing to who has no session; the oldest are forgotten.
+        self._session_key = lru_cache(maxsize=SESSIONS_KEPT)(_session_key)
 
     def check(self, asked: Sequence[Asked], cards: Mapping[bytes, CardFacts]) -> None:
         """Set `checks` of each purchase and balance enquiry.
@@ -60,83 +68,83 @@ class CardChecker:
         """
         genuine = self._check_stripes(asked)
         pins = self._check_pins(asked, cards)
-        for index, each in enumerate(asked):
+        for each, is_genuine, (usable, right) in zip(asked, genuine, pins, strict=True):
             stripe = each.stripe
-            usable, right = True, None
-            if isinstance(each.request, (Purchase, Balance)) and each.request.pin is not None:
-                if index not in pins:
-                    continue
-                usable, right = pins[index]
-            each.checks = Checks(
-                "" if stripe is None else stripe.expiry,
-                "" if stripe is None else stripe.service_code,
-                genuine[index] and each.card_key in cards,
-                right,
-                usable,
-                stripe is not None,
-            )
+            if usable is None:
+                continue
+            if stripe is None:
+                each.checks = Checks("", "", False, right, usable, False)
+            else:
+                known = is_genuine and each.card_key in cards
+                each.checks = Checks(stripe.expiry, stripe.service_code, known, right, usable)
 
     def _check_stripes(self, asked: Sequence[Asked]) -> list[bool]:
+        handles, newest = self._card_keys.card, self._card_keys.newest_card
         groups: dict[int, tuple[list[int], list[bytes]]] = {}
         claims: list[Claim | None] = []
         for index, each in enumerate(asked):
             stripe = each.stripe
             claim = None if stripe is None else claim_of(stripe)
-            if stripe is None or claim is None or claim.key_digit not in self._card_keys.card:
-                claim, digit, block = None, self._card_keys.newest_card, DUMMY_BLOCK
+            if stripe is None or claim is None or claim.key_digit not in handles:
+                claim, digit, block = None, newest, DUMMY_BLOCK
             else:
                 digit, block = claim.key_digit, claim_block(stripe, claim)
             claims.append(claim)
-            places, blocks = groups.setdefault(digit, ([], Redacted()))
-            places.append(index)
-            blocks.append(block)
+            _add(groups, digit, index, block)
         genuine = [False] * len(asked)
         for digit, (places, blocks) in groups.items():
-            for place, encrypted in zip(
-                places, self._keys.encrypt_blocks(self._card_keys.card[digit], blocks), strict=True
-            ):
+            for place, encrypted in zip(places, self._keys.encrypt_blocks(handles[digit], blocks), strict=True):
                 claim = claims[place]
                 genuine[place] = claim is not None and proves(claim, encrypted)
         return genuine
 
     def _check_pins(
         self, asked: Sequence[Asked], cards: Mapping[bytes, CardFacts]
-    ) -> dict[int, tuple[bool, bool | None]]:
-        """Return by index, for requests that bring a PIN: whether its block opened, whether it is right.
+    ) -> list[tuple[bool | None, bool | None]]:
+        """Return for each whether its PIN block opened, and whether the PIN is right (None: no PIN, or unknown).
 
-        A request whose card needs a version of K_PIN that the store does not hold is left out.
+        Usable is None where the card needs a version of K_PIN that the store does not hold.
         """
+        handles, newest = self._card_keys.pin, self._card_keys.newest_pin
         groups: dict[int, tuple[list[int], list[bytes]]] = {}
-        usable: dict[int, bool] = {}
+        found: list[tuple[bool | None, bool | None]] = [_NO_PIN] * len(asked)
         for index, each in enumerate(asked):
-            request = each.request
-            if not isinstance(request, (Purchase, Balance)) or request.pin is None:
+            material = each.pin
+            if material is None:
                 continue
             card = cards.get(each.card_key)
-            version = (0 if card is None else reference_version(card.pin_reference)) or self._card_keys.newest_pin
-            if version not in self._card_keys.pin:
+            version = (0 if card is None else reference_version(card.pin_reference)) or newest
+            if version not in handles:
+                found[index] = _NO_KEY
                 continue
             number = _NO_NUMBER if each.stripe is None else each.stripe.number
-            decrypt = _session_key(request.pin)
-            pin = None if decrypt is None else try_open_pin(request.pin.block, number, decrypt)
-            usable[index] = pin is not None
-            places, blocks = groups.setdefault(version, ([], Redacted()))
-            places.append(index)
-            blocks.append((dummy_input(number) if pin is None else reference_input(number, pin)).block)
-        found: dict[int, tuple[bool, bool | None]] = {}
+            decrypt = self._session_key(material.key)
+            pin = None if decrypt is None else try_open_pin(material.block, number, decrypt)
+            if pin is None:
+                found[index] = _UNUSABLE
+                _add(groups, version, index, dummy_input(number).block)
+            else:
+                _add(groups, version, index, reference_input(number, pin).block)
         for version, (places, blocks) in groups.items():
-            encrypted = self._keys.encrypt_blocks(self._card_keys.pin[version], blocks)
-            for place, block in zip(places, encrypted, strict=True):
+            for place, encrypted in zip(places, self._keys.encrypt_blocks(handles[version], blocks), strict=True):
                 card = cards.get(asked[place].card_key)
-                right = same_pin(_NO_REFERENCE if card is None else card.pin_reference, block)
-                found[place] = (True, right) if usable[place] else (False, None)
+                right = same_pin(_NO_REFERENCE if card is None else card.pin_reference, encrypted)
+                if found[place] is _NO_PIN:
+                    found[place] = (True, right)
         return found
 
 
-def _session_key(pin: PinMaterial) -> BlockFunction | None:
+def _add(groups: dict[int, tuple[list[int], list[bytes]]], key: int, place: int, block: bytes) -> None:
+    group = groups.get(key)
+    if group is None:
+        group = groups[key] = ([], Redacted())
+    group[0].append(place)
+    group[1].append(block)
+
+
+def _session_key(key: bytes) -> BlockFunction | None:
     """Return the decryption of one block under a session's PIN key, None for a key of wrong length."""
-    if len(pin.key) not in _AES_KEY_BYTES:
+    if len(key) not in _AES_KEY_BYTES:
         return None
     # Single blocks: ISO 9564-1 format 4 chains its two by itself.
-    decryptor = Cipher(algorithms.AES(pin.key), modes.ECB()).decryptor()  # noqa: S305
-    return decryptor.update
+    return Cipher(algorithms.AES(key), modes.ECB()).decryptor().update  # noqa: S305
