@@ -176,12 +176,17 @@ class Books:
         identity: Identity | None = None,
         *,
         shop: int = 0,
-        tries: int | None = None,
     ) -> Event:
         """Return an approved purchase of employee `who`, as the pipeline would record it; reads the card."""
-        facts = unit.read(identities=[], terminals=[], card_keys=[self.ledger.card_key(PANS[who])])
+        return self.purchase_at(self.ledger, unit, who, amount, identity or self.identity(shop), shop=shop)
+
+    def purchase_at(
+        self, ledger: SqlLedger, unit: SqlUnit, who: int, amount: int, identity: Identity, *, shop: int = 0
+    ) -> Event:
+        """Return an approved purchase for a unit of any opening of this ledger."""
+        facts = unit.read(identities=[], terminals=[], card_keys=[ledger.card_key(PANS[who])])
         [held] = facts.cards_by_id.values()
-        return self.approved(unit, who, held.balance, amount, identity or self.identity(shop), shop=shop, tries=tries)
+        return self.approved(unit, who, held.balance, amount, identity, shop=shop)
 
     def approved(
         self,
@@ -192,7 +197,6 @@ class Books:
         identity: Identity,
         *,
         shop: int = 0,
-        tries: int | None = None,
     ) -> Event:
         """Return an approved purchase from a purse that holds `balance`."""
         event_id, rrn = unit.next_event()
@@ -216,7 +220,6 @@ class Books:
             actor=f"pos/{identity.terminal}/0a",
             postings=(Posting(self.purses[who], -amount, "USD"), Posting(self.shops[shop], amount, "USD")),
             purses=(PurseUpdate(self.purses[who], balance - amount, TODAY, amount, 1),),
-            tries=None if tries is None else (who + 1, tries),
             authorized=amount,
             counter_day=TODAY,
         )
