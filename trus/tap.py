@@ -104,13 +104,17 @@ class Deployment(MultiService):
             ready.addCallback(self._say_ready, role)
             waiting.append(ready)
         everything = gatherResults(waiting)
-        everything.addCallback(self._write_ready_file)
+        everything.addCallback(self._everything_ready)
         everything.addErrback(lambda failure: self._log.failure("the start is not complete", failure=failure))
 
     def _say_ready(self, _: None, role: Role) -> None:
         self._log.info("{line}", line=role.ready_line())
 
-    def _write_ready_file(self, _: object) -> None:
+    def _everything_ready(self, _: object) -> None:
+        settle()
+        self._write_ready_file()
+
+    def _write_ready_file(self) -> None:
         """Write it whole or not at all: whoever waits for it reads it at once."""
         if self._ready_file is None or not self.running:
             return

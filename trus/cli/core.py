@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trus.backend.corelink import CORE_DESCRIPTOR
 from trus.cli.compose import compose_core
+from trus.cli.settle import settle
 from trus.clock import SystemClock, SystemEntropy
 from trus.core.codec import Note
 from trus.core.core import Core
@@ -32,7 +33,9 @@ def main(config: Path) -> int:
             frames.send(Note(level, text))
 
     def build() -> Core:
-        return compose_core(load(config), SystemClock(), SystemEntropy(), note)
+        core = compose_core(load(config), SystemClock(), SystemEntropy(), note)
+        settle()
+        return core
 
     return 0 if serve(frames, build) else 1
 
