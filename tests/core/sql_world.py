@@ -1,0 +1,152 @@
+"""A world on the real ledger: SQLCipher in a file of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import func, select
+
+from tests.core.tills import CountedEntropy
+from tests.core.worlds import TODAY, Line, Purse, SetClock
+from trus.auth.model import State
+from trus.auth.policy import Policy
+from trus.auth.ports import Posting
+from trus.cards.numbers import CardNumber
+from trus.ledger.compose import create_database, open_ledger
+from trus.ledger.registry import Registry, RegistryView
+from trus.ledger.registry_values import NewCard, NewEmployee
+from trus.ledger.store import SqlLedger
+from trus.ledger.tables import account, entry, event, shop
+from trus.values import BusinessDate
+
+DATABASE_KEY = bytes(range(32))
+LOOKUP_KEY = bytes(range(1, 33))
+FIELD_KEYS = {1: bytes(range(2, 34))}
+_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch")
+
+
+class SqlWorld:
+    """A network in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = SetClock()
+        self.path = folder / "trus.db"
+        folder.mkdir(parents=True)
+        create_database(self.path, db_key=DATABASE_KEY, clock=self.clock, entropy=CountedEntropy(), business_date=TODAY)
+        self.ledger: SqlLedger = open_ledger(
+            self.path,
+            db_key=DATABASE_KEY,
+            lookup_key=LOOKUP_KEY,
+            field_keys=FIELD_KEYS,
+            clock=self.clock,
+            entropy=CountedEntropy(),
+        )
+        self.registry = Registry(self.ledger)
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def add_company(self, company: str, **policy: Any) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            row = change.people.add_company(
+                company_id=company, name=company, currency="USD", time_zone="UTC", at=change.at
+            )
+            change.people.set_policy(Policy(0, row.row, "2020-01-01", **policy), change.at)
+
+    def add_employee(self, company: str, employee: str, balance: int) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            employer = _found(change.people.company(company))
+            change.people.add_employees(employer, [NewEmployee(employee, employee, "Doe")], change.at)
+            purse = _found(change.people.employee(employer, employee)).purse_account
+            change.post(
+                kind="refill",
+                actor="test",
+                rule="test",
+                figures={},
+                postings=(Posting(change.external("USD"), -balance, "USD"), Posting(purse, balance, "USD")),
+            )
+
+    def add_card(
+        self, company: str, employee: str, card: str, number: CardNumber, expiry: str, reference: bytes
+    ) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            holder = _found(change.people.employee(_found(change.people.company(company)), employee))
+            key = self.ledger.card_key(number.digits)
+            change.cards.add_cards([NewCard(card, number.digits, key, expiry, reference, 3, holder.row)], change.at)
+
+    def add_terminal(self, shop: str, terminal: str, mcc: str) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            owner = change.shops.add_shop(shop_id=shop, name=shop, mcc=mcc, currency="USD", at=change.at)
+            change.shops.add_terminal(terminal_id=terminal, owner=owner, model="", at=change.at)
+
+    def set_state(self, kind: str, name: str, state: State) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            if kind == "card":
+                change.cards.set_card_state(_found(change.cards.card(name)).row, state.value)
+            elif kind == "terminal":
+                change.shops.set_terminal_state(_found(change.shops.terminal(name)).row, state.value)
+            elif kind == "shop":
+                change.shops.set_shop_state(_found(change.shops.shop(name)).row, state.value)
+            elif kind == "company":
+                change.people.set_company_state(_found(change.people.company(name)).row, state.value)
+            else:
+                change.people.set_employee_state(self._employee(change, *name.split("/")).row, state.value)
+
+    def purse(self, company: str, employee: str) -> Purse:
+        with self.registry.reading() as view:
+            row = self._employee(view, company, employee)
+        with self.ledger.reading() as reader:
+            entries = reader.execute(select(func.sum(entry.c.amount)).where(entry.c.account == row.purse_account))
+            if entries.scalar() != row.balance:
+                raise AssertionError("the purse is not the sum of its entries")
+        return Purse(row.balance, row.counter_day, row.day_amount, row.day_count)
+
+    def tries(self, card: str) -> int:
+        with self.registry.reading() as view:
+            return _found(view.cards.card(card)).tries_left
+
+    def owed(self, shop_id: str) -> int:
+        query = (
+            select(func.coalesce(func.sum(entry.c.amount), 0))
+            .select_from(
+                entry.join(account, account.c.id == entry.c.account).join(shop, shop.c.account == account.c.id)
+            )
+            .where(shop.c.shop == shop_id)
+        )
+        with self.ledger.reading() as reader:
+            return int(reader.execute(query).scalar_one())
+
+    def journal(self) -> list[Line]:
+        columns = (
+            event.c.kind,
+            event.c.terminal,
+            event.c.business_date,
+            event.c.stan,
+            event.c.amount,
+            event.c.authorized,
+            event.c.result,
+            event.c.code,
+            event.c.rule,
+        )
+        with self.ledger.reading() as reader:
+            rows = reader.execute(select(*columns).where(event.c.kind.in_(_TERMINALS_OWN)).order_by(event.c.id))
+            return [Line(*row) for row in rows]
+
+    def journal_bytes(self) -> bytes:
+        with self.ledger.reading() as reader:
+            return msgspec.msgpack.encode([list(row) for row in reader.execute(select(event))])
+
+    def advance_day(self) -> BusinessDate:
+        return self.registry.advance_day(self.clock.now())
+
+    @staticmethod
+    def _employee(view: RegistryView, company: str, employee: str) -> Any:
+        return _found(view.people.employee(_found(view.people.company(company)), employee))
+
+
+def _found(row: Any) -> Any:
+    if row is None:
+        raise AssertionError("what the test needs is not there")
+    return row

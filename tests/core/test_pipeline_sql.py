@@ -1,0 +1,42 @@
+"""The promises of the pipeline, on the real ledger: SQLCipher, one durable commit a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
+from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.sql_world import SqlWorld
+from tests.core.worlds import World
+
+
+class OnDisk(Mixin):
+    """Makes worlds in ciphered files."""
+
+    def make_world(self) -> World:
+        """Return an empty world."""
+        world = SqlWorld(Path(self.mktemp()).absolute())
+        self.addCleanup(world.close)
+        return world
+
+
+class Purchases(OnDisk, PurchasePromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Cards(OnDisk, CardPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Identities(OnDisk, IdentityPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Reversals(OnDisk, ReversalPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Closings(OnDisk, ClosingPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
