@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from trus.cli.backend import compose_backend
+from trus.cli.settle import settle
 from trus.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trus.errors import TrusError
 from trus.gateway.service import GatewayService
