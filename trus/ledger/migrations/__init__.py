@@ -47,3 +47,8 @@ def known(name: str) -> bool:
 def upgrade(connection: Connection) -> None:
     """Bring the schema to `head()` inside the connection's open transaction."""
     command.upgrade(_config(connection), "head")
+
+
+def downgrade(connection: Connection) -> None:
+    """Undo every step: for tests of the steps, since money is never undone."""
+    command.downgrade(_config(connection), "base")
