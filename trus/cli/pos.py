@@ -17,7 +17,7 @@ from typing import Any, Final
 import attrs
 import click
 from rich.console import Console
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError as TookTooLong
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.threads import deferToThread
 
@@ -316,7 +316,7 @@ async def _told(till: Till, asked: Asked, answer: Answer, **shown: Any) -> int:
         settled.addTimeout(REVERSAL_SECONDS, till.client.reactor)
         try:
             await settled
-        except TimeoutError:
+        except TookTooLong:
             till.console.print("Not acknowledged yet: the next command goes on taking back.", style="yellow")
         else:
             till.console.print("Taken back.", style="green")

@@ -68,10 +68,9 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     if totals is not None and reference is not None:
         amount = format_amount(totals.purchase_amount - totals.reversal_amount, reference.currency)
         lines.append(f"{totals.purchase_count - totals.reversal_count} purchases, {amount} {reference.currency}")
-    codes = [f"code {answer.code}" if answer.code else "no answer"]
-    if answer.approval:
-        codes.append(f"approval {answer.approval}")
-    lines.append("  ".join(codes))
+    if answer.code:
+        approval = f"  approval {answer.approval}" if answer.approval else ""
+        lines.append(f"code {answer.code}{approval}")
     return lines
 
 

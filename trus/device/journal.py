@@ -52,7 +52,7 @@ class Asked(StrEnum):
     CLOSE = "close"
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the batch holds since it was last closed, in minor units."""
 
     purchase_count: int = 0
@@ -61,7 +61,7 @@ class Totals(msgspec.Struct, frozen=True):
     reversal_amount: int = 0
 
 
-class Opened(msgspec.Struct, frozen=True, tag="opened"):
+class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     """A request that is about to be said for the first time.
 
     `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
@@ -84,7 +84,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
         return Reference(self.identity, bytes.fromhex(self.rid), self.amount, self.currency)
 
 
-class Settled(msgspec.Struct, frozen=True, tag="settled"):
+class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     """A request's final answer; `amount` is what was authorized, in minor units."""
 
     identity: Identity
@@ -107,7 +107,7 @@ class Purchased(msgspec.Struct, frozen=True):
         return self.opened.reference
 
 
-class Summary(msgspec.Struct, frozen=True, tag="summary"):
+class Summary(msgspec.Struct, frozen=True, omit_defaults=True, tag="summary"):
     """Everything that the records before it amount to; the first line after a compaction."""
 
     stan: int
