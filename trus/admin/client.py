@@ -7,7 +7,7 @@ an activation code, so its repr shows no row. Specification: docs/reference/cons
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -29,6 +29,9 @@ GREETING_SECONDS: Final = 30.0
 #: Seconds without a byte while answers are awaited: a large issue takes some.
 ANSWER_SECONDS: Final = 300.0
 
+#: Says why this side refused the server.
+Why = Callable[[object, BaseException | None], str]
+
 
 class ConsoleGone(TrusError):
     """The console closed, refused us or said what no console says; commands without a reply may have been done."""
@@ -46,7 +49,8 @@ class AdminReply(Secret, frozen=True):
 class _ClientProtocol(Protocol):
     """The wire of AdminClient."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, why: Why | None = None) -> None:
+        self._why = why
         self.greeting: Deferred[Message] = Deferred()
         self.gone: Deferred[None] = Deferred()
         self._clock = clock
@@ -94,8 +98,7 @@ class _ClientProtocol(Protocol):
         if self._deadline.active():
             self._deadline.cancel()
         if self._fault is None:
-            said = f": {self._bye}" if self._bye else ""
-            self._fault = ConsoleGone(f"the console closed the connection{said}")
+            self._fault = ConsoleGone(self._why_gone(reason))
         waiting = [*self._waiting, *(reply for _, reply in self._queued)]
         self._waiting.clear()
         self._queued.clear()
@@ -105,6 +108,16 @@ class _ClientProtocol(Protocol):
         for reply in waiting:
             reply.errback(Failure(self._fault))
         self.gone.callback(None)
+
+    def _why_gone(self, reason: Failure) -> str:
+        refused = "" if self._why is None else self._why(self.transport, reason.value)
+        if refused:
+            return refused
+        if self._bye:
+            return f"the console closed the connection: {self._bye}"
+        if self._greeted:
+            return "the console closed the connection"
+        return "the console closed the connection without a word: it may not accept this certificate"
 
     def _take(self, message: Message) -> None:
         match message.kind, message.verb:
@@ -164,14 +177,16 @@ class AdminClient:
         self.greeting = dict(greeting)
 
     @classmethod
-    async def connect(cls, endpoint: IStreamClientEndpoint, clock: IReactorTime) -> AdminClient:
+    async def connect(cls, endpoint: IStreamClientEndpoint, clock: IReactorTime, why: Why | None = None) -> AdminClient:
         """Connect through `endpoint`, which does two-way TLS, and wait for the greeting.
+
+        `why(transport, reason)` says in a sentence why this side refused the server, "" when it did not.
 
         In TLS 1.3 a client's handshake completes before the server has judged its certificate:
         the greeting, not the handshake, says that the admin was let in. Raises ConsoleGone, and
         what the endpoint raises.
         """
-        protocol = await endpoint.connect(Factory.forProtocol(lambda: _ClientProtocol(clock)))
+        protocol = await endpoint.connect(Factory.forProtocol(lambda: _ClientProtocol(clock, why)))
         if not isinstance(protocol, _ClientProtocol):
             raise ConsoleGone("the endpoint wrapped the console's protocol")
         greeting = await protocol.greeting
