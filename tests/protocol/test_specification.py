@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.protocol import stranger, transcripts
+from tests.protocol.test_link import EVENTS
 from trus.protocol import describe, fields, grammar
 from trus.protocol.errors import LocalProtocolError, RemoteProtocolError
 from trus.protocol.messages import parse_console_line
@@ -141,6 +142,13 @@ class GrammarTests(SynchronousTestCase):
             else:
                 self.assertRaises(RemoteProtocolError, parse_console_line, octets)
         self.assertFalse(follows("line", b"INFO A\n"))
+
+    def test_link_lines(self) -> None:
+        """Every line of the link follows the grammar of the page."""
+        for _, octets in EVENTS:
+            self.assertTrue(follows("link-line", octets + b"\r\n"), octets)
+        for octets in (b"DATA LINE c=0 :", b"DATA LINE c=1 :a\nb", b"DATA STREAM c=1 b=", b"INFO link"):
+            self.assertFalse(follows("link-line", octets + b"\r\n"), octets)
 
     def test_every_line(self) -> None:
         """For every line of the table, program and ABNF accept and refuse the same variations."""
