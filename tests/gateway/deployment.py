@@ -30,7 +30,7 @@ from trus.gateway.service import GatewayService
 from trus.net.contexts import ClientChannel, ServerChannel
 from trus.net.credentials import ChannelCredentials
 from trus.net.lines import Ending, LineLimits, LineProtocol
-from trus.net.peers import exporter
+from trus.net.peers import ChannelNotVerified, exporter
 from trus.protocol.buffer import LineBuffer
 from trus.protocol.link import (
     MAX_LINK_LINE_BYTES,
@@ -189,6 +189,12 @@ class TestBackend(Factory):
             self._waiting.append(change)
             await change
 
+    def take(self, kind: type[Event]) -> list[Event]:
+        """Return the events of a kind that are there, and forget them."""
+        found = [event for _, event in self.events if isinstance(event, kind)]
+        self.events = [(link, event) for link, event in self.events if not isinstance(event, kind)]
+        return found
+
     async def opened(self) -> tuple[BackendPeer, Opened]:
         """Return the next connection and the link that carries it."""
         event = await self.next(Opened)
@@ -200,14 +206,22 @@ class DeviceClient(Protocol):
     """A device's end: keeps what it hears."""
 
     def __init__(self) -> None:
+        self.address = ""
         self.heard = b""
         self.lost: Failure | None = None
         self.exported = b""
         self.reads = True
         self._waiting: list[Deferred[None]] = []
 
+    def connectionMade(self) -> None:
+        host = self.transport.getHost()  # type: ignore[union-attr]
+        self.address = f"{host.host}:{host.port}"  # type: ignore[attr-defined]
+
     def handshakeCompleted(self) -> None:
-        self.exported = exporter(self.transport)
+        try:
+            self.exported = exporter(self.transport)
+        except ChannelNotVerified:
+            self.exported = b""  # a client that checks nobody
         if not self.reads and self.transport is not None:
             self.transport.pauseProducing()  # type: ignore[attr-defined]
         self._wake()
@@ -267,6 +281,7 @@ class GatewayCase(TestCase):
 
     timeout = 8
     authority: Authority
+    settings: GatewaySettings
     credentials: dict[str, ChannelCredentials]
 
     def setUp(self) -> None:
@@ -288,7 +303,7 @@ class GatewayCase(TestCase):
         )
         link = LinkSettings(
             backends=backends,
-            tls=self.tls("link"),
+            tls=self.tls("link", changes.pop("link_tls", None)),
             max_reconnect_delay=Duration(0.2),
             **changes.pop("link_changes", {}),
         )
@@ -299,7 +314,8 @@ class GatewayCase(TestCase):
             link=link,
             screening=ScreeningSettings(**changes.pop("screening_changes", {})),
         )
-        return attrs.evolve(settings, **changes)
+        self.settings = attrs.evolve(settings, **changes)
+        return self.settings
 
     async def start_backend(self, port: int = 0) -> tuple[TestBackend, int]:
         """Start a backend, return it with its port."""
@@ -312,10 +328,19 @@ class GatewayCase(TestCase):
         """Start a gateway, and wait until it reaches a backend."""
         gateway = GatewayService(settings, SystemClock(), SystemEntropy(), reactor)  # type: ignore[arg-type]
         gateway.startService()
-        self.addCleanup(gateway.stopService)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.stop(gateway)))
         if ready:
             await gateway.when_ready()
         return gateway
+
+    async def stop(self, gateway: GatewayService) -> None:
+        """Stop a gateway, unless it is stopped already."""
+        if gateway.running:
+            await gateway.stopService()
+
+    async def pause(self) -> None:
+        """Let the reactor go on for a moment."""
+        await deferLater(reactor, 0.003)
 
     async def start_both(self, **changes: Any) -> tuple[GatewayService, TestBackend]:
         """Start a backend and a gateway that is linked to it."""
@@ -339,7 +364,7 @@ class GatewayCase(TestCase):
     async def connect(self, address: str, wrap: Callable[[Factory], Any] = lambda factory: factory) -> DeviceClient:
         """Connect to a port over TCP, with what `wrap` puts around."""
         client = DeviceClient()
-        factory = _Handing(client)
+        factory = HandingFactory(client)
         host, _, port = address.rpartition(":")
         waiting: Awaitable[Any] = TCP4ClientEndpoint(reactor, host, int(port)).connect(wrap(factory))
         await waiting
@@ -356,7 +381,9 @@ class GatewayCase(TestCase):
         return device, link, opened.connection
 
 
-class _Handing(Factory):
+class HandingFactory(Factory):
+    """Hands one client to the connection that is made."""
+
     noisy = False
 
     def __init__(self, client: DeviceClient) -> None:
@@ -381,6 +408,7 @@ __all__ = [
     "BackendPeer",
     "DeviceClient",
     "GatewayCase",
+    "HandingFactory",
     "TestBackend",
     "until",
     "write_channel",

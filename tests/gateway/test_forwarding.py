@@ -25,7 +25,7 @@ class DevicesTests(GatewayCase):
         self.assertEqual(opened.port, Port.DEVICE)
         self.assertEqual(opened.subject, "pos")
         self.assertEqual(opened.exporter, device.exported)
-        self.assertEqual(opened.peer, f"127.0.0.1:{device.transport.getHost().port}")  # type: ignore[union-attr]
+        self.assertEqual(opened.peer, device.address)
         self.assertRegex(opened.fingerprint, r"\A[0-9a-f]{64}\Z")
 
     async def test_forwards_lines_byte_for_byte(self) -> None:

@@ -145,6 +145,11 @@ class BackendLink(LineProtocol):
         """Connections that ride on this link."""
         return len(self._riders)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait because the backend does not read."""
+        return self._waiting_bytes
+
     def when_gone(self) -> Deferred[str]:
         """Fire with a fixed word when the link is over; at once when it is already."""
         if self._lost_because is not None:

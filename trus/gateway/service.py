@@ -42,8 +42,9 @@ from trus.values import ChannelRole
 
 #: Who may enter by the device port.
 DEVICE_ROLES: Final = (ChannelRole.POS, ChannelRole.CARD)
-#: Time that devices get to read the last notice when the gateway stops.
-_FAREWELL_SECONDS: Final = 0.5
+#: Devices get a second to read the last notice when the gateway stops, less when all have.
+_FAREWELL_PAUSE_SECONDS: Final = 0.02
+_FAREWELL_LOOKS: Final = 50
 #: Connections that wait to be accepted: a shop street may come back at once after an outage.
 _BACKLOG: Final = 1024
 
@@ -84,6 +85,12 @@ class GatewayService(MultiService):
         """Fire when the ports are open and a backend can be reached."""
         return self.pool.when_reachable()
 
+    def look_for_renewals(self) -> None:
+        """Put renewed certificates and revocation lists to use now instead of within half a minute."""
+        for service in self:
+            if isinstance(service, ChannelRenewal):
+                service.look()
+
     def startService(self) -> None:
         """Read the certificates and open the ports.
 
@@ -99,11 +106,12 @@ class GatewayService(MultiService):
     @inlineCallbacks
     def stopService(self) -> Generator[Deferred[object], object, None]:
         """Close the ports, take leave of the devices, close the links."""
-        present = list(self._around.present) if self._around is not None else []
-        for connection in present:
+        present = self._around.present if self._around is not None else {}
+        for connection in list(present):
             connection.going_down()
-        if present:
-            yield deferLater(self._reactor, _FAREWELL_SECONDS)
+        for _ in range(_FAREWELL_LOOKS):
+            if present:
+                yield deferLater(self._reactor, _FAREWELL_PAUSE_SECONDS)
         yield MultiService.stopService(self)
         self._tally.close()
         for service in list(self):

@@ -78,6 +78,12 @@ class ChannelRenewal(Service):
             self._call.cancel()
         self._call = None
 
+    def look(self) -> None:
+        """Look at the files now, as an operator's command or a test may ask."""
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._look()
+
     def _look(self, first: bool = False) -> None:
         self._call = self._reactor.callLater(_INTERVAL_SECONDS, self._look)
         stamps = _stamps(self._tls)
