@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -138,6 +140,7 @@ class LinkTests(SynchronousTestCase):
         ):
             self.assertRaises(LocalProtocolError, format_link_line, event)
         self.assertRaises(LocalProtocolError, format_link_line, object())
+        self.assertRaises(LocalProtocolError, format_link_line, Pause(cast("int", "17")))
 
     @settings(max_examples=200, deadline=None)
     @given(st.binary(max_size=120), st.sampled_from([b"", b"DATA LINE c=", b"DATA STREAM c=1 b=", b"INFO OPENED c=1 "]))

@@ -36,11 +36,9 @@ _TCHAR: Final = rb"[A-Za-z0-9._~:/+=@,*-]"
 
 
 def _octets(name: str, size: int, meaning: str) -> FieldType:
-    """Return the type of exactly `size` octets in canonical base64url."""
+    """Return the type of exactly `size` octets (no multiple of 3) in canonical base64url."""
     length = (size * 8 + 5) // 6
-    last = {0: "", 1: "AQgw", 2: "AEIMQUYcgkosw048"}[size % 3]
-    if not last:
-        return FieldType(name, b"[A-Za-z0-9_-]{%d}" % length, f"{length}b64char", meaning)
+    last = {1: "AQgw", 2: "AEIMQUYcgkosw048"}[size % 3]
     ends = " / ".join(f'%s"{character}"' for character in last)
     pattern = b"[A-Za-z0-9_-]{%d}[%b]" % (length - 1, last.encode())
     return FieldType(name, pattern, f"{length - 1}b64char ( {ends} )", meaning)

@@ -7,6 +7,7 @@ Specification: docs/protocol.md, "The handshake".
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -109,7 +110,7 @@ def _check_signature(key: object, payload: bytes, signature: bytes) -> None:
         raise refused("signature") from None
 
 
-class Handshake:
+class Handshake(ABC):
     """What both sides of a handshake do alike.
 
     Its owner carries out the effects that each call returns, in order. Bytes of a peer never
@@ -183,8 +184,9 @@ class Handshake:
         self._order.state = SessionState.ENDED
         self._keys = HandshakeKeys(None)
 
+    @abstractmethod
     def _take(self, found: Line, line: bytes) -> list[Effect]:
-        raise NotImplementedError
+        """Act on a line that the table knows and the order allows."""
 
     def _expect(self, waiting: Waiting) -> None:
         """Refuse an owner's answer that nobody asked for."""
@@ -210,6 +212,7 @@ class Handshake:
             raise refused("tag") from None
         return Opened(clear, fields, found.parse_sealed(plaintext, unknown))
 
+    @abstractmethod
     def _before_proof(self, clear: bytes, fields: Mapping[str, str]) -> None:
         """Agree on keys and move the transcript to where the proof hangs on it."""
 
@@ -246,10 +249,7 @@ class Handshake:
 
     def _say(self, kind: Kind, verb: str) -> None:
         """Note that this side says a line, which the order must allow."""
-        try:
-            self._order.said(self.side, f"{kind} {verb}")
-        except OutOfOrder as early:
-            raise LocalProtocolError(str(early)) from None
+        self._order.said(self.side, f"{kind} {verb}")
 
 
 def terms_fields(terms: Terms) -> dict[str, str]:

@@ -166,6 +166,9 @@ class Responder(Handshake):
 
     # ---------------------------------------------------------------- message 3
 
+    def _before_proof(self, clear: bytes, fields: Mapping[str, str]) -> None:
+        """Do nothing: the keys of message 3 were agreed on with message 1."""
+
     def _take_proof(self, found: Line, line: bytes) -> list[Effect]:
         opened = self._open_proof(found, line)
         sealed = opened.sealed
