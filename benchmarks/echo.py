@@ -24,9 +24,9 @@ from trus.net.credentials import from_pkcs12, load_authorities
 from trus.values import ChannelRole
 
 #: Bytes of a sealed purchase with PIN, its answer and its completion, CR LF included.
-REQUEST_BYTES = 420
-ANSWER_BYTES = 330
-COMPLETE_BYTES = 110
+REQUEST_BYTES = 296
+ANSWER_BYTES = 210
+COMPLETE_BYTES = 155
 
 
 def credentials(pki: Path, name: str):  # type: ignore[no-untyped-def]

@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.task import deferLater, react
+from twisted.internet.task import deferLater
 
 from trus.cli.bench_setup import Bench, prepare
-from trus.cli.load import LoadCard, LoadTerminal, Tally
+from trus.cli.load import LoadTerminal, Tally
 from trus.cli.processes import Used, children, listener, used
+from trus.cli.reacting import run
+from trus.cli.settle import settle
 from trus.clock import SystemClock, SystemEntropy
-from trus.errors import TrusError
 from trus.settings.loading import load
 from trus.settings.model import Settings
 
@@ -46,7 +47,7 @@ class Load:
         self._depth = depth
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
-        self._cards = itertools.cycle([LoadCard(card.track2, card.pin) for card in bench.cards])
+        self._cards = itertools.cycle(bench.cards)
         self.tally = Tally(self._clock.monotonic)
         self.storm = Tally(self._clock.monotonic)
         self._terminals: list[LoadTerminal] = []
@@ -122,30 +123,30 @@ async def _measure(
 ) -> dict[str, Any]:
     """Load the network for `seconds` and return what was seen."""
     processes = _processes(settings)
-    run = Load(reactor, bench, depth)
-    await run.connect()
+    under = Load(reactor, bench, depth)
+    await under.connect()
     if storm:
-        run.begin_storm()
+        under.begin_storm()
     await deferLater(reactor, WARM_UP_SECONDS)
     commits = await bench.commits()
     before = {name: used(pid) for name, pid in processes.items()}
     clock = SystemClock()
     own = used(_me())
-    run.tally.reset()
-    run.storm.reset()
+    under.tally.reset()
+    under.storm.reset()
     began = clock.monotonic()
     await deferLater(reactor, seconds)
     elapsed = clock.monotonic() - began
-    tally, run.tally.latencies = list(run.tally.latencies), []
-    codes = dict(run.tally.codes)
-    handshakes = run.storm.handshakes
+    tally, under.tally.latencies = list(under.tally.latencies), []
+    codes = dict(under.tally.codes)
+    handshakes = under.storm.handshakes
     after = {name: used(pid) for name, pid in processes.items()}
     own_after = used(_me())
     commits = await bench.commits() - commits
-    lost = run.tally.lost
-    run.stop()
+    lost = under.tally.lost
+    under.stop()
     await deferLater(reactor, 0.5)
-    run.hang_up()
+    under.hang_up()
     ordered = sorted(tally)
     count = len(ordered)
     cpu = {name: _share(before[name], after[name], elapsed) for name in processes}
@@ -223,37 +224,19 @@ def bench_command(
     """
     settings = load(config)
     console = Console(stderr=as_json)
-    results: list[dict[str, Any]] = []
 
-    async def body(reactor: Any) -> None:
+    async def body(reactor: Any) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="trus-bench-") as scratch:
             with console.status("registering terminals and cards"):
                 bench = await prepare(reactor, config, settings, Path(scratch), clients, cards)
             try:
+                settle()
                 with console.status(f"paying for {seconds:.0f} s"):
-                    results.append(await _measure(reactor, settings, bench, depth, seconds, storm))
+                    return await _measure(reactor, settings, bench, depth, seconds, storm)
             finally:
                 await bench.close()
 
-    failures: list[TrusError] = []
-
-    async def guarded(reactor: Any) -> None:
-        try:
-            await body(reactor)
-        except TrusError as failure:
-            failures.append(failure)
-
-    def main(reactor: Any) -> Deferred[None]:
-        return Deferred.fromCoroutine(guarded(reactor))
-
-    try:
-        react(main, ())
-    except SystemExit as end:
-        if end.code:
-            raise
-    if failures:
-        raise click.ClickException(str(failures[0]))
-    result = results[0]
+    result = run(body)
     if as_json:
         click.echo(json.dumps(result))
     else:

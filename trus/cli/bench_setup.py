@@ -11,11 +11,12 @@ import csv
 from pathlib import Path
 from typing import Any, Final
 
-from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 
 from trus.admin.client import AdminClient, AdminReply
+from trus.cli.admin_place import place_of
 from trus.cli.load import LoadCard, LoadTerminal
 from trus.clock import SystemClock, SystemEntropy
 from trus.device.conversation import KeyIdentity
@@ -24,11 +25,10 @@ from trus.device.home import DeviceHome, TerminalSettings
 from trus.device.trust import DeviceTrust
 from trus.errors import ConfigurationError, TrusError
 from trus.net.contexts import ClientChannel
-from trus.net.credentials import from_pkcs12, load_authorities
-from trus.pki.channel import ADMIN_HOST
+from trus.pki.channel import GATEWAY_HOST
 from trus.settings.channels import read_file, read_passphrase
 from trus.settings.model import Settings
-from trus.values import ChannelRole, Frozen
+from trus.values import Frozen
 
 #: Money for every card: at one minor unit a purchase it is never spent.
 PURSE: Final = "100000.00"
@@ -94,7 +94,7 @@ async def prepare(reactor: Any, config: Path, settings: Settings, scratch: Path,
     if settings.gateway is None or settings.backend is None:
         raise ConfigurationError("trus bench needs a configuration of gateway and backend")
     devices = settings.gateway.devices
-    admin = await connect_admin(reactor, config, settings)
+    admin = await place_of(config).connect(reactor)
     tag = Tag.draw().text
     bench = Bench(devices.host, devices.port, admin)
     await _issue(bench, admin, settings, config, tag, cards)
@@ -106,7 +106,7 @@ async def prepare(reactor: Any, config: Path, settings: Settings, scratch: Path,
     for number in range(clients):
         name = f"B{tag}{number:03d}"
         reply = await _demand(admin, "TERMINAL-ADD", id=name, shop=f"BENCH{tag}")
-        place = TerminalSettings(name, devices.host, devices.port, "gateway.trus.internal")
+        place = TerminalSettings(name, devices.host, devices.port, GATEWAY_HOST)
         home = DeviceHome.prepare(scratch / name, place, anchor=anchor, channel=channel, passphrase=passphrase)
         endpoint = TCP4ClientEndpoint(reactor, devices.host, devices.port)
         code = reply.rows[0]["activation-code"]
@@ -114,20 +114,6 @@ async def prepare(reactor: Any, config: Path, settings: Settings, scratch: Path,
         identity = home.identity()
         bench.homes.append(BenchHome(identity, home.trust(), home.channel()))
     return bench
-
-
-async def connect_admin(reactor: Any, config: Path, settings: Settings) -> AdminClient:
-    """Log in with the first admin's certificate of a deployment's folder."""
-    if settings.gateway is None or settings.gateway.admin is None:
-        raise ConfigurationError("the configuration has no admin port")
-    admins = config.parent / "admins"
-    credentials = from_pkcs12(
-        read_file(admins / "admin.p12", "the admin's certificate"), read_passphrase(admins / "admin.pass")
-    )
-    anchors = load_authorities(read_file(config.parent / "pki" / "admin-ca.pem", "the admins' authority"))
-    channel = ClientChannel(credentials, ChannelRole.BACKEND, ADMIN_HOST, anchors=anchors)
-    port = settings.gateway.admin
-    return await AdminClient.connect(wrapClientTLS(channel, TCP4ClientEndpoint(reactor, port.host, port.port)), reactor)
 
 
 async def _issue(bench: Bench, admin: AdminClient, settings: Settings, config: Path, tag: str, cards: int) -> None:
@@ -153,7 +139,7 @@ async def _issue(bench: Bench, admin: AdminClient, settings: Settings, config: P
     reply = await _demand(admin, "CARD-ISSUE", company=company)
     file = config.parent / "personalisation" / reply.rows[0]["file"]
     with file.open(encoding="utf-8", newline="") as text:
-        bench.cards = [LoadCard(row["track2"], row["pin"]) for row in csv.DictReader(text)]
+        bench.cards = [LoadCard.of(row["track2"], row["pin"]) for row in csv.DictReader(text)]
 
 
 def _times(amount: str, count: int) -> str:

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trus.cards.numbers import CardNumber
-from trus.cards.pin import Pin, seal_pin
+from trus.cards.pin import FILL_BYTES, BlockFunction, Pin, seal_pin
 from trus.clock import Clock, Entropy
 from trus.device.conversation import Conversation, Happening, Identity, Over, Up, Write
 from trus.device.trust import DeviceTrust
@@ -33,11 +33,21 @@ from trus.values import RID_BYTES, Secret
 LIMITS: Final = LineLimits(idle_seconds=600.0, write_seconds=60.0, lines_per_turn=256)
 
 
+#: Random bytes of one purchase: its rid and the fill of its PIN block.
+_DRAW_BYTES: Final = RID_BYTES + FILL_BYTES
+
+
 class LoadCard(Secret, frozen=True):
-    """A card that pays under load: track 2 without sentinels, and its PIN."""
+    """A card that pays under load: track 2 without sentinels, its number and its PIN."""
 
     track2: str
-    pin: str
+    number: CardNumber
+    pin: Pin
+
+    @classmethod
+    def of(cls, track2: str, pin: str) -> LoadCard:
+        """Return the card of a personalisation file's row."""
+        return cls(track2, CardNumber(track2.partition("=")[0]), Pin(pin))
 
 
 class Tally:
@@ -101,8 +111,10 @@ class LoadTerminal(LineProtocol):
         self._on_over = on_over
         self._conversation: Conversation | None = None
         self._session: SealedSession | None = None
-        self._date = ""
-        self._currency = ""
+        self._constant: dict[str, str] = {}
+        self._encrypt: BlockFunction = bytes
+        self._drawn = b""
+        self._drawn_to = 0
         self._stan = 0
         self._sent: dict[str, float] = {}
         self._stopping = False
@@ -166,8 +178,14 @@ class LoadTerminal(LineProtocol):
     def _begin(self, up: Up) -> None:
         self._tally.handshakes += 1
         self._session = up.session
-        self._date = up.terms.business_date
-        self._currency = up.terms.currency
+        currency = up.terms.currency
+        self._constant = {
+            "amount": format_amount(self._amount, currency),
+            "currency": currency,
+            "date": up.terms.business_date,
+        }
+        # The blocks of one session are encrypted under one key: one context serves them all.
+        self._encrypt = Cipher(algorithms.AES(up.session.pin_key), modes.ECB()).encryptor().update  # noqa: S305
         if self._depth == 0:
             self.hang_up()
             return
@@ -178,25 +196,24 @@ class LoadTerminal(LineProtocol):
         self._stan += 1
         dialogue = session.open_dialogue()
         self._sent[dialogue] = self._tally.now()
+        drawn = self._draw()
         return session.seal(
             Kind.COMMAND,
             "PROCESS",
+            {"stan": format_stan(self._stan), **self._constant},
             {
-                "stan": format_stan(self._stan),
-                "amount": format_amount(self._amount, self._currency),
-                "currency": self._currency,
-                "date": self._date,
-            },
-            {
-                "rid": format_octets(self._entropy.draw(RID_BYTES)),
+                "rid": format_octets(drawn[:RID_BYTES]),
                 "track2": card.track2,
-                "pin": format_octets(self._block(session, card)),
+                "pin": format_octets(seal_pin(card.pin, card.number, self._encrypt, drawn[RID_BYTES:])),
                 "format": "4",
             },
             dialogue=dialogue,
         )
 
-    def _block(self, session: SealedSession, card: LoadCard) -> bytes:
-        number = CardNumber(card.track2.partition("=")[0])
-        encrypt = Cipher(algorithms.AES(session.pin_key), modes.ECB()).encryptor().update  # noqa: S305 - ISO 9564-1
-        return seal_pin(Pin(card.pin), number, encrypt, self._entropy.draw(8))
+    def _draw(self) -> bytes:
+        """Return the random bytes of one purchase, drawn for many at a time."""
+        start = self._drawn_to
+        if start >= len(self._drawn):
+            self._drawn, start = self._entropy.draw(_DRAW_BYTES * 256), 0
+        self._drawn_to = start + _DRAW_BYTES
+        return self._drawn[start : self._drawn_to]
