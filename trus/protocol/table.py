@@ -18,6 +18,8 @@ from trus.protocol.verbs import VERBS
 
 #: Sealed plaintext is padded with SP to a multiple of this, so that its length says little.
 SEAL_BLOCK_BYTES: Final = 64
+#: The plaintext of a seal without fields.
+_NOTHING: Final = b" " * SEAL_BLOCK_BYTES
 
 _ANY_LINE: Final = re.compile(
     rb"%b %b(?: %b=%b)*+" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
@@ -96,6 +98,7 @@ class Line:
         self._sealed_pattern = re.compile(self._sealed.pattern + tail + " *+")
         self._known = frozenset((*self._clear.names, *self._sealed.names, "s", "id", "seal"))
         self._together = frozenset(spec.together)
+        self._may_be_empty = self._sealed_pattern.fullmatch(_NOTHING.decode()) is not None
         self.sealed_names = frozenset(self._sealed.names)
 
     def parse_clear(self, octets: bytes) -> tuple[dict[str, str], str]:
@@ -124,6 +127,8 @@ class Line:
         `unknown` is what parse_clear returned of the same line. Raises RemoteProtocolError
         (bad-field).
         """
+        if plaintext == _NOTHING and self._may_be_empty:
+            return {}
         match = self._sealed_pattern.fullmatch(plaintext.decode("latin-1"))
         if match is None or not plaintext or len(plaintext) % SEAL_BLOCK_BYTES:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, self.head)
@@ -147,6 +152,8 @@ class Line:
 
     def format_sealed(self, values: Mapping[str, str]) -> bytes:
         """Return the padded plaintext of the seal. Raises LocalProtocolError."""
+        if not values and self._may_be_empty:
+            return _NOTHING
         text, found = self._sealed.encode(values)
         text = text.ljust(max(1, -(-len(text) // SEAL_BLOCK_BYTES)) * SEAL_BLOCK_BYTES)
         match = self._sealed_pattern.fullmatch(text)
