@@ -7,13 +7,15 @@
 | dialect | everything that differs between database engines |
 | statements | the SQL text of the hot path, compiled once |
 | store | the auth engine's Ledger port: units of work, one durable commit a batch |
-| unit | one batch: facts in a few statements, events in a few more |
+| writer | the one writing connection: slot, transactions, what an error means |
+| unit, facts | one batch: facts in a few statements, events in a few more |
 | posting | movements that no terminal asked for: refills, payouts |
 | days | business dates and cut-over |
 | lookup | keyed hashes and field encryption |
 | chain, heads | the hash chain over events, and its signed heads |
 | audit (audit_chain, audit_heads, findings) | proves the whole ledger, and names the row that does not hold |
-| reading | reports: transactions, explanations, batch totals, settlement |
+| erasure | takes out what names a person; the chain still proves the rest |
+| registry, registry_* | companies, people, shops, cards, identities and reports, for the issuer |
 | compose | opens all of it from explicit arguments |
 | migrations | the schema's history (Alembic) |
 """

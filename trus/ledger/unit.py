@@ -144,6 +144,10 @@ class SqlUnit:
         """
         return self._balances.setdefault(account, stored)
 
+    def draw(self, count: int) -> bytes:
+        """Return `count` random bytes."""
+        return self._entropy.draw(count)
+
     def next_event(self) -> tuple[int, str]:
         """Return a fresh event id and its retrieval reference number (field 37, 12 digits).
 
