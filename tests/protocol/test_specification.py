@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.protocol import stranger, transcripts
 from tests.protocol.test_link import EVENTS
+from trus.certificates.oids import DEVICE_USAGE
 from trus.protocol import describe, fields, grammar
 from trus.protocol.errors import LocalProtocolError, RemoteProtocolError
 from trus.protocol.messages import parse_console_line
@@ -249,6 +250,11 @@ class GeneratedTests(SynchronousTestCase):
         self.assertEqual(describe.main([path]), 0)
         self.assertEqual(describe.main([]), 2)
         self.assertEqual([word.split(": ")[-1].strip() for word in output[:2]], ["renewed", "up to date"])
+
+    def test_usages(self) -> None:
+        """TR-16: The page names the extended key usage of each role as certificates carry it."""
+        for role, usage in DEVICE_USAGE.items():
+            self.assertIn(f"| `{role}` | {usage.dotted_string} |\n", PAGE)
 
     def test_every_code_is_explained(self) -> None:
         """The page explains every response code in use."""
