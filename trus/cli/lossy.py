@@ -38,7 +38,7 @@ class _Wires(WrappingFactory[Any]):
     noisy = False
 
     def __init__(self, wrapped: Any, endpoint: LossyEndpoint) -> None:
-        super().__init__(wrapped)
+        super().__init__(wrapped)  # type: ignore[no-untyped-call]
         self.endpoint = endpoint
 
 

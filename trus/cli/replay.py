@@ -28,26 +28,21 @@ from trus.device.orders import Answer, Reference
 from trus.device.requests import Timing
 from trus.errors import ConfigurationError
 from trus.money import AmountError, format_amount, parse_amount
-from trus.values import ResponseCode, Result
+from trus.values import Identity, ResponseCode, Result
 
 
 @attrs.frozen
 class Played:
-    """A row with its answer; `problem` is empty when it is as expected."""
+    """A row with its answer; `problem` is empty when it is as expected.
+
+    `paid` is what the row moved in minor units, negative when it took money back.
+    """
 
     row: Row
     answer: Answer
     card: Card | None
     problem: str
-
-    @property
-    def paid(self) -> int:
-        """Minor units that this row moved: negative when it took money back."""
-        if self.row.action is Action.REVERSE:
-            return -(self.answer.amount or 0) if self.answer.result is Result.REVERSED else 0
-        if self.row.action in (Action.BUY, Action.PARTIAL, Action.RETRY) and self.answer.approved:
-            return self.answer.amount or 0
-        return 0
+    paid: int
 
 
 @attrs.define
@@ -114,6 +109,7 @@ class Player:
         self._timing = timing
         self._tills: dict[str, Till] = {}
         self._bought: dict[tuple[str, str], Reference] = {}
+        self._taken_back: set[Identity] = set()
 
     async def play(self, row: Row) -> Played:
         """Do what the row says, and compare. Raises TrusError when a terminal cannot be used."""
@@ -125,7 +121,18 @@ class Player:
             answer = await self._act(till, row, card)
         except AmountError as problem:
             raise ConfigurationError(f"line {row.line}: {problem}") from None
-        return Played(row, answer, card, _compare(row, answer))
+        return Played(row, answer, card, _compare(row, answer), self._moved(row, answer))
+
+    def _moved(self, row: Row, answer: Answer) -> int:
+        """Return what an answer moved; a purchase is taken back once, however often that is asked."""
+        if row.action is Action.REVERSE:
+            identity = self._bought[row.terminal, row.employee].identity
+            again = identity in self._taken_back
+            self._taken_back.add(identity)
+            return -(answer.amount or 0) if answer.result is Result.REVERSED and not again else 0
+        if row.action in (Action.BUY, Action.PARTIAL, Action.RETRY) and answer.approved:
+            return answer.amount or 0
+        return 0
 
     async def close(self) -> None:
         """Hang up at every terminal."""
