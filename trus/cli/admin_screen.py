@@ -8,26 +8,26 @@ from __future__ import annotations
 import json
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from trus.admin.client import AdminReply
 
-#: More columns than this are shown one below the other.
-MAX_COLUMNS = 9
+#: A value longer than this may be broken over lines of its column.
+_FOLD = 60
 #: Columns that hold numbers, and so stand to the right.
 _NUMBERS = frozenset(
     {"amount", "balance", "count", "gross", "moved", "net", "prepaid", "purses", "reversals", "reversal-count", "total"}
 )
 
 
-def show(console: Console, reply: AdminReply, *, expanded: bool | None = None) -> None:
-    """Show rows and outcome; `expanded` True one value a line, False a table, None whichever fits."""
+def show(console: Console, reply: AdminReply, *, expanded: bool = False) -> None:
+    """Show rows and outcome: `expanded` one value a line, else as a table where that fits the screen."""
     if reply.rows:
         columns = list(dict.fromkeys(name for row in reply.rows for name in row))
-        wide = len(columns) > MAX_COLUMNS or (len(reply.rows) == 1 and len(columns) > 4)
-        if wide if expanded is None else expanded:
+        if expanded or _width(columns, reply.rows) > console.width:
             _expanded(console, reply.rows)
         else:
             _table(console, columns, reply.rows)
@@ -41,6 +41,14 @@ def as_json(reply: AdminReply) -> str:
     """Return the reply as one line of JSON."""
     shown = {"ok": reply.ok, "code": reply.code, "text": reply.text, "rows": reply.rows}
     return json.dumps(shown, ensure_ascii=False)
+
+
+def _width(columns: list[str], rows: list[dict[str, str]]) -> int:
+    """Return how many characters a table of these rows takes where no value is broken."""
+    longest = {
+        name: max(cell_len(name), *(min(cell_len(row.get(name, "")), _FOLD) for row in rows)) for name in columns
+    }
+    return sum(longest.values()) + 3 * len(columns)
 
 
 def _table(console: Console, columns: list[str], rows: list[dict[str, str]]) -> None:

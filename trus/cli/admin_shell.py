@@ -26,8 +26,8 @@ from trus.errors import CommandRefused
 
 #: Lines kept in the history file.
 MAX_HISTORY_LINES: Final = 1000
-#: Commands whose arguments name people.
-_ABOUT_PEOPLE: Final = frozenset({"EMPLOYEE-ADD", "EMPLOYEES-ADD"})
+#: Commands that are not kept: their arguments name people, or nobody would look for them.
+_NOT_KEPT: Final = frozenset({"EMPLOYEE-ADD", "EMPLOYEES-ADD", "QUIT"})
 #: As many digits as the shortest card number in use has; a reference number has 12.
 _CARD_NUMBER: Final = re.compile(r"(?:[0-9][ -]?){13,}")
 
@@ -48,7 +48,7 @@ def may_be_kept(line: str) -> bool:
         order = parse_order(line.encode("utf-8", "replace"))
     except CommandRefused:
         return False
-    return order is not None and order.command.verb not in _ABOUT_PEOPLE
+    return order is not None and order.command.verb not in _NOT_KEPT
 
 
 class CommandHistory(History):
@@ -130,7 +130,7 @@ class Shell:
         self._console = console
         self._prompt = prompt
         self._json = json
-        self._expanded: bool | None = None
+        self._expanded = False
 
     async def run(self) -> None:
         """Read, give and show commands until the admin leaves. Raises ConsoleGone."""
@@ -158,7 +158,7 @@ class Shell:
             case "\\?" | "\\h":
                 self._console.print(Text(HELP))
             case "\\x":
-                self._expanded = None if self._expanded else True
+                self._expanded = not self._expanded
                 self._console.print(Text("One value a line." if self._expanded else "Tables."))
             case "\\json":
                 self._json = not self._json
