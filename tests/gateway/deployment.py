@@ -147,6 +147,7 @@ class TestBackend(Factory):
             credentials, [ChannelRole.GATEWAY], anchors=[authority.certificate], crls=[authority.revocation_list()]
         )
         self.introduces_itself = True
+        self.port = 0
         self.links: list[BackendPeer] = []
         self.events: list[tuple[BackendPeer, LinkEvent]] = []
         self.endings: list[Ending] = []
@@ -162,7 +163,8 @@ class TestBackend(Factory):
         """Listen, and return the port."""
         endpoint = TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
         self._port = await endpoint.listen(self.channel.wrap(self, reactor))  # type: ignore[arg-type]
-        return int(self._port.getHost().port)  # type: ignore[attr-defined]
+        self.port = int(self._port.getHost().port)  # type: ignore[attr-defined]
+        return self.port
 
     async def close(self) -> None:
         """Close the port and cut every link."""

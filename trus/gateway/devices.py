@@ -135,14 +135,21 @@ class DeviceConnection(LineProtocol):
 
     def going_down(self) -> None:
         """Say that the gateway stops, and close."""
+        if not self.is_open:
+            self.abort()
+            return
         self._notice("going-down")
         self._finish("going-down")
 
     # --------------------------------------------------------------------------- LineProtocol
 
+    def connectionMade(self) -> None:
+        """Be counted as present, and wait for the handshake."""
+        self._around.present[self] = None
+        super().connectionMade()
+
     def opened(self) -> None:
         """Bring the device to its backend: its channel certificate is verified."""
-        self._around.present[self] = None
         peer = channel_peer(self.transport)
         self._peer = peer_address(self.transport)
         arrival = Arrival(

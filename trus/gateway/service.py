@@ -112,6 +112,8 @@ class GatewayService(MultiService):
         for _ in range(_FAREWELL_LOOKS):
             if present:
                 yield deferLater(self._reactor, _FAREWELL_PAUSE_SECONDS)
+        for connection in list(present):
+            connection.abort()
         yield MultiService.stopService(self)
         self._tally.close()
         for service in list(self):

@@ -25,12 +25,15 @@ class Tally:
         self._clock = clock
         self._held: Counter[str] = Counter()
         self._calls: dict[str, IDelayedCall] = {}
+        self._closed = False
         self._last_peer: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
 
     def note(self, word: str, peer: str, detail: str = "") -> None:
         """Count an event that the fixed `word` names; `peer` is its address."""
         self.counts[word] += 1
+        if self._closed:
+            return
         if word in self._held:
             self._held[word] += 1
             self._last_peer[word] = peer
@@ -40,7 +43,8 @@ class Tally:
         self._log.info("{word} from {peer}{detail}", word=word, peer=peer, detail=f" ({detail})" if detail else "")
 
     def close(self) -> None:
-        """Log what is still held back."""
+        """Log what is still held back, and nothing after it."""
+        self._closed = True
         for word, call in list(self._calls.items()):
             call.cancel()
             self._tell(word)
