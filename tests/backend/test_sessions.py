@@ -230,6 +230,24 @@ class SessionTests(SynchronousTestCase):
         self.bench.send(session.seal(Kind.INFO, "COMPLETE", {}, {}, dialogue="c1"))
         self.assertEqual((self.bench.heard(), self.bench.core.asked), ([], []))
 
+    def test_an_answer_after_the_terminal_gave_up(self) -> None:
+        """A terminal that gave up a dialogue hears nothing more in it; its session goes on."""
+        session = self.bench.connect()
+        self.bench.send(purchase(session))
+        self.bench.send(session.seal(Kind.INFO, "ERROR", {"code": "timeout"}, {}, dialogue="c1"))
+        self.bench.core.answer(core.Outcome("approved", "00"))
+        self.assertEqual(self.bench.heard(), [])
+        self.bench.send(session.seal(Kind.COMMAND, "ECHO", {}, {}, dialogue=session.open_dialogue()))
+        self.assertEqual(self.hear(session).verb, "ECHO")
+
+    def test_a_wrong_line_is_answered_in_its_dialogue(self) -> None:
+        """A genuine line out of order is answered under the seal, with its dialogue; the session goes on."""
+        session = self.bench.connect()
+        self.bench.send(purchase(session))
+        self.bench.send(session._send.seal(f"INFO COMPLETE s={session.label} id=c9".encode(), b" " * 64))
+        error = self.hear(session)
+        self.assertEqual((error.verb, error.dialogue, error.fields["code"]), ("ERROR", "c9", "out-of-order"))
+
     def test_bye_ends_the_session(self) -> None:
         """After BYE the keys are forgotten and the connection is closed."""
         session = self.bench.connect()

@@ -259,7 +259,7 @@ class DeviceConnection:
             self._drop(label, opened, ended.reason)
             return
         except RemoteProtocolError as error:
-            self._say(label, opened, Reply("INFO", "ERROR", {"code": error.code.value}, {}), None)
+            self._say(label, opened, Reply("INFO", "ERROR", {"code": error.code.value}, {}), error.dialogue)
             return
         try:
             self._take(label, opened, message)
@@ -294,6 +294,8 @@ class DeviceConnection:
         def answered(answer: Answer) -> None:
             if self._over or self._sessions.get(label) is not opened:
                 return  # the connection is gone: the terminal will ask by identity, or reverse
+            if not opened.session.ended and opened.session.dialogue_state(dialogue) is None:
+                return  # the terminal gave this dialogue up: the answer is stored, and it reverses
             if isinstance(answer, core.PinWanted):
                 opened.waiting_for_pin[dialogue] = request
             self._say(label, opened, reply_to(answer), dialogue)

@@ -227,7 +227,7 @@ class Conversation:
             return self._end(None, ended.reason)
         except RemoteProtocolError as error:
             # A genuine line that makes no sense: the backend is told, the session goes on.
-            return [Write(session.seal(Kind.INFO, "ERROR", {"code": error.code.value}, {}))]
+            return [Write(session.seal(Kind.INFO, "ERROR", {"code": error.code.value}, {}, dialogue=error.dialogue))]
         match message.kind, message.verb:
             case Kind.INFO, "NOTICE":
                 return self._noticed(message)
