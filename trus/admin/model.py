@@ -35,7 +35,6 @@ class RefusalCode(StrEnum):
     INSUFFICIENT_FUNDS = "51"
     STATE = "62"
     ROLE = "63"
-    LIMIT = "65"
     UNAVAILABLE = "91"
     EXISTS = "94"
     SYSTEM = "96"
@@ -52,7 +51,6 @@ CODE_MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.INSUFFICIENT_FUNDS: "the account holds less than the command would take",
     RefusalCode.STATE: "the present state does not allow it",
     RefusalCode.ROLE: "your role does not allow it, or you are not an admin any more",
-    RefusalCode.LIMIT: "more than one command may do",
     RefusalCode.UNAVAILABLE: "the database or the token did not answer: nothing was done",
     RefusalCode.EXISTS: "it exists already",
     RefusalCode.SYSTEM: "an internal failure; look whether it was done before you repeat it",
