@@ -20,7 +20,7 @@ from trus.ledger.heads import CONTEXT, HeadLog, decode_document, encode_document
 from trus.ledger.tables import card, employee, event, signed_head
 
 OTHER = {
-    "id": 1, "shop_id": 2, "amount": 1, "authorized": 1, "stan": 99, "original": 1, "at": 1, "card_id": 2,
+    "id": 1, "shop_id": 2, "amount": 1, "authorized": 1, "stan": 99, "original": 1, "at": 1, "card_id": 3,
     "rid": b"x" * 16, "digest": b"x" * 32, "answer": b"x",
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -13,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger.books import Books
 from trus.errors import LedgerError
-from trus.ledger import heads as heads_module
 from trus.ledger.chain import CHAINED, ENCODING_VERSION, PERSONAL, ChainHead, commit_personal, extend, genesis
 from trus.ledger.heads import (
     CONTEXT,
@@ -233,7 +233,7 @@ class HeadsCase(SynchronousTestCase):
     def test_full_disk(self) -> None:
         """A disk too full for a whole line is told, and the line is written whole later."""
         self.books.pay()
-        self.patch(heads_module.os, "write", lambda handle, line: len(line) - 1)
+        self.patch(os, "write", lambda handle, line: len(line) - 1)
         failure = self.assertRaises(LedgerError, self.sign)
         self.assertIn("No space left", str(failure))
 

@@ -13,7 +13,7 @@ from trus.auth.ports import BatchTotals, Posting, PurseUpdate
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.ledger.days import day_of, first_event
 from trus.ledger.tables import card, event
-from trus.values import BusinessDate, Identity, TerminalId
+from trus.values import BusinessDate, Identity, ShopId, TerminalId
 
 TOMORROW = BusinessDate("2026-11-21")
 
@@ -35,7 +35,7 @@ class FactsCase(SynchronousTestCase):
             facts.terminals,
             {
                 "T0000001": TerminalFacts(
-                    TerminalId("T0000001"), State.ACTIVE, "BISTRO", 1, "Bistro", State.ACTIVE, "5812", "USD",
+                    TerminalId("T0000001"), State.ACTIVE, ShopId("BISTRO"), 1, "Bistro", State.ACTIVE, "5812", "USD",
                     self.books.shops[0],
                 )
             },
