@@ -217,7 +217,6 @@ class LinkPortSettings(Section):
     host: str = setting(kinds.ADDRESS, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7003, spell=True)
     tls: TlsSettings = section("The backend's channel certificate, and the gateways' authority.")
-    max_links: int = setting(kinds.whole(1, 1_000), "Most links at once.", 64)
 
 
 @attrs.frozen(kw_only=True)
@@ -238,7 +237,7 @@ class TokenSettings(Section):
         kinds.MODULE, "The PKCS#11 library; auto finds SoftHSM on the machine or in the project.", None, spell=True
     )
     label: str = setting(
-        kinds.text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", "a token label of up to 32 letters, digits, '.', '_', '-'"),
+        kinds.LABEL,
         "The token's label.",
         "trus",
         spell=True,

@@ -17,6 +17,9 @@ from trus.settings.problems import Problem, join_path, show
 #: A configuration is a page or two; more is a wrong file.
 MAX_FILE_BYTES: Final = 1 << 20
 
+#: What a setting may be; dates, binary data and everything else that YAML knows may not.
+_PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
+
 Path = tuple[str | int, ...]
 
 
@@ -54,13 +57,21 @@ class _Reader:
                 return self._read_mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-            try:
-                return self._loader.construct_object(node)
-            except (yaml.YAMLError, ValueError):
-                self.problems.append(Problem(join_path(path), "an unreadable value", "a plain value", line))
-                return None
+            return self._read_scalar(node, path)
         finally:
             self._open.pop()
+
+    def _read_scalar(self, node: yaml.Node, path: Path) -> Any:
+        try:
+            if node.tag in _PLAIN_TAGS:
+                return self._loader.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            pass
+        line = node.start_mark.line + 1
+        self.problems.append(
+            Problem(join_path(path), "a value of another kind", "a word, a number, true or false", line)
+        )
+        return None
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
