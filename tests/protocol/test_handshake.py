@@ -689,6 +689,27 @@ class OwnerTests(HandshakeCase):
         ):
             self.assertRaises(LocalProtocolError, call)
 
+    def test_answers_that_come_too_late(self) -> None:
+        """TR-16: A token that answers after the peer has given up changes nothing and harms nothing."""
+        responder = self.network.responder()
+        effects = responder.receive(self.first_line(self.network.initiator()))
+        assert isinstance(effects[0], NeedSignature)
+        responder.receive(b"INFO BYE")
+        self.assertEqual(responder.provide_signature(BACKEND.sign(effects[0].payload)), [])
+        self.assertEqual(responder.provide_standing(TERMS), [])
+        self.assertEqual(responder.provide_verification(PeerIdentity(DeviceRole.POS, "", ""), TERMS), [])
+        self.assertEqual(responder.provide_enrolment(POS.chain, TERMS), [])
+        initiator = self.network.initiator()
+        initiator.refuse(ErrorCode.TIMEOUT, "owner")
+        self.assertEqual(initiator.start() + initiator.provide_signature(b""), [])
+        self.assertEqual(initiator.provide_verification(PeerIdentity(DeviceRole.BACKEND, "", "")), [])
+
+    def test_ticket_of_another_backend(self) -> None:
+        """A ticket is not used towards another peer than the one expected."""
+        other = Expected(DeviceRole.BACKEND, "backend2")
+        ticket = self.ticket()
+        self.assertRaises(LocalProtocolError, self.network.initiator, Mode.RESUME, POS, other, BINDING, ticket)
+
     def test_giving_up(self) -> None:
         """Either owner may end a handshake at any time; the other side hears the code, once."""
         initiator, responder = self.network.initiator(), self.network.responder()

@@ -4,12 +4,15 @@
 |---|---|
 | errors | whose fault it is, and the fixed codes that a peer may be told |
 | grammar, fields | octet patterns of docs/protocol.md, and types of field values |
-| verbs, table | the one declarative table of lines, and the parser made from it |
+| spec, verbs, table | how a line is described, the one list of lines, the parser made from it |
 | messages | lines to messages and back |
 | buffer | bytes to lines, bounded |
 | states | what may be said when: connection, session, dialogue |
-| effects, handshake, keyschedule | SIGMA-I handshake as effects for its owner |
-| session, rekey, tickets | sealed lines, resumption in place, tickets |
+| effects | what a handshake asks of its owner; the ports Signer and PeerVerifier |
+| handshake | front of proofs, initiator, responder: SIGMA-I, and a driver |
+| keyschedule | every key and transcript hash |
+| records, session | one direction's seals; sealed lines, dialogues, new keys in place |
+| tickets | what a backend remembers in the device's hands |
 | link | the envelope between gateway and backend |
 | describe | writes the generated parts of docs/protocol.md |
 

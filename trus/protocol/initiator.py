@@ -88,11 +88,13 @@ class Initiator(Handshake):
         modes enrol and resume. `channel_binding` is the 32-byte RFC 9266 exporter of this
         device's TLS connection; None in mode device and on a model that has none. `ticket`
         is for mode resume, `enrolment` for mode enrol. Raises LocalProtocolError when the
-        mode's material is missing.
+        mode's material is missing or the ticket is not the expected peer's.
         """
         needed = {Mode.FULL: chain, Mode.DEVICE: chain, Mode.RESUME: ticket, Mode.ENROL: enrolment}[mode]
         if not needed:
             raise LocalProtocolError(f"mode {mode} lacks its material")
+        if mode is Mode.RESUME and ticket is not None and not expected.accepts(ticket.peer):
+            raise LocalProtocolError("the ticket is another peer's")
         super().__init__(mode, format_octets(entropy.draw(LABEL_BYTES)), clock, entropy)
         self._to = to
         self._expected = expected
@@ -110,7 +112,8 @@ class Initiator(Handshake):
 
     def start(self) -> list[Effect]:
         """Return [Send(message 1)]."""
-        self._expect(Waiting.START)
+        if not self._expects(Waiting.START):
+            return []
         fields = {
             "s": self.label,
             "to": self._to,
@@ -175,7 +178,8 @@ class Initiator(Handshake):
 
     def provide_verification(self, peer: PeerIdentity) -> list[Effect]:
         """Go on: the responder's chain is good; it must also be the one expected."""
-        self._expect(Waiting.VERIFICATION)
+        if not self._expects(Waiting.VERIFICATION):
+            return []
         if not self._expected.accepts(peer):
             return self.refuse(ErrorCode.REFUSED, "name")
         self._peer = peer
@@ -192,7 +196,8 @@ class Initiator(Handshake):
 
     def provide_signature(self, signature: bytes) -> list[Effect]:
         """Go on with the DER signature that NeedSignature asked for."""
-        self._expect(Waiting.SIGNATURE)
+        if not self._expects(Waiting.SIGNATURE):
+            return []
         if self._enrolment is not None:
             request = self._enrolment
             sealed = {

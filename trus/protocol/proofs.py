@@ -114,8 +114,9 @@ class Handshake(ABC):
     """What both sides of a handshake do alike.
 
     Its owner carries out the effects that each call returns, in order. Bytes of a peer never
-    raise: they end in the effect Refused. Calls that do not fit the state are the owner's
-    mistake and raise LocalProtocolError.
+    raise: they end in the effect Refused. Once it is over, nothing has any effect: an answer
+    from a token may come after the peer has given up. Any other call that does not fit the
+    state is the owner's mistake and raises LocalProtocolError.
     """
 
     side: Side
@@ -188,10 +189,16 @@ class Handshake(ABC):
     def _take(self, found: Line, line: bytes) -> list[Effect]:
         """Act on a line that the table knows and the order allows."""
 
-    def _expect(self, waiting: Waiting) -> None:
-        """Refuse an owner's answer that nobody asked for."""
+    def _expects(self, waiting: Waiting) -> bool:
+        """Say whether an owner's answer still matters: the peer may have given up meanwhile.
+
+        Raises LocalProtocolError for an answer that nobody asked for.
+        """
+        if self._waiting is Waiting.NOTHING:
+            return False
         if self._waiting is not waiting:
             raise LocalProtocolError(f"the handshake waits for {self._waiting}, not for {waiting}")
+        return True
 
     # ------------------------------------------------------------- sealed lines
 

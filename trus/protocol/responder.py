@@ -144,7 +144,8 @@ class Responder(Handshake):
 
     def provide_signature(self, signature: bytes) -> list[Effect]:
         """Go on with the DER signature that NeedSignature asked for."""
-        self._expect(Waiting.SIGNATURE)
+        if not self._expects(Waiting.SIGNATURE):
+            return []
         sealed = {"chain": format_chain(self._chain)}
         if self._staple is not None:
             sealed["staple"] = format_octets(self._staple)
@@ -152,7 +153,8 @@ class Responder(Handshake):
 
     def provide_standing(self, terms: Terms) -> list[Effect]:
         """Go on with a resumption: the ticket's holder still stands; tell it `terms`."""
-        self._expect(Waiting.STANDING)
+        if not self._expects(Waiting.STANDING):
+            return []
         self._terms = terms
         self._credential = credential_digest()
         return self._send_proof({}, b"")
@@ -235,7 +237,8 @@ class Responder(Handshake):
 
     def provide_verification(self, peer: PeerIdentity, terms: Terms) -> list[Effect]:
         """Go on: the initiator's chain is good; tell it `terms`."""
-        self._expect(Waiting.VERIFICATION)
+        if not self._expects(Waiting.VERIFICATION):
+            return []
         if peer.role is not self._peer_role:
             return self.refuse(ErrorCode.REFUSED, "role")
         if self.mode is Mode.FULL and not self._bound and peer.model not in self._unbound_models:
@@ -244,7 +247,8 @@ class Responder(Handshake):
 
     def provide_enrolment(self, chain: Sequence[bytes], terms: Terms) -> list[Effect]:
         """Hand out the issued chain (DER, leaf first, no root); no session remains."""
-        self._expect(Waiting.ENROLMENT)
+        if not self._expects(Waiting.ENROLMENT):
+            return []
         sealed = {**terms_fields(terms), "chain": format_chain(chain)}
         line = self._say_authenticated(Direction(self._keys.finish(self._transcript).responder), sealed)
         return [Send(line), Enrolled(tuple(chain), terms)]

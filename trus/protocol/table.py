@@ -41,7 +41,7 @@ class _Part:
         """Each field stands between `before` and `after`."""
         specs = tuple(specs)
         self.names = tuple(spec.name for spec in specs)
-        self._texts = frozenset(spec.name for spec in specs if spec.type.text)
+        self._texts = tuple(spec.name for spec in specs if spec.type.text)
         self._starts = tuple(f"{before}{spec.name}=" for spec in specs)
         self._after = after
         self.pattern = "".join(
@@ -54,18 +54,16 @@ class _Part:
     def decode(self, groups: tuple[str | None, ...]) -> dict[str, str]:
         # The last group is the tail of unknown fields, which has no name here.
         found = {name: value for name, value in zip(self.names, groups, strict=False) if value is not None}
-        if self._texts:
-            for name in self._texts.intersection(found):
+        for name in self._texts:
+            if name in found:
                 found[name] = grammar.decode_value(found[name].encode("latin-1"))
         return found
 
     def encode(self, values: Mapping[str, str]) -> tuple[str, tuple[str | None, ...]]:
         """Return the octets, and each field's value as the pattern must find it again."""
-        if self._texts and not self._texts.isdisjoint(values):
-            values = {
-                name: grammar.encode_value(value).decode("latin-1") if name in self._texts else value
-                for name, value in values.items()
-            }
+        for name in self._texts:
+            if name in values:
+                values = {**values, name: grammar.encode_value(values[name]).decode("latin-1")}
         found = tuple(map(values.get, self.names))
         after = self._after
         parts = [start + value + after for start, value in zip(self._starts, found, strict=True) if value is not None]
