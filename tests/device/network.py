@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
+from twisted.trial import unittest
 
 from tests.net.authority import Authority as ChannelAuthority
 from tests.pki.registers import MemoryRegister
@@ -22,7 +25,11 @@ from trus.backend.sessions import Outlet
 from trus.clock import SystemClock, SystemEntropy
 from trus.core import messages as core
 from trus.core.messages import Answer, BackendIdentity, Request
+from trus.device.client import TerminalClient
+from trus.device.enrolment import enrol
 from trus.device.home import DeviceHome, TerminalSettings
+from trus.device.journal import MemoryJournal
+from trus.device.requests import Timing
 from trus.errors import IdentityRefused
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
 from trus.hsm.memory import MemoryStore
@@ -41,6 +48,7 @@ from trus.values import BusinessDate, ChannelRole, DeviceRole
 GATEWAY = "gateway.example"
 DAY = BusinessDate("2026-11-20")
 PASSPHRASE = b"p12-passphrase"
+QUICK = Timing(answer=0.3, give_up=1.2, pin=1.0, reversal_first=0.1, reversal_most=0.3)
 
 
 class Door(LineProtocol):
@@ -198,3 +206,46 @@ def pause(seconds: float) -> Deferred[None]:
     waited: Deferred[None] = Deferred()
     reactor.callLater(seconds, waited.callback, None)  # type: ignore[attr-defined]
     return waited
+
+
+class NetworkCase(unittest.TestCase):
+    """A network that listens, and a folder for homes."""
+
+    timeout = 20
+
+    async def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.network = SmallNetwork()
+        await self.network.open()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.network.close()))
+
+    async def enrolled(self, terminal: str = "T0000001") -> DeviceHome:
+        home = self.network.home(self.folder / terminal, terminal)
+        await self.enrol(home, self.network.code(terminal))
+        return home
+
+    def enrol(self, home: DeviceHome, code: str) -> Awaitable[None]:
+        return enrol(
+            home,
+            code,
+            endpoint=self.network.endpoint(),
+            reactor=reactor,  # type: ignore[arg-type]
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+        )
+
+    def client(self, home: DeviceHome, **changes: Any) -> TerminalClient:
+        given = {"journal": MemoryJournal(), "timing": QUICK, "endpoint": self.network.endpoint(), **changes}
+        made = TerminalClient(
+            terminal=home.terminal,
+            identity=home.identity(),
+            trust=home.trust(),
+            channel=home.channel(),
+            reactor=reactor,  # type: ignore[arg-type]
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            **given,
+        )
+        self.addCleanup(made.stop)
+        return made

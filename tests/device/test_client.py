@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
-import tempfile
-from collections.abc import Awaitable
-from pathlib import Path
-from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.trial import unittest
 
 from tests.device.acting import PIN, TRACK2
-from tests.device.network import GATEWAY, PASSPHRASE, SmallNetwork, pause
+from tests.device.network import NetworkCase, pause
 from trus.cards.errors import CardDataRefused
 from trus.cards.numbers import CardNumber
 from trus.cards.pin import open_pin
-from trus.clock import SystemClock, SystemEntropy
 from trus.core import messages as core
 from trus.core.messages import Answer, Outcome, Request
-from trus.device.client import Stopped, TerminalClient, Unreachable
-from trus.device.enrolment import NotEnrolled, enrol
-from trus.device.home import DeviceHome, TerminalSettings
+from trus.device.client import Stopped, Unreachable
 from trus.device.journal import JournalFailed, MemoryJournal, Totals
 from trus.device.requests import Timing
-from trus.errors import ConfigurationError
 from trus.protocol import session
 from trus.protocol.tickets import TicketKeys
-from trus.values import ChannelRole, DeviceRole, Result
-
-QUICK = Timing(answer=0.3, give_up=1.2, pin=1.0, reversal_first=0.1, reversal_most=0.3)
+from trus.values import DeviceRole, Result
 
 
 def clear_pin(material: core.PinMaterial) -> str:
@@ -46,184 +29,6 @@ def clear_pin(material: core.PinMaterial) -> str:
         return decryptor.update(block) + decryptor.finalize()
 
     return open_pin(material.block, CardNumber(TRACK2.partition("=")[0]), decrypt).digits
-
-
-class NetworkCase(unittest.TestCase):
-    """A network that listens, and a folder for homes."""
-
-    timeout = 20
-
-    async def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.network = SmallNetwork()
-        await self.network.open()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.network.close()))
-
-    async def enrolled(self, terminal: str = "T0000001") -> DeviceHome:
-        home = self.network.home(self.folder / terminal, terminal)
-        await self.enrol(home, self.network.code(terminal))
-        return home
-
-    def enrol(self, home: DeviceHome, code: str) -> Awaitable[None]:
-        return enrol(
-            home,
-            code,
-            endpoint=self.network.endpoint(),
-            reactor=reactor,  # type: ignore[arg-type]
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-        )
-
-    def client(self, home: DeviceHome, **changes: Any) -> TerminalClient:
-        given = {"journal": MemoryJournal(), "timing": QUICK, "endpoint": self.network.endpoint(), **changes}
-        made = TerminalClient(
-            terminal=home.terminal,
-            identity=home.identity(),
-            trust=home.trust(),
-            channel=home.channel(),
-            reactor=reactor,  # type: ignore[arg-type]
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-            **given,
-        )
-        self.addCleanup(made.stop)
-        return made
-
-
-class Enrolling(NetworkCase):
-    async def test_enrolled(self) -> None:
-        """TR-15: a terminal's key is born in its home, and a code brings the certificate for it."""
-        home = self.network.home(self.folder / "home")
-        self.assertFalse(home.enrolled)
-        await self.enrol(home, self.network.code())
-        self.assertTrue(home.enrolled)
-        holder = self.network.identities.verify(home.identity().chain, DeviceRole.POS)
-        self.assertEqual((holder.name, holder.shop), ("T0000001", "CANTEEN1"))
-
-    async def test_private(self) -> None:
-        """TR-10: the key and the channel's bundle are readable by the terminal's user alone."""
-        home = await self.enrolled()
-        for path in home.path.iterdir():
-            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600, path)
-        self.assertEqual(stat.S_IMODE(home.path.stat().st_mode), 0o700)
-        key = load_pem_private_key((home.path / "key.pem").read_bytes(), None)
-        self.assertIsInstance(key, ec.EllipticCurvePrivateKey)
-
-    async def test_lost_answer(self) -> None:
-        """When the answer is lost, the same code brings the same certificate."""
-        home = self.network.home(self.folder / "home")
-        code = self.network.code()
-        original = self.network._answer
-
-        def lose(request: Request) -> Answer | None:
-            answer = original(request)
-            if isinstance(request, core.Enrol):
-                self.network.mute = 1
-            return answer
-
-        self.network._answer = lose  # type: ignore[method-assign]
-        with self.assertRaises(NotEnrolled):
-            await self.enrol(home, code)
-        self.assertFalse(home.enrolled)
-        self.network._answer = original  # type: ignore[method-assign]
-        self.network.mute = 0
-        again = self.network.home(self.folder / "home")
-        await self.enrol(again, code)
-        self.assertTrue(again.enrolled)
-
-    async def test_wrong_code(self) -> None:
-        """A wrong code brings one clear sentence and no certificate."""
-        home = self.network.home(self.folder / "home")
-        self.network.code()
-        with self.assertRaisesRegex(NotEnrolled, "activation code cannot be used"):
-            await self.enrol(home, "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF")
-        self.assertFalse(home.enrolled)
-
-    async def test_foreign_backend(self) -> None:
-        """TR-16: a backend that the provisioned anchor does not vouch for never sees the code."""
-        other = SmallNetwork()
-        home = self.network.home(self.folder / "home", anchor=other.anchor)
-        with self.assertRaises(NotEnrolled):
-            await self.enrol(home, self.network.code())
-        self.assertFalse(home.enrolled)
-
-    async def test_wrong_gateway(self) -> None:
-        """TR-14: a gateway whose certificate bears another name is not talked to."""
-        home = self.network.home(self.folder / "home", server_name="other.example")
-        with self.assertRaisesRegex(NotEnrolled, "gateway-wrong-name"):
-            await self.enrol(home, self.network.code())
-        self.assertEqual(self.network.heard, [])
-
-    async def test_wrong_channel(self) -> None:
-        """TR-14: the channel certificate of another role opens nothing."""
-        home = self.network.home(self.folder / "home", channel=self.network.channel_file(ChannelRole.WEBSITE))
-        with self.assertRaises(NotEnrolled):
-            await self.enrol(home, self.network.code())
-        self.assertEqual(self.network.heard, [])
-
-    async def test_twice(self) -> None:
-        """An enrolled home is not enrolled over, nor given to another terminal."""
-        await self.enrolled()
-        with self.assertRaisesRegex(ConfigurationError, "enrolled terminal already"):
-            self.network.home(self.folder / "T0000001")
-        self.network.home(self.folder / "half", "T0000002")
-        with self.assertRaisesRegex(ConfigurationError, "another terminal"):
-            self.network.home(self.folder / "half", "T0000003")
-
-
-class Homes(unittest.SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.folder)
-        self.network = SmallNetwork()
-
-    def test_checked_before_written(self) -> None:
-        """What cannot work is refused before anything is written."""
-        for changes in (
-            {"anchor": b"no certificate"},
-            {"channel": b"no bundle"},
-            {"passphrase": b"wrong"},
-        ):
-            with self.assertRaises(ConfigurationError):
-                self.network.home(self.folder / "home", **changes)
-        for settings in (
-            TerminalSettings("short", "127.0.0.1", 7001, GATEWAY),
-            TerminalSettings("T0000001", "127.0.0.1", 0, GATEWAY),
-            TerminalSettings("T0000001", "", 7001, GATEWAY),
-        ):
-            with self.assertRaises(ConfigurationError):
-                DeviceHome.prepare(
-                    self.folder / "home",
-                    settings,
-                    anchor=self.network.anchor,
-                    channel=self.network.channel_file(),
-                    passphrase=PASSPHRASE,
-                )
-        self.assertEqual(list(self.folder.iterdir()), [])
-
-    def test_loaded(self) -> None:
-        """A home says the same when it is read again, and what is wrong with it in one sentence."""
-        home = self.network.home(self.folder / "home")
-        self.assertEqual(DeviceHome.load(home.path).settings, home.settings)
-        with self.assertRaisesRegex(ConfigurationError, "enrol the terminal first"):
-            home.identity()
-        (home.path / "key.pem").write_text("damaged")
-        with self.assertRaisesRegex(ConfigurationError, "no private key"):
-            home.key()
-        (home.path / "terminal.json").write_text('{"terminal": 5}')
-        with self.assertRaisesRegex(ConfigurationError, "terminal.json"):
-            DeviceHome.load(home.path)
-        with self.assertRaisesRegex(ConfigurationError, "cannot be read"):
-            DeviceHome.load(self.folder / "missing")
-
-    def test_one_process(self) -> None:
-        """Two processes are never the same terminal at once."""
-        home = self.network.home(self.folder / "home")
-        with home.locked(), self.assertRaisesRegex(ConfigurationError, "in use"), home.locked():
-            pass
-        with home.locked():
-            pass
 
 
 class Paying(NetworkCase):
