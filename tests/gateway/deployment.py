@@ -281,14 +281,14 @@ def _credentials() -> tuple[Authority, dict[str, ChannelCredentials]]:
 class GatewayCase(TestCase):
     """Starts what a test asks for, and stops all of it afterwards."""
 
-    timeout = 8
+    timeout = 60
     authority: Authority
     settings: GatewaySettings
     credentials: dict[str, ChannelCredentials]
 
     def setUp(self) -> None:
         self.authority, self.credentials = _credentials()
-        self.folder = Path(self.mktemp())
+        self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
 
     def tls(self, stem: str, credentials: ChannelCredentials | None = None) -> TlsSettings:

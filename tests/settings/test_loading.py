@@ -83,7 +83,7 @@ class RefusedFilesTests(SynchronousTestCase):
                 "line 12: gateway.link.backends[0].host: found 'no such host!', expected a host name or an IP address",
                 "line 20: backend.token.pin_file: found nothing, expected the path of a file",
                 f"line 21: backend.token.label: found 'a b', expected {LABEL.expected}",
-                "line 29: backend.cards.iin: found 990001, expected 6 or 8 digits in quotes",
+                "line 28: backend.cards.iin: found 990001, expected 6 or 8 digits in quotes",
             ],
         )
 

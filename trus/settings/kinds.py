@@ -131,7 +131,7 @@ def _write_path(value: Path | None, base: Path) -> str | None:
     if value is None:
         return None
     try:
-        return str(value.relative_to(base.absolute()))
+        return str(value.absolute().relative_to(base.absolute()))
     except ValueError:
         return str(value)
 
