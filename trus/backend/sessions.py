@@ -162,7 +162,7 @@ class DeviceConnection:
             clock=self._around.clock,
             entropy=self._around.entropy,
             modes=frozenset({Mode.FULL, Mode.RESUME, Mode.ENROL}),
-            channel_binding=self._opened.exporter,
+            channel_binding=self._opened.exporter or None,
             tickets=self._around.tickets,
         )
         self._handshakes[label] = handshake
@@ -274,7 +274,7 @@ class DeviceConnection:
             if request is None:
                 raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin-block")
             self._decide(label, opened, dialogue, with_pin(request, message.fields["block"], opened.session.pin_key))
-        elif verb == "COMPLETE":
+        elif verb in ("COMPLETE", "ERROR"):
             if dialogue is not None:
                 opened.waiting_for_pin.pop(dialogue, None)
         elif verb == "ECHO" and message.kind is Kind.COMMAND:

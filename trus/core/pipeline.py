@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from trus.auth.model import PIN_TRIES
+from trus.auth.model import PIN_TRIES, State
 from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
 from trus.clock import Clock, Entropy
 from trus.core.answers import declined, settled
@@ -185,10 +185,14 @@ class MoneyPipeline:
         if each.answer is not None:
             return
         request = each.request
-        if isinstance(request, Reverse):
-            each.answer = take_back(each, request, book)
-            return
         terminal = book.terminal(each.identity.terminal)
+        if isinstance(request, Reverse):
+            if terminal is not None and terminal.state == State.CLOSED:
+                # Closed for ever, as when it was stolen: whoever holds it empties no shop's account.
+                each.answer, each.durable = Refused(ResponseCode.NOT_PERMITTED_TO_TERMINAL, "closed"), True
+            else:
+                each.answer = take_back(each, request, book)
+            return
         if terminal is not None and request.peer.shop not in ("", terminal.shop):
             # Its certificate still names the shop that the terminal was taken away from.
             each.answer, each.durable = Refused(ResponseCode.NOT_PERMITTED_TO_TERMINAL, "shop"), True

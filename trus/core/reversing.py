@@ -1,8 +1,9 @@
 """Takes requests back: the opposite entries for what moved, a tombstone for what never came.
 
 Asks neither token nor rules: a reversal is owed whatever has become of card, shop or terminal
-since. A tombstone lies under the original's own identity, so that a late original finds it and
-gets 68; a request is taken back once, and every repeat gets the same answer (trus.core.answers).
+since (but a terminal that is closed for ever asks for nothing: trus.core.pipeline). A tombstone
+lies under the original's own identity, so that a late original finds it and gets 68; a request is
+taken back once, and every repeat gets the same answer (trus.core.answers).
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ from trus.values import PeerIdentity
 
 #: Age of the keys in seconds before the session resumes in place.
 MAX_KEY_AGE_SECONDS: Final = 3600
+#: Age past which a responder takes nothing but the request for new keys: a rekey is when the
+#: peer's standing is looked at again, so whoever avoids it must not stay.
+OVERDUE_SECONDS: Final = MAX_KEY_AGE_SECONDS + 600
 
 #: Where a line names its dialogue: right after the session's label.
 _DIALOGUE_FIELD: Final = re.compile(rb"%b %b s=%b id=(%b)(?: |\Z)" % (KIND, VERB, LABEL, DIALOGUE))
@@ -159,6 +162,8 @@ class SealedSession:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "s")
         dialogue = fields.pop("id", None)
         head = found.head
+        if self.side is Side.RESPONDER and head != "COMMAND REKEY":
+            self._demand_young()
         if head == "COMMAND REKEY" and not self.resumable:
             raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, head)
         try:
@@ -339,6 +344,14 @@ class SealedSession:
         self._keys_since = self._clock.now().timestamp()
         self._agreement = None
         return fresh
+
+    def _demand_young(self) -> None:
+        """End the session of an initiator that outlived its keys or its day. Raises SessionEnded."""
+        now = self._clock.now().timestamp()
+        if now >= self.authenticated_at + CHAIN_LIFETIME_SECONDS:
+            raise self._over("chain")
+        if now - self._keys_since >= OVERDUE_SECONDS and self._order.state is SessionState.SEALED:
+            raise self._over("age")
 
     def _over(self, reason: str) -> SessionEnded:
         self.end(reason)

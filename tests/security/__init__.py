@@ -1,0 +1,1 @@
+"""What somebody with a stolen part of the network cannot do."""
