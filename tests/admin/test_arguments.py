@@ -107,6 +107,8 @@ class ArgumentTests(SynchronousTestCase):
         self.refused(arguments.admin_name, ["", "Alice", "-alice", "a" * 33, "alice smith", "alïce"])
         self.accepted(arguments.serial, {"00:AB:cd": "abcd", "1f": "1f"})
         self.refused(arguments.serial, ["", "0", "xyz", "a" * 41])
+        self.accepted(arguments.card_expiry, {"2911": "2911", "0012": "0012"})
+        self.refused(arguments.card_expiry, ["", "2913", "2900", "29-11", "٢٩١١"])
         self.accepted(arguments.reference, {"INV 2026/11": "INV 2026/11"})
         self.refused(arguments.reference, ["", " x", "x ", "x" * 36, "naïve", "a\tb", 'a"b'])
         self.accepted(arguments.page_mark, {"E-1.x_": "E-1.x_"})

@@ -7,8 +7,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.admin.tunnel import ADMINS, OTHERS, EchoCore, Tunnel, Typist
-from trus.admin.server import CLOSE_SECONDS, HANDSHAKE_SECONDS, IDLE_SECONDS, READ_SECONDS
+from trus.admin.console import AdminIdentity
+from trus.admin.server import CLOSE_SECONDS, HANDSHAKE_SECONDS, IDLE_SECONDS, READ_SECONDS, ConsoleProtocol
+from trus.backend.adminstream import TunnelTransport
 from trus.core.messages import AdminAnswer, AdminCommand, Answer, Request
+from trus.errors import IdentityRefused
 from trus.net.credentials import ChannelCredentials
 from trus.values import ChannelRole
 
@@ -167,6 +170,31 @@ class RefusalTests(SynchronousTestCase):
         clock = Clock()
         tunnel = Tunnel(core.submit, typist, clock=clock)
         clock.advance(HANDSHAKE_SECONDS)
+        self.assertEqual(tunnel.server.closed, "aborted")
+
+    def test_a_peer_whom_nobody_can_name(self) -> None:
+        """A verified certificate that names nobody gets no console, and neither does talk before the handshake."""
+
+        def nobody(transport: object) -> AdminIdentity:
+            raise IdentityRefused("no-name")
+
+        for early in (False, True):
+            closed: list[str] = []
+            console = ConsoleProtocol(EchoCore().submit, nobody, Clock())
+            transport = TunnelTransport("192.0.2.7:1", closed.append, closed.append, lambda _: None)  # type: ignore[arg-type]
+            console.makeConnection(transport)
+            if early:
+                console.dataReceived(b"SHOPS\n")
+            else:
+                console.handshakeCompleted()
+            self.assertEqual(closed, ["aborted"])
+            console.connectionLost()
+
+    def test_the_backend_stops_during_a_handshake(self) -> None:
+        """When the backend stops, a peer that is still in its handshake is cut off."""
+        core, typist = EchoCore(), Typist()
+        tunnel = Tunnel(core.submit, typist)
+        tunnel.consoles.shut_down()
         self.assertEqual(tunnel.server.closed, "aborted")
 
     def test_a_core_that_breaks_its_promise(self) -> None:

@@ -112,6 +112,12 @@ class IssueTests(SynchronousTestCase):
         self.assertEqual((self.house.pay(one, 600).code, self.house.pay(two, 600).code), ("00", "51"))
         self.assertEqual(len(self.house.done("CARDS", company="ACME", employee="E1").rows), 2)
 
+    def test_a_past_month(self) -> None:
+        """An issuer may name the last month of validity; a card of a past one is answered 54, for tests."""
+        [row] = self.house.done("CARD-ISSUE", company="ACME", employee="E1", expiry="2610").rows
+        self.house.done("REFILL", company="ACME", amount="10.00")
+        self.assertEqual((row["expiry"], self.house.pay(self.house.cards()[0], 100).code), ("2610", "54"))
+
     def test_who_gets_none(self) -> None:
         """No card for strangers, for blocked employees, or for a blocked company."""
         issue = self.house.order

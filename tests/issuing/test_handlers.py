@@ -8,7 +8,7 @@ from tests.issuing.house import House, serial_of
 from trus.admin.commands import COMMANDS
 from trus.admin.model import AdminRole, RefusalCode
 from trus.core.messages import AdminCommand
-from trus.errors import OutcomeUnknown, StorageFailed
+from trus.errors import KeyStoreUnavailable, OutcomeUnknown, StorageFailed
 from trus.hsm.memory import MemoryStore
 from trus.issuing.handlers import DENIED, HANDLERS
 
@@ -93,6 +93,9 @@ class RoleTests(SynchronousTestCase):
         self.assertEqual(self.give("REFILL", "auditor"), RefusalCode.ROLE)
         last = self.house.orders()[-1]
         self.assertEqual((last.actor, last.rule, last.figures), ("auditor", DENIED, '{"command":"REFILL"}'))
+        self.assertEqual((last.result, last.code), ("declined", RefusalCode.ROLE))
+        [row] = self.house.done("ORDERS", "auditor", admin="auditor").rows
+        self.assertEqual((row["order"], row["figures"], row["code"]), ("denied", "command=REFILL", "63"))
 
     def test_who_is_no_admin(self) -> None:
         """TR-23: a name without its certificate's serial number, an unknown name and a blocked admin are refused."""
@@ -138,6 +141,20 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(self.house.cards(), [])
         self.assertEqual(self.house.done("CARDS").rows, [])
         self.assertEqual(len(self.house.orders()), before)
+
+    def test_a_code_that_cannot_be_made(self) -> None:
+        """When no activation code can be made the answer says what was done and what was not."""
+
+        def gone(*_: object, **__: object) -> str:
+            raise KeyStoreUnavailable("removed")
+
+        self.patch(self.house.identities, "open_activation", gone)
+        answer = self.house.order("TERMINAL-ADD", id="T0000002", shop="S1")
+        self.assertEqual(answer.code, RefusalCode.UNAVAILABLE)
+        self.assertTrue(answer.text.startswith("The terminal is registered, but no activation code"))
+        self.assertEqual(len(self.house.done("TERMINALS").rows), 2)
+        answer = self.house.order("TERMINAL-CODE", terminal="T0000002")
+        self.assertTrue(answer.text.startswith("The earlier code stays: no activation code"))
 
     def test_a_database_that_refuses(self) -> None:
         """A change that certainly was not stored is 91; one whose fate is unknown is 96, look before you repeat."""

@@ -75,6 +75,13 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual(self.set("2026-12-31", single_amount="5.00")["daily-count"], "1")
         self.assertEqual(len(self.house.done("POLICY-SHOW", company="ACME").rows), 5)
 
+    def test_a_company_without_any(self) -> None:
+        """Where no policy holds on its first day a new one starts from the rules for meals."""
+        with self.house.ledger.order(self.house.clock.now()) as unit:
+            unit.connection.exec_driver_sql("DELETE FROM policy")
+        row = self.set(daily_count="1")
+        self.assertEqual((row["daily-count"], row["week-days"], row["time-zone"]), ("1", "1,2,3,4,5", "Europe/Madrid"))
+
     def test_amounts_are_of_the_companys_currency(self) -> None:
         """A limit with the wrong decimals is refused and nothing is set."""
         for name in ("daily_amount", "single_amount", "pin_above"):

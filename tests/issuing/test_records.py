@@ -148,6 +148,20 @@ class RecordTests(SynchronousTestCase):
         for rrn in ("632400009999", "000000000000", "632599999999", "999999999999"):
             self.assertEqual(self.house.order("EXPLAIN", rrn=rrn).code, RefusalCode.NOT_FOUND, rrn)
 
+    def test_orders(self) -> None:
+        """An auditor sees who ordered what, newest first, in pages, without names of people."""
+        self.house.done("EMPLOYEE-ADD", "issuer", company="ACME", id="E9", name="Griselda", surname="Quux")
+        answer = self.house.done("ORDERS", "auditor", limit="2")
+        self.assertEqual([row["order"] for row in answer.rows], ["EMPLOYEE-ADD", "CARD-ISSUE"])
+        self.assertEqual((answer.rows[0]["admin"], answer.rows[0]["figures"]), ("issuer", "company=ACME, employees=E9"))
+        after = answer.text.rpartition("=")[2]
+        rest = self.house.done("ORDERS", "auditor", after=after).rows
+        self.assertEqual([row["order"] for row in rest][:2], ["TERMINAL-ADD", "SHOP-ADD"])
+        self.assertNotIn("Griselda", repr(answer.rows + rest))
+        self.assertEqual(self.house.done("ORDERS", "auditor", date="2026-11-19").rows, [])
+        self.assertEqual(self.house.order("ORDERS", "auditor", after="x").code, RefusalCode.ARGUMENTS)
+        self.assertIn("TERMINAL-ADD", self.house.done("EXPLAIN", rrn=rest[0]["rrn"]).text)
+
     def test_balances(self) -> None:
         """The network's balances are each company's prepaid money and purses; a company's are its purses."""
         self.assertEqual(

@@ -247,6 +247,16 @@ _TABLE: Final[tuple[Command, ...]] = (
         (_required("rrn", kinds.digits(12), "RRN", "retrieval reference number, 12 digits (ISO 8583 field 37)"),),
     ),
     Command(
+        "ORDERS",
+        "Lists what admins ordered, newest first; denied orders too. Orders that move money are in TRANSACTIONS.",
+        frozenset({_ADMIN, _AUDITOR}),
+        (
+            _optional("admin", kinds.admin_name, "NAME", "only of this admin"),
+            _optional("date", kinds.calendar_date, "DATE", "only of this business date"),
+            *_PAGE,
+        ),
+    ),
+    Command(
         "SETTLEMENT",
         "Shows what each shop is owed for a business date: count, gross, reversals, net.",
         _EVERYONE,

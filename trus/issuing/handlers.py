@@ -72,5 +72,11 @@ class AdminHandlers:
         if any(role in command.roles for role in admin.roles):
             return
         with self._desk.registry.changing(self._desk.clock.now()) as change:
-            change.post(kind=ORDER_KIND, actor=admin.name, rule=DENIED, figures={"command": command.verb})
+            change.refuse(
+                kind=ORDER_KIND,
+                actor=admin.name,
+                code=RefusalCode.ROLE,
+                rule=DENIED,
+                figures={"command": command.verb},
+            )
         raise refuse(RefusalCode.ROLE, f"{command.verb} needs one of: {', '.join(sorted(command.roles))}.")

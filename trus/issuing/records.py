@@ -16,7 +16,19 @@ from trus.admin.model import RefusalCode
 from trus.auth.explain import explain as sentence
 from trus.auth.texts import CATALOGUE
 from trus.core.messages import AdminAnswer
-from trus.issuing.desk import Desk, Handler, Order, counted, done, page, refuse, the_company, the_employee, the_shop
+from trus.issuing.desk import (
+    ORDER_KIND,
+    Desk,
+    Handler,
+    Order,
+    counted,
+    done,
+    page,
+    refuse,
+    the_company,
+    the_employee,
+    the_shop,
+)
 from trus.issuing.money import FUNDING, REFILL
 from trus.ledger.registry import RegistryView
 from trus.ledger.registry_reports import JournalFilter
@@ -30,13 +42,28 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def list_transactions(desk: Desk, order: Order) -> AdminAnswer:
     """TRANSACTIONS."""
-    after = order.text("after")
-    if after and not (after.isascii() and after.isdigit()):
-        raise refuse(RefusalCode.ARGUMENTS, "after: the mark that the last page ended with is expected.")
     with desk.registry.reading() as view:
-        found, mark = view.reports.transactions(_filter(view, order), int(after) if after else None, order.limit)
-    more = f"; older ones may follow: after={mark}" if mark else ""
-    return done(f"Transactions: {len(found)}{more}", [_brief(row) for row in found])
+        found, mark = view.reports.transactions(_filter(view, order), _before(order), order.limit)
+    return done(f"Transactions: {len(found)}{_more(mark)}", [_brief(row) for row in found])
+
+
+def list_orders(desk: Desk, order: Order) -> AdminAnswer:
+    """ORDERS."""
+    wanted = JournalFilter(kinds=(ORDER_KIND,), actor=order.text("admin"), ledger_date=order.text("date"))
+    with desk.registry.reading() as view:
+        found, mark = view.reports.transactions(wanted, _before(order), order.limit)
+    rows = [
+        {
+            "rrn": row.rrn,
+            "at": _moment(row.at),
+            "admin": row.actor,
+            "order": row.rule,
+            "figures": _pairs(_figures(row)),
+            "code": row.code,
+        }
+        for row in found
+    ]
+    return done(f"Orders: {len(found)}{_more(mark)}", rows)
 
 
 def explain(desk: Desk, order: Order) -> AdminAnswer:
@@ -57,7 +84,7 @@ def explain(desk: Desk, order: Order) -> AdminAnswer:
         "original": row.original_rrn,
         "reversed-by": row.reversed_by,
         "rule": row.rule,
-        "figures": ", ".join(f"{name}={value}" for name, value in figures.items()),
+        "figures": _pairs(figures),
         "meaning": _meaning(row.code),
     }
     return done(_why(row, figures), [{name: value for name, value in shown.items() if value}])
@@ -139,10 +166,9 @@ def _filter(view: RegistryView, order: Order) -> JournalFilter:
 
 def _brief(row: TransactionRow) -> dict[str, str]:
     figures = _figures(row)
-    moment = _EPOCH + timedelta(microseconds=row.at)
     return {
         "rrn": row.rrn,
-        "at": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "at": _moment(row.at),
         "kind": row.kind,
         "shop": row.shop,
         "terminal": row.terminal,
@@ -155,6 +181,26 @@ def _brief(row: TransactionRow) -> dict[str, str]:
         "result": row.result,
         "code": row.code,
     }
+
+
+def _before(order: Order) -> int | None:
+    """Return the event id before which a page begins, None for the first page."""
+    after = order.text("after")
+    if after and not (after.isascii() and after.isdigit()):
+        raise refuse(RefusalCode.ARGUMENTS, "after: the mark that the last page ended with is expected.")
+    return int(after) if after else None
+
+
+def _more(mark: int) -> str:
+    return f"; older ones may follow: after={mark}" if mark else ""
+
+
+def _moment(at: int) -> str:
+    return f"{_EPOCH + timedelta(microseconds=at):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _pairs(figures: Mapping[str, int | str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in figures.items())
 
 
 def _amount(minor: int, currency: str) -> str:
@@ -184,6 +230,7 @@ def _meaning(code: str) -> str:
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "TRANSACTIONS": list_transactions,
+    "ORDERS": list_orders,
     "EXPLAIN": explain,
     "BALANCES": show_balances,
     "SETTLEMENT": settle,

@@ -11,6 +11,7 @@ from typing import Final
 from trus.admin.model import RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer
+from trus.errors import KeyStoreError, StorageFailed
 from trus.issuing.desk import Desk, Handler, Order, audit, done, page, refuse, the_shop, the_terminal
 from trus.issuing.states import next_state
 from trus.ledger.registry_values import ShopRow, TerminalRow
@@ -69,7 +70,7 @@ def add_terminal(desk: Desk, order: Order) -> AdminAnswer:
             raise refuse(RefusalCode.EXISTS, "That terminal exists.")
         row = change.shops.add_terminal(terminal_id=terminal_id, owner=shop, model="", at=change.at)
         audit(change, order, {"terminal": terminal_id, "shop": shop.shop})
-    return _with_code(desk, row, f"Terminal {terminal_id} is registered.")
+    return _with_code(desk, row, f"Terminal {terminal_id} is registered.", "The terminal is registered, but")
 
 
 def new_code(desk: Desk, order: Order) -> AdminAnswer:
@@ -79,7 +80,7 @@ def new_code(desk: Desk, order: Order) -> AdminAnswer:
         if row.state == State.CLOSED:
             raise refuse(RefusalCode.STATE, "The terminal is closed for ever.")
         audit(change, order, {"terminal": row.terminal})
-    return _with_code(desk, row, "The earlier code is void.")
+    return _with_code(desk, row, "The earlier code is void.", "The earlier code stays:")
 
 
 def list_terminals(desk: Desk, order: Order) -> AdminAnswer:
@@ -123,8 +124,13 @@ def revoke(desk: Desk, order: Order) -> AdminAnswer:
     )
 
 
-def _with_code(desk: Desk, row: TerminalRow, text: str) -> AdminAnswer:
-    code = desk.activations.open_activation(DeviceRole.POS, row.terminal, shop=row.shop)
+def _with_code(desk: Desk, row: TerminalRow, text: str, without: str) -> AdminAnswer:
+    try:
+        code = desk.activations.open_activation(DeviceRole.POS, row.terminal, shop=row.shop)
+    except (KeyStoreError, StorageFailed):
+        raise refuse(
+            RefusalCode.UNAVAILABLE, f"{without} no activation code could be made: TERMINAL-CODE makes one later."
+        ) from None
     return done(
         f"{text} Its activation code is shown this once.",
         [{"terminal": row.terminal, "shop": row.shop, "activation-code": code}],

@@ -18,7 +18,7 @@ from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_cards import CardRegistry
 from trus.ledger.registry_identities import IdentityRegistry
-from trus.ledger.registry_money import give_out
+from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
@@ -86,6 +86,10 @@ class RegistryChange(RegistryView):
             shop_id=shop_id,
         )
 
+    def refuse(self, *, kind: str, actor: str, code: str, rule: str, figures: Mapping[str, int | str]) -> None:
+        """Record an order that was refused with `code`; it moves nothing. Raises StorageFailed."""
+        record_refusal(self._unit, kind=kind, actor=actor, code=code, rule=rule, figures=figures)
+
     def give_out(
         self,
         company: CompanyRow,
@@ -136,7 +140,3 @@ class Registry:
     def business_date(self) -> BusinessDate:
         """Return the open business date. Raises StorageFailed."""
         return self._ledger.business_date()
-
-    def health(self) -> str:
-        """Return "ok", or the sentence that says why nothing is written."""
-        return self._ledger.health()

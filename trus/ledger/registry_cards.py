@@ -93,12 +93,6 @@ class CardRegistry:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else CardRow(*row)
 
-    def card_of_row(self, number: int) -> CardRow | None:
-        """Return the card of a database row, as the journal names it."""
-        query = select(*_CARD_COLUMNS).select_from(_FROM_CARDS).where(card.c.id == number)
-        row = self._connection.execute(query).one_or_none()
-        return None if row is None else CardRow(*row)
-
     def cards(
         self, *, company_row: int | None = None, employee_row: int | None = None, after: str = "", limit: int = 50
     ) -> list[CardRow]:

@@ -1,7 +1,8 @@
-"""Gives money out of a prepaid account to many purses: one event a purse, no statement for each.
+"""Records orders of the issuer that trus.ledger.posting does not: refills of many purses, and refusals.
 
-Refuses to go below zero. The rows of the purses were read by the caller in the same
-transaction, so that their balances need no second look.
+Gives money out of a prepaid account with one event a purse and no statement for each, and
+never below zero. The rows of the purses were read by the caller in the same transaction, so
+that their balances need no second look.
 """
 
 from __future__ import annotations
@@ -78,3 +79,31 @@ def give_out(
         )
         made.append((event_id, rrn))
     return made
+
+
+def record_refusal(
+    unit: SqlUnit, *, kind: str, actor: str, code: str, rule: str, figures: Mapping[str, int | str]
+) -> None:
+    """Record an order that was refused with `code` and moved nothing. Raises StorageFailed."""
+    event_id, rrn = unit.next_event()
+    unit.record(
+        Event(
+            event_id=event_id,
+            kind=kind,
+            identity=None,
+            rid=_NO_RID,
+            digest=_NO_DIGEST,
+            card_id=None,
+            shop_id=None,
+            amount=0,
+            currency="",
+            result=Result.DECLINED,
+            code=code,
+            approval="",
+            rrn=rrn,
+            rule=rule,
+            figures=dict(figures),
+            answer=b"",
+            actor=actor,
+        )
+    )

@@ -65,8 +65,8 @@ _FROM: Final = (
 class JournalFilter(Frozen, frozen=True):
     """Which events are wanted; what is empty or None does not matter.
 
-    `accounts` are ledger accounts of which one must have moved, or whose card was used:
-    `employees` are rows of employees, `company_row` a row of a company.
+    `company_row` and `employee_row` are rows of the registry, `account` the employee's purse: of
+    a person are the events that moved the purse or used a card.
     """
 
     kinds: tuple[str, ...]
@@ -78,6 +78,7 @@ class JournalFilter(Frozen, frozen=True):
     terminal: str = ""
     ledger_date: str = ""
     code: str = ""
+    actor: str = ""
 
 
 class ReportRegistry:
@@ -210,6 +211,8 @@ def _conditions(wanted: JournalFilter) -> Sequence[ColumnElement[bool]]:
         conditions.append(event.c.shop_id == wanted.shop_row)
     if wanted.terminal:
         conditions.append(event.c.terminal == wanted.terminal)
+    if wanted.actor:
+        conditions.append(event.c.actor == wanted.actor)
     if wanted.code:
         conditions.append(event.c.code == wanted.code)
     return conditions
