@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trus.cli.check_config import check
 from trus.cli.compose import database_path, open_token
@@ -32,7 +33,6 @@ from trus.settings.renewal import expiries
 
 #: Seconds to wait for a port's answer.
 _CONNECT_SECONDS: Final = 2.0
-_STYLES: Final = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 
 class State(StrEnum):
@@ -41,6 +41,9 @@ class State(StrEnum):
     OK = "ok"
     WARNING = "warning"
     WRONG = "wrong"
+
+
+_STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "bold red"}
 
 
 class Finding(NamedTuple):
@@ -194,8 +197,8 @@ def show(findings: list[Finding], console: Console) -> None:
     """Print the findings as a table."""
     table = Table("what", "state", "finding")
     for finding in findings:
-        style = _STYLES[finding.state]
-        table.add_row(finding.subject, f"[{style}]{finding.state}[/]", finding.text)
+        # Text, not markup: a path may hold brackets.
+        table.add_row(finding.subject, Text(finding.state, _STYLES[finding.state]), Text(finding.text))
     console.print(table)
 
 
