@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.issuing.house import House
 from trus.admin.model import RefusalCode
 from trus.ledger import registry_reports
+from trus.ledger.audit import verify
 
 
 class RecordTests(SynchronousTestCase):
@@ -200,3 +201,30 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual((row["count"], row["gross"], row["reversals"], row["net"]), ("1", "2.00", "7.00", "-5.00"))
         self.assertEqual(house.done("SETTLEMENT", date="2026-11-20").rows[0]["net"], "10.00")
         self.assertEqual(house.done("SETTLEMENT", date="2027-01-01").text, "2027-01-01: nothing is owed.")
+
+
+class SoundnessTests(SynchronousTestCase):
+    """The ledger after a day of orders and purchases."""
+
+    def test_the_ledger_is_proven(self) -> None:
+        """After orders of every kind, purchases, a reversal and a cut-over, the audit finds nothing wrong."""
+        house = House(self)
+        house.lunch()
+        house.done("CARD-ISSUE", company="ACME")
+        house.done("REFILL", company="ACME", amount="20.00")
+        house.done("EMPLOYEE-BLOCK", company="ACME", employee="E2")
+        house.done("REFILL", company="ACME", amount="1.00", reference="bonus")
+        house.order("REFILL", "auditor", company="ACME", amount="1.00")
+        house.order("REFILL", company="ACME", amount="5000.00")
+        one, _, three = house.cards()
+        for card, cents in ((one, 1250), (three, 2200), (one, 875), (one, 1)):
+            house.pay(card, cents)
+        house.take_back(1, 1250)
+        house.done("DAY-ADVANCE")
+        house.done("CARD-LOST", card=one["card"])
+        house.done("REVOKE", terminal="T0000001")
+        house.ledger.checkpoint()
+        report = verify(house.ledger.engine)
+        self.assertEqual([(each.check, each.row, each.problem) for each in report.findings], [])
+        self.assertTrue(report.sound)
+        self.assertGreater(report.events, 20)
