@@ -170,6 +170,17 @@ class ReversalPromises(PipelineCase):
         self.assertEqual(self.codes(self.till.reverse(request)), ["00"])
         self.assertEqual(self.world.purse(*ADA).balance, 10_000)
 
+    def test_closed_terminal(self) -> None:
+        """Who holds a terminal that was closed for ever takes nothing back; what it took back before stays answered."""
+        request, later = self.till.purchase(self.ada), self.till.purchase(self.ada)
+        self.bank.handle(request, later)
+        reversal = self.till.reverse(request)
+        first = self.bank.outcome(reversal)
+        self.world.set_state("terminal", "T0000001", State.CLOSED)
+        self.assertEqual(self.bank.one(reversal), first)
+        self.assertEqual(self.bank.one(self.till.reverse(later)), Refused("58", "closed"))
+        self.assertEqual(self.world.owed("BISTRO"), 1250)
+
     def test_counters_of_their_day(self) -> None:
         """Yesterday's purchase taken back today leaves today's allowance as it is."""
         friday = self.till.purchase(self.ada, 2500)
