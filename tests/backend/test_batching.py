@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from trus.backend.batching import IN_FLIGHT, Batcher
 from trus.backend.port import InlineCore
-from trus.core.messages import Answer, DayOpen, Request, SignHandshake
+from trus.core.messages import Answer, DayOpen, DayState, Failed, Request, SignHandshake, VerifyPeer
 from trus.values import BusinessDate
 
 
@@ -87,6 +87,32 @@ class BatcherTests(SynchronousTestCase):
         self.core.answer()
         self.assertEqual("".join(self.heard), "abcdefghij")
 
+    def test_a_flood_of_handshakes_waits_behind_payments(self) -> None:
+        """Whoever floods the backend with handshakes does not stand before a cardholder."""
+        for turn in range(IN_FLIGHT):
+            self.ask(f"first{turn}")
+            self.clock.advance(0)
+        self.ask(*"abcdefgh")
+        day = DayState()
+        self.batcher.ask(day, self._hear_nothing)
+        self.batcher.ask(day, self._hear_nothing)
+        self.core.answer()
+        self.assertEqual(self.core.batches[-1], [day, day, SignHandshake(b"a"), SignHandshake(b"b")])
+
+    def test_a_flood_of_handshakes_is_bounded(self) -> None:
+        """Handshakes beyond the bound are told to come back, and hold no memory; what was begun is finished."""
+        batcher = Batcher(self.core, self.clock, max_batch=1, max_handshakes=10)
+        told: list[Answer] = []
+        for number in range(1000):
+            batcher.ask(SignHandshake(b"%d" % number), told.append)
+        batcher.ask(VerifyPeer([b"der"], "pos"), told.append)
+        self.assertEqual((batcher.waiting, told), (11, []))
+        self.clock.advance(0)
+        self.assertEqual(told, [Failed("91", "busy")] * 990)
+
+    def _hear_nothing(self, answer: Answer) -> None:
+        raise AssertionError(answer)
+
     def test_one_sessions_fault_is_not_the_next_ones(self) -> None:
         """A failure while one answer is handed out is logged and the others still hear theirs."""
 
@@ -102,7 +128,7 @@ class BatcherTests(SynchronousTestCase):
 
     def test_an_inline_core_answers_thousands_without_recursion(self) -> None:
         """The same batcher serves a core in this process, however much waits."""
-        batcher = Batcher(InlineCore(Echo()), self.clock, self._round, max_batch=1)
+        batcher = Batcher(InlineCore(Echo()), self.clock, self._round, max_batch=1, max_handshakes=5000)
         for number in range(5000):
             batcher.ask(SignHandshake(str(number).encode()), self._hear)
         self.clock.advance(0)

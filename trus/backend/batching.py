@@ -3,6 +3,10 @@
 Never waits for a batch to grow: what is there when the turn ends goes, and while the core
 works on IN_FLIGHT batches the next one gathers by itself. So the batch is small when the
 network is quiet and large when it is busy, which is what a group commit wants.
+
+Handshakes stand behind everything else, and no more than a bounded number of them waits: whoever
+stole the channel certificate of all terminals can ask for signatures, but neither fill this
+process's memory nor stand before a cardholder.
 """
 
 from __future__ import annotations
@@ -15,12 +19,19 @@ from twisted.logger import Logger
 
 from trus.backend.port import CorePort
 from trus.core.faults import describe
-from trus.core.messages import Answer, Request
+from trus.core.messages import Answer, CheckStanding, Enrol, Failed, Request, SignHandshake, VerifyPeer
+from trus.values import ResponseCode
 
 #: Batches that the core holds at once: one that it works on, one that waits in the pair.
 IN_FLIGHT: Final = 2
 #: Requests in a batch at most, so that one commit stays within a few milliseconds.
 MAX_BATCH: Final = 256
+#: Handshakes that may wait for the backend's signature; further ones are told to come back.
+#: A thousand are signed within a second or two, well before a device gives its handshake up.
+MAX_HANDSHAKES: Final = 1024
+
+_BUSY: Final = Failed(ResponseCode.ISSUER_UNAVAILABLE, "busy")
+_HANDSHAKES: Final = frozenset({SignHandshake, VerifyPeer, CheckStanding, Enrol})
 
 OnAnswer = Callable[[Answer], None]
 
@@ -36,13 +47,19 @@ class Batcher:
         reactor: IReactorTime,
         on_round: Callable[[], None] = lambda: None,
         max_batch: int = MAX_BATCH,
+        max_handshakes: int = MAX_HANDSHAKES,
     ) -> None:
-        """`on_round` is called after the answers of a batch were handed out, to flush writes."""
+        """`on_round` is called after the answers of a batch were handed out, to flush writes.
+
+        Beyond `max_handshakes` waiting handshakes, another one's first request is answered busy.
+        """
         self._core = core
         self._reactor = reactor
         self._on_round = on_round
         self._max_batch = max_batch
+        self._max_handshakes = max_handshakes
         self._waiting: list[tuple[Request, OnAnswer]] = []
+        self._handshakes: list[tuple[Request, OnAnswer]] = []
         self._flying = 0
         self._scheduled = False
         self._sending = False
@@ -50,11 +67,18 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Requests that the core has not been given yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._handshakes)
 
     def ask(self, request: Request, on_answer: OnAnswer) -> None:
         """Put `request` into the next batch; `on_answer` is called once with its answer."""
-        self._waiting.append((request, on_answer))
+        if type(request) in _HANDSHAKES:
+            # Only the first step is refused: who has come further has proven something.
+            if len(self._handshakes) >= self._max_handshakes and type(request) is SignHandshake:
+                self._reactor.callLater(0, on_answer, _BUSY)
+                return
+            self._handshakes.append((request, on_answer))
+        else:
+            self._waiting.append((request, on_answer))
         if not self._scheduled and self._flying < IN_FLIGHT:
             self._scheduled = True
             self._reactor.callLater(0, self._turn_ended)
@@ -68,14 +92,20 @@ class Batcher:
             return
         self._sending = True
         try:
-            while self._waiting and self._flying < IN_FLIGHT:
-                batch = self._waiting[: self._max_batch]
-                del self._waiting[: self._max_batch]
+            while (self._waiting or self._handshakes) and self._flying < IN_FLIGHT:
+                batch = self._take(self._waiting, self._max_batch)
+                batch += self._take(self._handshakes, self._max_batch - len(batch))
                 self._flying += 1
                 answered = self._core.submit([request for request, _ in batch])
                 answered.addCallback(self._answered, [on_answer for _, on_answer in batch])
         finally:
             self._sending = False
+
+    @staticmethod
+    def _take(waiting: list[tuple[Request, OnAnswer]], most: int) -> list[tuple[Request, OnAnswer]]:
+        taken = waiting[:most]
+        del waiting[:most]
+        return taken
 
     def _answered(self, answers: list[Answer], callbacks: list[OnAnswer]) -> None:
         self._flying -= 1
