@@ -31,6 +31,9 @@ MAX_NAME_BYTES: Final = 200
 _MAX_MARKS: Final = 4
 #: Joiners that Persian and Indic names need; all other format characters are refused.
 _JOINERS: Final = frozenset("\u200c\u200d")
+#: What makes a spreadsheet take a cell for a formula, in both widths of Unicode: names go into
+#: personalisation files and reports, which people open with one.
+_FORMULA_SIGNS: Final = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 #: People in one EMPLOYEES-ADD: what fits a line.
 MAX_PEOPLE: Final = 100
 
@@ -61,11 +64,14 @@ def person_name(text: str) -> str:
     """Return a name of a person, shop or company in Unicode NFC.
 
     Raises ArgumentRefused for an empty or overlong one, for outer or doubled spaces and for
-    control, bidirectional control, private, unassigned or unpaired characters.
+    control, bidirectional control, private, unassigned or unpaired characters, and for a
+    beginning that a spreadsheet takes for a formula.
     """
     value = unicodedata.normalize("NFC", text)
     if not 1 <= len(value) <= MAX_NAME_CHARACTERS or len(value.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
         raise ArgumentRefused(f"1 to {MAX_NAME_CHARACTERS} characters are expected")
+    if value[0] in _FORMULA_SIGNS:
+        raise ArgumentRefused("a name does not begin with = + - or @")
     if value != value.strip(" ") or "  " in value:
         raise ArgumentRefused("spaces at the ends and doubled spaces are not allowed")
     marks = 0
