@@ -70,7 +70,9 @@ def pos_command(context: click.Context, home: Path) -> None:
 @pos_command.command("enrol", short_help="Obtain the terminal's certificate with an activation code.")
 @click.option("--gateway", required=True, metavar="HOST:PORT", help="Where the gateway's device port is.")
 @click.option("--terminal", required=True, help="The terminal's name, 8 characters.")
-@click.option("--code", default="-", help="The activation code; - reads it from standard input or a prompt.")
+@click.option(
+    "--code-file", default="-", metavar="FILE", help="The activation code; - reads standard input or a prompt."
+)
 @click.option("--anchor", type=_FILE, required=True, help="The individual authority's root certificate, PEM.")
 @click.option("--p12", type=_FILE, required=True, help="The terminals' channel certificate, PKCS#12.")
 @click.option("--passphrase-file", type=_FILE, help="Its passphrase, one line.  [default: NAME.pass beside NAME.p12]")
@@ -80,7 +82,7 @@ def enrol_command(
     path: Path,
     gateway: str,
     terminal: str,
-    code: str,
+    code_file: str,
     anchor: Path,
     p12: Path,
     passphrase_file: Path | None,
@@ -96,7 +98,7 @@ def enrol_command(
     home = DeviceHome.prepare(
         path, settings, anchor=anchor.read_bytes(), channel=p12.read_bytes(), passphrase=passphrase.encode()
     )
-    secret = read_secret("-", "activation code: ") if code == "-" else code
+    secret = read_secret(code_file, "activation code: ")
 
     async def obtain(reactor: Any) -> None:
         endpoint = HostnameEndpoint(reactor, host, port)
