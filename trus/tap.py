@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from trus.cli.backend import compose_backend
+from trus.cli.memory import forbid_core_dumps
 from trus.cli.settle import settle
 from trus.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trus.errors import TrusError
@@ -83,6 +84,7 @@ class Deployment(MultiService):
 
     def startService(self) -> None:
         """Start every role. Raises TrusError, having logged it, when one cannot start."""
+        forbid_core_dumps()
         try:
             MultiService.startService(self)
         except TrusError as problem:

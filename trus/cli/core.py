@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trus.backend.corelink import CORE_DESCRIPTOR
 from trus.cli.compose import compose_core
+from trus.cli.memory import forbid_core_dumps, hide_memory
 from trus.cli.settle import settle
 from trus.clock import SystemClock, SystemEntropy
 from trus.core.codec import Note
@@ -26,6 +27,8 @@ from trus.settings.loading import load
 def main(config: Path) -> int:
     """Serve the front at the other end of CORE_DESCRIPTOR until it is gone; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forbid_core_dumps()
+    hide_memory()
     frames = BlockingFrames(socket.socket(fileno=CORE_DESCRIPTOR))
 
     def note(level: str, text: str) -> None:
