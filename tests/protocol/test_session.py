@@ -19,7 +19,7 @@ from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolEr
 from trus.protocol.handshake import Expected, Mode
 from trus.protocol.messages import Kind, Message
 from trus.protocol.records import MAX_RECORDS
-from trus.protocol.session import MAX_KEY_AGE_SECONDS, SealedSession
+from trus.protocol.session import MAX_KEY_AGE_SECONDS, OVERDUE_SECONDS, SealedSession
 from trus.protocol.states import DialogueState
 from trus.values import DeviceRole
 
@@ -362,6 +362,46 @@ class RekeyTests(SessionCase):
         self.assertEqual(self.backend.ends_at, NOON + timedelta(hours=24))
         self.backend.open(self.device.start_rekey()[:-2])
         self.assertEqual(self.assertRaises(SessionEnded, self.backend.answer_rekey).reason, "chain")
+
+    def echo(self) -> bytes:
+        return self.device.seal(Kind.COMMAND, "ECHO", {}, {}, dialogue=self.device.open_dialogue())[:-2]
+
+    def test_overdue(self) -> None:
+        """TR-15: A device that avoids new keys, by which its standing is looked at again, is cut off."""
+        self.network.clock.advance(OVERDUE_SECONDS - 1)
+        self.backend.open(self.echo())
+        self.network.clock.advance(1)
+        self.assertEqual(self.ended(self.backend, self.echo()), "age")
+
+    def test_overdue_but_asking(self) -> None:
+        """A device that was long silent may still ask for new keys first, and then goes on."""
+        self.network.clock.advance(OVERDUE_SECONDS)
+        self.backend.open(self.device.start_rekey()[:-2])
+        crossing = self.echo()
+        self.backend.open(crossing)
+        self.device.open(self.backend.answer_rekey(self.network.tickets)[:-2])
+        self.backend.open(self.device.finish_rekey()[:-2])
+        self.purchase()
+
+    def test_half_a_rekey(self) -> None:
+        """A device that asks for new keys and never takes them is cut off too."""
+        self.backend.open(self.device.start_rekey()[:-2])
+        self.backend.answer_rekey(self.network.tickets)
+        self.network.clock.advance(OVERDUE_SECONDS)
+        self.assertEqual(self.ended(self.backend, self.echo()), "age")
+
+    def test_day_is_over(self) -> None:
+        """24 hours after the full handshake any line ends the session; the device hears no excuse."""
+        for _ in range(24):
+            self.network.clock.advance(3599)
+            self.rekey()
+        self.network.clock.advance(24)
+        self.assertEqual(self.ended(self.backend, self.echo()), "chain")
+
+    def test_backend_is_not_cut_off(self) -> None:
+        """A device hears the backend out however old the keys are: it is the device that asks for new ones."""
+        self.network.clock.advance(OVERDUE_SECONDS)
+        self.carry(self.backend, self.device, Kind.INFO, "DAY", {}, {"date": "2026-11-21"})
 
     def test_not_between_devices(self) -> None:
         """A session between a card and a POS has neither rekey nor tickets."""

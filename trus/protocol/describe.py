@@ -224,6 +224,7 @@ def limits() -> str:
         ("records under one key before rekey", f"{records.MAX_RECORDS}"),
         ("records under one key at most", f"{records.LAST_RECORD}"),
         ("age of keys before rekey", f"{session.MAX_KEY_AGE_SECONDS} s"),
+        ("age of keys past which the responder hears only COMMAND REKEY", f"{session.OVERDUE_SECONDS} s"),
         ("lifetime of a ticket", f"{tickets.TICKET_LIFETIME_SECONDS} s"),
         ("chain of resumptions, from its full handshake", f"{tickets.CHAIN_LIFETIME_SECONDS} s"),
         ("handshake, from message 1 to message 4", f"{handshake.HANDSHAKE_TIMEOUT_SECONDS} s"),

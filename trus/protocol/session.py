@@ -346,11 +346,15 @@ class SealedSession:
         return fresh
 
     def _demand_young(self) -> None:
-        """End the session of an initiator that outlived its keys or its day. Raises SessionEnded."""
+        """End the session of an initiator that outlived its keys or its day. Raises SessionEnded.
+
+        Only while this side owes it the answer to COMMAND REKEY may an initiator be late; one
+        that never says INFO REKEYED is not excused.
+        """
         now = self._clock.now().timestamp()
         if now >= self.authenticated_at + CHAIN_LIFETIME_SECONDS:
             raise self._over("chain")
-        if now - self._keys_since >= OVERDUE_SECONDS and self._order.state is SessionState.SEALED:
+        if now - self._keys_since >= OVERDUE_SECONDS and self._order.state is not SessionState.REKEYING:
             raise self._over("age")
 
     def _over(self, reason: str) -> SessionEnded:
