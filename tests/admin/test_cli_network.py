@@ -84,7 +84,7 @@ class NetworkTests(SynchronousTestCase):
         shown = json.dumps(replies) + self.network.logs()
         self.assertEqual([number for number in numbers if number in shown], [])
 
-        code, said, complaint = self.trus("--file", "-", typed="DAY\n# nothing\n\nNOPE\n")
+        code, said, complaint = self.trus("--file", "-", typed="DAY\n# nothing\n\nNOPE\nquit\nDAY\n")
         self.assertEqual(code, 1)
         self.assertIn("line 4:", said)
         self.assertIn("1 of 2 commands were refused", complaint)

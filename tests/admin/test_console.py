@@ -101,6 +101,12 @@ class ConsoleTests(SynchronousTestCase):
         self.assertEqual(len(said), MAX_REFUSED_IN_A_ROW + 1)
         self.assertEqual(said[-1], 'INFO BYE text="Too many unreadable lines."')
 
+    def test_mistakes_in_arguments_are_no_noise(self) -> None:
+        """A long file of commands with unfit arguments is answered line by line, to its end."""
+        said = self.say(b"SHOP-ADD S1\n" * (MAX_REFUSED_IN_A_ROW * 2))
+        self.assertEqual(len(said), MAX_REFUSED_IN_A_ROW * 2)
+        self.assertFalse(self.session.finished)
+
     def test_a_flood_waits(self) -> None:
         """Beyond 64 unanswered lines nothing more is read until there is room, and nothing is lost."""
         self.session.receive(b"SHOPS\n" * 500)

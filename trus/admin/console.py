@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from trus.admin.commands import COMMANDS
-from trus.admin.lines import MAX_CONSOLE_LINE_BYTES, Order, format_answer, parse_order
+from trus.admin.lines import MAX_CONSOLE_LINE_BYTES, NotACommand, Order, format_answer, parse_order
 from trus.admin.model import Command, RefusalCode
 from trus.core.messages import AdminAnswer, AdminCommand, Answer, Failed
 from trus.errors import CommandRefused
@@ -28,7 +28,7 @@ CONSOLE_VERSION: Final = 1
 MAX_QUEUED: Final = 64
 #: Commands in one batch to the core: few, since payments wait for the batch.
 MAX_BATCH: Final = 8
-#: Unreadable lines in a row after which the peer is no admin: noise is cut off.
+#: Lines in a row that are no command, after which the peer is no admin: noise is cut off.
 MAX_REFUSED_IN_A_ROW: Final = 100
 
 
@@ -152,7 +152,7 @@ class ConsoleSession:
         try:
             order = parse_order(line)
         except CommandRefused as refused:
-            self._refused_in_a_row += 1
+            self._refused_in_a_row = self._refused_in_a_row + 1 if isinstance(refused, NotACommand) else 0
             self._turns.append(_Turn(None, format_answer(AdminAnswer(refused.code, refused.text))))
             if self._refused_in_a_row >= MAX_REFUSED_IN_A_ROW:
                 self._end(_bye("Too many unreadable lines."))

@@ -41,6 +41,10 @@ _ALIASES: Final = {"?": "HELP", "\\?": "HELP", "\\H": "HELP", "\\Q": "QUIT", "EX
 _NOT_A_LINE: Final = "The line cannot be read. Type COMMAND NAME=VALUE ..., with quotes around values that hold spaces."
 
 
+class NotACommand(CommandRefused):
+    """The line cannot be read, or names no command: people mistype, but noise does nothing else."""
+
+
 class Order(NamedTuple):
     """A command with its arguments, checked against the table and in canonical form."""
 
@@ -56,13 +60,16 @@ class _Word(NamedTuple):
 def parse_order(line: bytes) -> Order | None:
     """Return what `line` (without its end) orders, None for a blank one.
 
-    Raises CommandRefused (30 malformed or unfit, 12 unknown command).
+    Raises NotACommand (30 malformed, 12 unknown command), CommandRefused (30 unfit arguments).
     """
     words = _words(line)
     if not words:
         return None
     verb, rest = _verb(words)
-    command = find_command(_ALIASES.get(verb.upper(), verb))
+    try:
+        command = find_command(_ALIASES.get(verb.upper(), verb))
+    except CommandRefused as unknown:
+        raise NotACommand(unknown.code, unknown.text) from None
     return Order(command, check_arguments(command, _named(command, rest)))
 
 
@@ -70,7 +77,7 @@ def _words(line: bytes) -> list[_Word]:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
-        raise CommandRefused(RefusalCode.ARGUMENTS, _NOT_A_LINE) from None
+        raise NotACommand(RefusalCode.ARGUMENTS, _NOT_A_LINE) from None
     return list(_split(text))
 
 
@@ -81,14 +88,14 @@ def _split(text: str) -> Iterator[_Word]:
         match = _WORD.match(text, position)
         count += 1
         if match is None or count > MAX_WORDS:
-            raise CommandRefused(RefusalCode.ARGUMENTS, _NOT_A_LINE)
+            raise NotACommand(RefusalCode.ARGUMENTS, _NOT_A_LINE)
         value = match["value"]
         if value.startswith('"'):
             value = _ESCAPE.sub(r"\1", value[1:-1])
         try:
             encode_value(value)
         except LocalProtocolError:
-            raise CommandRefused(RefusalCode.ARGUMENTS, _NOT_A_LINE) from None
+            raise NotACommand(RefusalCode.ARGUMENTS, _NOT_A_LINE) from None
         yield _Word(None if match["name"] is None else match["name"].lower(), value)
         position = _BLANKS.match(text, match.end()).end()  # type: ignore[union-attr]
 
@@ -98,7 +105,7 @@ def _verb(words: list[_Word]) -> tuple[str, list[_Word]]:
     if rest[0].name is None and rest[0].value.upper() == Kind.COMMAND:
         rest = rest[1:]
     if not rest or rest[0].name is not None:
-        raise CommandRefused(RefusalCode.ARGUMENTS, _NOT_A_LINE)
+        raise NotACommand(RefusalCode.ARGUMENTS, _NOT_A_LINE)
     return rest[0].value, rest[1:]
 
 

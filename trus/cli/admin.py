@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +20,12 @@ from twisted.internet.defer import DeferredList
 from twisted.python.failure import Failure
 
 from trus.admin.client import AdminClient, AdminReply
+from trus.admin.lines import parse_order
 from trus.cli.admin_place import ConsolePlace, place_of
 from trus.cli.admin_screen import as_json, show
 from trus.cli.admin_shell import Shell, commands_of, prompt_session
 from trus.cli.reacting import run
-from trus.errors import ConfigurationError
+from trus.errors import CommandRefused, ConfigurationError
 from trus.protocol.errors import LocalProtocolError
 from trus.protocol.grammar import encode_value
 
@@ -91,6 +93,7 @@ async def give(
 
     `lines` are numbered; a refused one of many is shown with its number. Raises ConsoleGone.
     """
+    lines = list(takewhile(lambda numbered: not _leaves(numbered[1]), lines))
     client = await place.connect(reactor)
     refused = 0
     try:
@@ -107,6 +110,15 @@ async def give(
     if refused and len(lines) > 1:
         click.echo(f"trus: {refused} of {len(lines)} commands were refused", err=True)
     return 1 if refused else 0
+
+
+def _leaves(line: str) -> bool:
+    """Return whether a line says good bye, as scripts for other clients end."""
+    try:
+        order = parse_order(line.encode("utf-8", "replace"))
+    except CommandRefused:
+        return False
+    return order is not None and order.command.verb == "QUIT"
 
 
 def _tell(console: Console, reply: AdminReply, as_objects: bool, number: int) -> None:
