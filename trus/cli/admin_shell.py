@@ -6,17 +6,20 @@ names a person or could hold a card number; answers are never kept.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import History
 from rich.console import Console
 from rich.text import Text
+from twisted.internet.defer import Deferred
 
 from trus.admin.client import AdminReply
 from trus.admin.commands import COMMANDS
@@ -198,22 +201,13 @@ def commands_of(text: str) -> list[tuple[int, str]]:
 
 def prompt_session(history: Path) -> Callable[[str], Awaitable[str]]:
     """Return a prompt with completion and history on this process's terminal, under an asyncio loop."""
-    from prompt_toolkit import PromptSession
-
     session: PromptSession[str] = PromptSession(
         history=CommandHistory(history), completer=CommandCompleter(), complete_while_typing=False
     )
 
     async def prompt(text: str) -> str:
-        return await as_deferred(session.prompt_async(text, handle_sigint=False))
+        asking = asyncio.ensure_future(session.prompt_async(text, handle_sigint=False))
+        answer: Deferred[str] = Deferred.fromFuture(asking)
+        return await answer
 
     return prompt
-
-
-def as_deferred(work: Any) -> Any:
-    """Return a Deferred of a coroutine that belongs to asyncio."""
-    import asyncio
-
-    from twisted.internet.defer import Deferred
-
-    return Deferred.fromFuture(asyncio.ensure_future(work))
