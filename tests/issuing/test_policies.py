@@ -89,3 +89,11 @@ class PolicyTests(SynchronousTestCase):
             answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", **fields)
             self.assertEqual(answer.code, RefusalCode.AMOUNT)
         self.assertEqual(len(self.house.done("POLICY-SHOW", company="ACME").rows), 1)
+
+    def test_nonsense_is_refused(self) -> None:
+        """Hours that no purchase can fall into are refused with their field, and nothing is set."""
+        for fields in ({"opens": "12:00", "closes": "12:00"}, {"opens": "24:00"}):
+            answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", **fields)
+            self.assertEqual(answer.code, RefusalCode.ARGUMENTS)
+            self.assertRegex(answer.text, "opens|closes")
+        self.assertEqual(len(self.house.done("POLICY-SHOW", company="ACME").rows), 1)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from trus.admin.model import RefusalCode
-from trus.auth.policy import MEAL_CATEGORIES, Policy
+from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, check_policy
 from trus.core.messages import AdminAnswer
 from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse, the_company
 from trus.money import AmountError, format_amount, parse_amount
@@ -33,6 +33,10 @@ def set_policy(desk: Desk, order: Order) -> AdminAnswer:
         if base is None:
             base = Policy(0, company.row, first, time_zone=company.time_zone)
         rules = msgspec.structs.replace(base, policy_id=0, valid_from=first, **_changes(order, company.currency))
+        try:
+            check_policy(rules)
+        except PolicyRefused as wrong:
+            raise refuse(RefusalCode.ARGUMENTS, f"The policy makes no sense: {wrong}.") from None
         change.people.set_policy(rules, change.at)
         audit(change, order, {"company": company.company, **_shown(rules, company.currency)})
     return done(f"The policy holds from {first} on.", [_shown(rules, company.currency)])
