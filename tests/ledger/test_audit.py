@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from sqlalchemy import select
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ledger.books import DB_KEY, LOADED, NOON, Books
+from tests.ledger.books import DB_KEY, LOADED, NOON, Books, CountedEntropy, open_books
 from tests.ledger.test_chain import Signer
 from trus.errors import StorageFailed
 from trus.ledger.audit import verify
 from trus.ledger.chain import CHAINED, PERSONAL, ChainHead
+from trus.ledger.compose import create_database
 from trus.ledger.engine import open_engine
 from trus.ledger.erasure import erase_employee
 from trus.ledger.findings import MAX_FINDINGS, AuditReport, Check
@@ -88,6 +89,17 @@ class SoundCase(AuditCase):
             [10, 18, 1, 2],
         )
         self.assertEqual((report.examined[Check.BALANCES], report.examined[Check.EXPORT]), (6, 2))
+
+    def test_empty_ledger(self) -> None:
+        """A ledger without an event is sound, and so is a head signed over it."""
+        path = self.books.folder / "empty.db"
+        create_database(path, db_key=DB_KEY, clock=self.books.clock, entropy=CountedEntropy())
+        ledger = open_books(path)
+        self.addCleanup(ledger.close)
+        heads = self.books.folder / "empty heads"
+        HeadLog(ledger, self.signer, heads).sign(NOON)
+        report = verify(ledger.engine, verifier=self.signer, heads=heads)
+        self.assertEqual((report.findings, report.events, report.heads), ((), 0, 1))
 
     def test_without_keys(self) -> None:
         """Without a token and without the exported files the rest is still proved."""

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger.books import LOADED, NOON, Books
 from trus.auth.ports import Posting
 from trus.errors import StorageFailed, Unbalanced
-from trus.ledger.posting import BelowFloor, post
+from trus.ledger.posting import AccountKind, BelowFloor, post, system_account
 from trus.ledger.tables import account
 
 POSTINGS = st.lists(
@@ -173,3 +173,12 @@ class PostingCase(SynchronousTestCase):
         moves = [Posting(1, 5, "USD"), Posting(2, -5, "USD"), Posting(1, 5, "EUR"), Posting(2, -5, "EUR")]
         with self.books.ledger.order(NOON) as unit:
             self.assertRaises(ValueError, post, unit, kind="x", postings=moves, actor="a", rule="r")
+
+    def test_accounts_have_owners(self) -> None:
+        """The network's own accounts are one a kind and currency; those with a floor belong to somebody."""
+        with self.books.ledger.order(NOON) as unit:
+            gains = system_account(unit, AccountKind.GAINS, "USD")
+            self.assertEqual(system_account(unit, AccountKind.GAINS, "USD"), gains)
+            self.assertNotEqual(system_account(unit, AccountKind.GAINS, "EUR"), gains)
+            for kind in (AccountKind.PURSE, AccountKind.COMPANY, AccountKind.SHOP):
+                self.assertRaises(ValueError, system_account, unit, kind, "USD")

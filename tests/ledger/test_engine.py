@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import stat
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -24,6 +25,7 @@ from tests.ledger.books import (
     open_books,
 )
 from trus.errors import LedgerError, StorageFailed, WrongDatabaseKey
+from trus.ledger import migrations
 from trus.ledger.compose import create_database, open_for_reading, open_ledger
 from trus.ledger.dialect import Trouble, trouble
 from trus.ledger.engine import WriterLock, create_file, open_engine
@@ -160,6 +162,35 @@ class OpeningCase(SynchronousTestCase):
                 (ValueError, RuntimeError), create_database, self.path, db_key=key, clock=SetClock(), entropy=entropy
             )
             self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_schema_fails(self) -> None:
+        """A database that fails while it is made leaves nothing behind; one that fails while it is opened says so."""
+
+        def failing(*_: object) -> None:
+            raise dbapi2.OperationalError("disk I/O error")
+
+        books = Books(self)
+        books.close()
+        self.patch(migrations, "upgrade", failing)
+        self.patch(migrations, "current", failing)
+        making = partial(create_database, self.path, db_key=DB_KEY, clock=SetClock(), entropy=CountedEntropy())
+        self.assertIn("cannot be made: disk I/O error", str(self.assertRaises(StorageFailed, making)))
+        self.assertEqual(list(self.folder.iterdir()), [])
+        failure = self.assertRaises(StorageFailed, open_books, books.path)
+        self.assertIn("cannot be opened: disk I/O error", str(failure))
+        failure = self.assertRaises(StorageFailed, open_for_reading, books.path, db_key=DB_KEY)
+        self.assertIn("cannot be read: disk I/O error", str(failure))
+
+    def test_cannot_open(self) -> None:
+        """A file that the system does not let us open is told as such, not as a wrong key."""
+        create_file(self.path)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise dbapi2.OperationalError("unable to open database file")
+
+        self.patch(dbapi2, "connect", refuse)
+        failure = self.assertRaises(StorageFailed, open_engine, self.path, lambda: DB_KEY)
+        self.assertIn("cannot be opened", str(failure))
 
     def test_damaged(self) -> None:
         """A file whose first page was altered does not open; one altered later is noticed at the page."""

@@ -133,10 +133,6 @@ class SqlUnit:
             self._balances[card.purse_account] = card.balance
         return facts
 
-    def hold(self, account: int, balance: int) -> None:
-        """Say that the locked row of `account` was read in this transaction at `balance`."""
-        self._balances[account] = balance
-
     def held(self, account: int, stored: int) -> int:
         """Return the balance of a locked row inside this unit; `stored` is what its row says.
 
