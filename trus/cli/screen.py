@@ -42,7 +42,7 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
         word = "BALANCE"
     lines: list[Text] = [Text(word.center(WIDTH - 6), style=style)]
     lines += [Text(line) for line in _body(asked, answer, totals)]
-    if answer.text:
+    if answer.text and answer.text.casefold() != word.casefold():
         lines.append(Text(answer.text, style="bold"))
     if answer.reversing:
         lines.append(Text("This purchase is being taken back.", style="yellow"))

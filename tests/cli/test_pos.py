@@ -1,0 +1,124 @@
+"""What a cashier and a thief may learn from `trus pos`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import tempfile
+from pathlib import Path
+
+from click import BadParameter
+from click.testing import CliRunner
+from rich.console import Console
+from twisted.trial import unittest
+
+from trus.cli.main import run
+from trus.cli.pos import pos_command, read_card, read_secret, split_address
+from trus.cli.screen import masked, show
+from trus.device.journal import Asked, Totals
+from trus.device.orders import Answer, Reference
+from trus.errors import ConfigurationError
+from trus.values import BusinessDate, Identity, Result, TerminalId
+
+TRACK2 = "9999000100000017=29117250011234567"
+REFERENCE = Reference(Identity(TerminalId("T0000001"), BusinessDate("2026-11-20"), 42), bytes(16), 1250, "USD")
+
+
+def screen(asked: Asked, answer: Answer, **shown: object) -> str:
+    output = io.StringIO()
+    show(Console(file=output, width=80), asked, answer, **shown)  # type: ignore[arg-type]
+    return output.getvalue()
+
+
+class Screens(unittest.SynchronousTestCase):
+    def test_approved(self) -> None:
+        """TR-7: the screen says yes with amount and code; the receipt names terminal, number, reference."""
+        answer = Answer(
+            Result.APPROVED, "00", REFERENCE, "A1B2C3", "632500000042", 1250, "USD", text="Approved", receipt="a|[b]"
+        )
+        text = screen(Asked.PURCHASE, answer, card=masked(TRACK2))
+        for part in ("APPROVED", "12.50 USD", "A1B2C3", "632500000042", "T0000001", "000042", "•••• 0017", "[b]"):
+            self.assertIn(part, text)
+        self.assertNotIn("99990001", text)
+
+    def test_declined(self) -> None:
+        """A no says why, and how many PIN tries are left."""
+        text = screen(Asked.PURCHASE, Answer(Result.DECLINED, "55", REFERENCE, tries_left=2, text="Wrong PIN"))
+        for part in ("DECLINED", "code 55", "tries left: 2", "Wrong PIN"):
+            self.assertIn(part, text)
+
+    def test_partial(self) -> None:
+        """A part shows what is still to be paid."""
+        text = screen(Asked.PURCHASE, Answer(Result.PARTIAL, "10", REFERENCE, amount=500, currency="USD"))
+        self.assertIn("5.00 USD", text)
+        self.assertIn("to pay by other means: 7.50 USD", text)
+
+    def test_no_answer(self) -> None:
+        """No answer is a no, without a receipt, and says that it is being taken back."""
+        text = screen(Asked.PURCHASE, Answer(Result.DECLINED, "", REFERENCE, text="NO ANSWER", reversing=True))
+        self.assertIn("DECLINED", text)
+        self.assertIn("being taken back", text)
+        self.assertNotIn("receipt", text)
+
+    def test_others(self) -> None:
+        """A balance, a reversal and a batch have words of their own."""
+        balance = Answer(Result.APPROVED, "00", REFERENCE, balance=8750, currency="USD")
+        self.assertIn("the card holds 87.50 USD", screen(Asked.BALANCE, balance))
+        self.assertIn("TAKEN BACK", screen(Asked.REVERSE, Answer(Result.REVERSED, "00", REFERENCE)))
+        closed = Answer(Result.APPROVED, "00", REFERENCE, balanced=True)
+        text = screen(Asked.CLOSE, closed, totals=Totals(3, 3000, 1, 1000))
+        self.assertIn("2 purchases, 20.00 USD", text)
+        self.assertIn("both sides counted the same", text)
+        differs = Answer(Result.APPROVED, "00", REFERENCE, balanced=False)
+        self.assertIn("totals differ", screen(Asked.CLOSE, differs))
+
+
+class Secrets(unittest.SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def file(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(text, "utf-8")
+        return str(path)
+
+    def test_from_files(self) -> None:
+        """Stripe and PIN come from the first line of a file, with a reader's sentinels or without."""
+        pin = self.file("pin", "4711\n")
+        for text in (TRACK2, f"{TRACK2}\r\nmore", f";{TRACK2}?"):
+            self.assertEqual(read_card(self.file("track", text), pin), (TRACK2, "4711"))
+        self.assertEqual(read_card(self.file("track", TRACK2), None), (TRACK2, None))
+
+    def test_nonsense(self) -> None:
+        """What is no stripe or no PIN is refused in words that repeat nothing of it."""
+        pin, track = self.file("pin", "47x1"), self.file("track", TRACK2)
+        message = str(self.assertRaises(ConfigurationError, read_card, track, pin))
+        self.assertIn("PIN", message)
+        self.assertNotIn("47", message)
+        message = str(self.assertRaises(ConfigurationError, read_card, self.file("track", "9999x"), None))
+        self.assertNotIn("9999", message)
+        self.assertRaises(ConfigurationError, read_secret, self.file("empty", "\n"))
+
+    def test_no_option_takes_one(self) -> None:
+        """No option of any command takes a PIN or a stripe by value, so none is in the list of processes."""
+        for command in pos_command.commands.values():
+            names = {option for parameter in command.params for option in parameter.opts}
+            self.assertEqual({"--pin", "--track2", "--track"} & names, set(), command.name)
+
+    def test_addresses(self) -> None:
+        """An address is host and port, IPv6 in brackets."""
+        self.assertEqual(split_address("127.0.0.1:7001"), ("127.0.0.1", 7001))
+        self.assertEqual(split_address("[::1]:7001"), ("::1", 7001))
+        for bad in ("localhost", ":7001", "host:", "host:0", "host:70000", "host:٧٠٠١"):
+            self.assertRaises(BadParameter, split_address, bad)
+
+    def test_no_home(self) -> None:
+        """A folder that is no terminal's is one sentence and exit code 1."""
+        arguments = ["--home", str(self.folder), "close"]
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            code = run(lambda: pos_command(arguments, standalone_mode=False))
+        self.assertEqual((code, said.getvalue().count("\n")), (1, 1))
+        outcome = CliRunner().invoke(pos_command, arguments)
+        self.assertIn("terminal.json cannot be read", str(outcome.exception))
