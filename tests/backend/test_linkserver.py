@@ -197,6 +197,18 @@ class LinkServerTests(SynchronousTestCase):
         self.say(Opened(5, Port.ADMIN, "192.0.2.9:99"))
         self.assertEqual(self.hear(), [Close(5, "no-admin-port")])
 
+    def test_one_link_too_many_is_refused(self) -> None:
+        """Beyond the configured number of links a gateway is refused without a word; a link that ends makes room."""
+        self.factory = LinkFactory(self.factory._around, None, self.clock, max_links=1)
+        first = self.connect()
+        self.assertEqual(len(self.hear()), 1)
+        self.connect()
+        self.assertEqual((self.hear(), self.aborted), ([], True))
+        self.factory.links[-1].connectionLost()
+        first.connectionLost()
+        self.connect()
+        self.assertEqual((len(self.hear()), self.aborted), (1, False))
+
     def test_a_lost_link_takes_its_sessions_along(self) -> None:
         """When the gateway is gone, its devices' keys are forgotten and its admins' consoles end."""
         self.greet()

@@ -46,6 +46,8 @@ from trus.values import BusinessDate
 #: A gateway carries many devices: more lines a turn than one peer gets elsewhere. The gateway
 #: asks for a sign of life every few seconds; a link that is silent for this long is dead.
 LIMITS: Final = LineLimits(handshake_seconds=10.0, idle_seconds=120.0, write_seconds=20.0, lines_per_turn=1024)
+#: Links at once, unless told.
+MAX_LINKS: Final = 64
 
 
 class AdminProtocols(Protocol):
@@ -67,12 +69,14 @@ class LinkServer(LineProtocol):
         admins: AdminProtocols | None,
         reactor: IReactorTime,
         on_gone: Callable[[LinkServer], None],
+        has_room: Callable[[], bool],
     ) -> None:
         super().__init__(reactor, LineBuffer(MAX_LINK_LINE_BYTES), LIMITS)
         self._around = around
         self._admins = admins
         self._reactor = reactor
         self._on_gone = on_gone
+        self._has_room = has_room
         self._devices: dict[int, DeviceConnection] = {}
         self._streams: dict[int, AdminStream] = {}
         self._outgoing: list[bytes] = []
@@ -86,6 +90,10 @@ class LinkServer(LineProtocol):
 
     def opened(self) -> None:
         """Introduce the backend: the gateway counts the link as up from this line on."""
+        if not self._has_room():
+            self._log.error("a link beyond the configured number was refused: {peer}", peer=peer_address(self.transport))
+            self.abort()
+            return
         self._write(format_link_line(Hello(self._around.name, "backend")))
 
     def lines_received(self, lines: list[bytes]) -> None:
@@ -214,17 +222,29 @@ class LinkFactory(Factory):
 
     noisy = False
 
-    def __init__(self, around: Surroundings, admins: AdminProtocols | None, reactor: IReactorTime) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        admins: AdminProtocols | None,
+        reactor: IReactorTime,
+        max_links: int = MAX_LINKS,
+    ) -> None:
+        """Serve at most `max_links` gateways whose certificate was accepted."""
         self._around = around
         self._admins = admins
         self._reactor = reactor
+        self._max_links = max_links
         self.links: list[LinkServer] = []
 
     def buildProtocol(self, addr: IAddress | None) -> LinkServer:
         """Return a new link's protocol."""
-        link = LinkServer(self._around, self._admins, self._reactor, self.links.remove)
+        link = LinkServer(self._around, self._admins, self._reactor, self.links.remove, self._has_room)
         self.links.append(link)
         return link
+
+    def _has_room(self) -> bool:
+        """Say whether the link that has just opened is not one too many."""
+        return sum(link.is_open for link in self.links) <= self._max_links
 
     def announce_day(self, date: BusinessDate) -> None:
         """Tell every device of every gateway."""
