@@ -198,7 +198,7 @@ class LinkServerTests(SynchronousTestCase):
         self.assertEqual(self.hear(), [Close(5, "no-admin-port")])
 
     def test_one_link_too_many_is_refused(self) -> None:
-        """Beyond the configured number of links a gateway is refused without a word; a link that ends makes room."""
+        """Beyond the highest number of links a gateway is refused without a word; a link that ends makes room."""
         self.factory = LinkFactory(self.factory._around, None, self.clock, max_links=1)
         first = self.connect()
         self.assertEqual(len(self.hear()), 1)

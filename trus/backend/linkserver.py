@@ -91,7 +91,9 @@ class LinkServer(LineProtocol):
     def opened(self) -> None:
         """Introduce the backend: the gateway counts the link as up from this line on."""
         if not self._has_room():
-            self._log.error("a link beyond the configured number was refused: {peer}", peer=peer_address(self.transport))
+            self._log.error(
+                "a link beyond the highest number was refused: {peer}", peer=peer_address(self.transport)
+            )
             self.abort()
             return
         self._write(format_link_line(Hello(self._around.name, "backend")))
