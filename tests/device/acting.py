@@ -65,6 +65,7 @@ class KeptSession:
     def __init__(self) -> None:
         self.pin_key = bytes(range(32))
         self.said: list[Said] = []
+        self.ended = ""
         self._opened = 0
 
     def open_dialogue(self) -> str:

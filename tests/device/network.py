@@ -42,6 +42,7 @@ from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identi
 from trus.pki.profiles import INDIVIDUAL_AUTHORITY
 from trus.protocol.buffer import MAX_OPENING_LINE_BYTES, MAX_SEALED_LINE_BYTES, LineBuffer
 from trus.protocol.link import Opened, Port
+from trus.protocol.messages import Kind
 from trus.protocol.tickets import TicketKeys
 from trus.values import BusinessDate, ChannelRole, DeviceRole
 
@@ -65,12 +66,20 @@ class Door(LineProtocol):
         opened = Opened(len(self._network.doors), Port.DEVICE, "127.0.0.1:1", exporter(self.transport), "fp", "pos")
         outlet = Outlet(self._say, lambda: self._lines_in.raise_limit(MAX_SEALED_LINE_BYTES), lambda _: self.hang_up())
         self._front = Front(opened, self._network, outlet)
+        if self._network.greeting:
+            self.send(self._network.greeting)
 
     def lines_received(self, lines: list[bytes]) -> None:
         assert self._front is not None
         for line in lines:
             self._network.heard.append(line)
             self._front.line_received(line)
+
+    def bye(self) -> None:
+        """Have the backend end its sessions in good order."""
+        assert self._front is not None
+        for opened in self._front._sessions.values():
+            self.send(opened.session.seal(Kind.INFO, "BYE", {"reason": "restart"}, {})[:-2])
 
     def _say(self, line: bytes) -> None:
         if self._network.mute:
@@ -105,6 +114,7 @@ class SmallNetwork:
         self.doors: list[Door] = []
         self.heard: list[bytes] = []
         self.mute = 0
+        self.greeting = b""
         self.requests: list[Request] = []
         self.decide: Callable[[Request], Answer | None] = lambda _: core.Outcome("approved", "00", "A1B2C3")
         store = MemoryStore(self.entropy)

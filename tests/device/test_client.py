@@ -12,10 +12,11 @@ from trus.cards.numbers import CardNumber
 from trus.cards.pin import open_pin
 from trus.core import messages as core
 from trus.core.messages import Answer, Outcome, Request
-from trus.device.client import Stopped, Unreachable
+from trus.device.client import Stopped, TerminalClient, Unreachable
 from trus.device.journal import JournalFailed, MemoryJournal, Totals
 from trus.device.requests import Timing
 from trus.protocol import session
+from trus.protocol.session import SealedSession
 from trus.protocol.tickets import TicketKeys
 from trus.values import DeviceRole, Result
 
@@ -255,3 +256,111 @@ class Losing(NetworkCase):
         rekeyed = [line for line in self.network.heard if line.startswith(b"INFO REKEYED")]
         self.assertGreater(len(rekeyed), 0)
         self.assertEqual(client.sessions, 1)
+
+
+class Interrupted(NetworkCase):
+    """What is said to a terminal between requests."""
+
+    async def again(self, client: TerminalClient) -> None:
+        """Wait for a second session, and pay in it."""
+        while client.sessions < 2 or not client.connected:
+            await pause(0.02)
+        self.assertTrue((await client.purchase(1250, TRACK2, PIN)).approved)
+
+    async def test_backend_lost(self) -> None:
+        """When the gateway says that the backend is lost, the terminal makes a new session."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.network.doors[0].send(b"INFO NOTICE code=backend-lost")
+        await self.again(client)
+
+    async def test_slow_down(self) -> None:
+        """A gateway's word that ends nothing changes nothing."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.network.doors[0].send(b"INFO NOTICE code=slow-down")
+        self.assertTrue((await client.purchase(1250, TRACK2, PIN)).approved)
+        self.assertEqual(client.sessions, 1)
+
+    async def test_bye(self) -> None:
+        """A backend that says good bye is left, and asked again over a new session."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.network.doors[0].bye()
+        await self.again(client)
+
+    async def test_forged_line(self) -> None:
+        """TR-16: an unsealed approval is no approval: the session ends and nothing is believed."""
+        self.network.decide = lambda _: None
+        client = self.client(await self.enrolled())
+        await client.start()
+        waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2, PIN))
+        await pause(0.1)
+        self.network.decide = lambda _: Outcome("declined", "51")
+        self.network.doors[0].send(b"INFO RESULT s=AAAAAAAAAAAAAAAA id=c1 result=approved code=00")
+        answer = await waiting
+        self.assertEqual((answer.approved, answer.code, client.sessions), (False, "51", 2))
+
+    async def test_not_a_gateway(self) -> None:
+        """A peer that says something else than the protocol is left, with the reason."""
+        home = await self.enrolled()
+        nonsense = ((b"hello there", "malformed"), (b"INFO BYE reason=idle", "gateway"), (b"x" * 5000, "too-long"))
+        for greeting, why in nonsense:
+            self.network.greeting = greeting
+            client = self.client(home)
+            with self.assertRaisesRegex(Unreachable, why):
+                await client.start()
+            await client.stop()
+
+    async def test_session_gone_meanwhile(self) -> None:
+        """A session whose keys are gone when something is to be said is replaced by another."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        session_of(client).end("test")
+        self.assertTrue((await client.purchase(1250, TRACK2, PIN)).approved)
+        self.assertEqual(client.sessions, 2)
+
+    async def test_started_twice(self) -> None:
+        """Starting again waits for the same session; stopping while dialling leaves nothing behind."""
+        client = self.client(await self.enrolled())
+        first, second = client.start(), client.start()
+        self.assertEqual(await first, await second)
+        self.assertEqual(await client.start(), client.terms)
+        self.assertEqual(client.sessions, 1)
+        other = self.client(await self.enrolled("T0000002"))
+        dialling = other.start()
+        await other.stop()
+        with self.assertRaises(Stopped):
+            await dialling
+
+    async def test_pinpad_fails(self) -> None:
+        """A pinpad that breaks cancels the purchase, and its fault is logged."""
+        self.network.decide = lambda request: (
+            Outcome("reversed", "00") if isinstance(request, core.Reverse) else core.PinWanted()
+        )
+
+        async def broken(tries: int | None) -> str | None:
+            raise ZeroDivisionError
+
+        client = self.client(await self.enrolled(), ask_pin=broken)
+        await client.start()
+        self.assertEqual((await client.purchase(1250, TRACK2)).text, "CANCELLED")
+        await client.settled()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    async def test_refund(self) -> None:
+        """A refund goes by the purchase's reference; a reference that is none is refused before."""
+        self.network.decide = lambda _: Outcome("declined", "40")
+        client = self.client(await self.enrolled())
+        await client.start()
+        self.assertEqual((await client.refund(100, "632500000042")).code, "40")
+        with self.assertRaises(CardDataRefused):
+            await client.refund(100, "63250000004")
+
+
+def session_of(client: TerminalClient) -> SealedSession:
+    """Return the session that a client has open."""
+    assert client._connection is not None and client._connection.conversation is not None
+    found = client._connection.conversation.session
+    assert found is not None
+    return found

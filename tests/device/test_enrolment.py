@@ -8,16 +8,25 @@ import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from twisted.trial import unittest
 
+from tests.device.acting import TRACK2
 from tests.device.network import GATEWAY, PASSPHRASE, NetworkCase, SmallNetwork
+from trus.cards.errors import CardDataRefused
+from trus.cards.tracks import raw_track_two
 from trus.core import messages as core
 from trus.core.messages import Answer, Request
 from trus.device.enrolment import NotEnrolled
 from trus.device.home import DeviceHome, TerminalSettings
+from trus.device.pinpad import pin_encoder, swiped
 from trus.errors import ConfigurationError
-from trus.values import ChannelRole, DeviceRole
+from trus.values import ChannelRole, DeviceRole, TrackTwo
 
 
 class Enrolling(NetworkCase):
@@ -153,3 +162,50 @@ class Homes(unittest.SynchronousTestCase):
             pass
         with home.locked():
             pass
+
+    def test_damaged(self) -> None:
+        """Damaged files of a home are one sentence each, and a foreign certificate is not kept."""
+        home = self.network.home(self.folder / "home")
+        foreign = self.network.channel.certificate.public_bytes(Encoding.DER)
+        with self.assertRaisesRegex(ConfigurationError, "another key"):
+            home.keep_chain((foreign,))
+        with self.assertRaisesRegex(ConfigurationError, "unreadable"):
+            home.keep_chain((b"nothing",))
+        (home.path / "chain.pem").write_text("nothing")
+        with self.assertRaisesRegex(ConfigurationError, "no readable certificate"):
+            home.identity()
+        other = ec.generate_private_key(ec.SECP384R1())
+        pem = other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (home.path / "key.pem").write_bytes(pem)
+        with self.assertRaisesRegex(ConfigurationError, "another kind"):
+            home.key()
+
+    def test_nowhere(self) -> None:
+        """A home that cannot be made, locked or read is one sentence."""
+        (self.folder / "file").write_text("")
+        with self.assertRaisesRegex(ConfigurationError, "cannot be prepared"):
+            self.network.home(self.folder / "file" / "home")
+        missing = DeviceHome(self.folder / "missing", TerminalSettings("T0000001", "127.0.0.1", 1, GATEWAY))
+        with self.assertRaisesRegex(ConfigurationError, "cannot be used"), missing.locked():
+            pass
+
+
+class Pinpads(unittest.SynchronousTestCase):
+    def test_swiped(self) -> None:
+        """A stripe is taken with sentinels and redundancy as readers give it, and without."""
+        framed = raw_track_two(TrackTwo(TRACK2)).text
+        for text in (TRACK2, f"{TRACK2}\n", f";{TRACK2}?", framed):
+            self.assertEqual(swiped(text), TRACK2)
+        for text in ("", ";123", f";{TRACK2}", framed[:-1] + chr(ord(framed[-1]) ^ 1), "9" * 40):
+            self.assertRaises(CardDataRefused, swiped, text)
+
+    def test_known_answer(self) -> None:
+        """ISO 9564-1 format 4: the published block comes out for the published key, PIN and number."""
+
+        class Fixed:
+            def draw(self, count: int) -> bytes:
+                return b"\xff" * count
+
+        encode = pin_encoder(Fixed())
+        block = encode("1234", "1234567890123456789", bytes.fromhex("00112233445566778899AABBCCDDEEFF"))
+        self.assertEqual(block.hex().upper(), "28B41FDDD29B743E93124BD8E32D921E")

@@ -223,6 +223,27 @@ class Compaction(JournalCase):
         self.assertLess(largest, 16384)
         self.assertEqual(self.reopen().memory.summary(), reference.summary())
 
+    def test_refused(self) -> None:
+        """When the disk refuses the rewritten file, the terminal stops, and the old file stays."""
+        first = self.reopen(compact_above=1)
+        calls = 0
+
+        def refuse(file: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise OSError(28, "No space left on device")
+
+        first._fsync = refuse
+        for stan in range(1, 5):
+            first.append(opened(stan))
+            first.append(settled(stan, Result.DECLINED, "51", 0))
+        with self.assertRaisesRegex(JournalFailed, "could not be rewritten"):
+            first.sync()
+        with self.assertRaises(JournalFailed):
+            first.sync()
+        self.assertEqual(self.reopen().memory.stan, 4)
+
     def test_purchases_bounded(self) -> None:
         """Only the latest purchases are kept for a reversal; the totals count them all."""
         memory = self.reopen().memory

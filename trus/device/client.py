@@ -124,9 +124,9 @@ class TerminalClient:
             if timer is not None and timer.active():
                 timer.cancel()
         self._soon = self._alarm = self._redial = None
+        self._fail_waiting(Stopped("the terminal was stopped"))
         if self._connecting is not None:
             self._connecting.cancel()
-        self._fail_waiting(Stopped("the terminal was stopped"))
         if self._connection is None:
             done.callback(None)
         else:

@@ -22,7 +22,7 @@ from trus.device.orders import Answer, BalanceOrder, Order, Reference, RefundOrd
 from trus.device.requests import Event, Phase, Request, Timing
 from trus.money import MAX_MINOR_UNITS, AmountError, exponent
 from trus.protocol.effects import Terms
-from trus.protocol.errors import ErrorCode
+from trus.protocol.errors import ErrorCode, SessionEnded
 from trus.protocol.messages import Kind, Message
 from trus.protocol.session import SealedSession
 from trus.values import NEVER_FINAL, BusinessDate, Result, TerminalId
@@ -204,6 +204,8 @@ class Terminal:
         self._journal.sync()
         session = self._session
         if session is not None:
+            if session.ended:
+                raise SessionEnded(session.ended)
             for dialogue, line in self._lines:
                 self._effects.append(_seal(session, dialogue or session.open_dialogue(), line))
             for request in said:
