@@ -69,7 +69,7 @@ class LinkServerTests(SynchronousTestCase):
     def connect(self) -> LinkServer:
         link = self.factory.buildProtocol(None)
         self.transport = StringTransport()
-        self.transport.abortConnection = self._abort  # type: ignore[method-assign,attr-defined]
+        self.transport.abortConnection = self._abort  # type: ignore[method-assign]
         self.aborted = False
         link.makeConnection(self.transport)
         return link
