@@ -100,6 +100,15 @@ class Enrolling(NetworkCase):
             await self.enrol(home, self.network.code())
         self.assertEqual(self.network.heard, [])
 
+    async def test_nobody_listens(self) -> None:
+        """When no gateway listens, the reason is one sentence."""
+        home = self.network.home(self.folder / "home")
+        endpoint = self.network.endpoint()
+        await self.network.close()
+        self.network.endpoint = lambda: endpoint  # type: ignore[method-assign]
+        with self.assertRaisesRegex(NotEnrolled, "could not be reached through the gateway: .*refused"):
+            await self.enrol(home, "AAAA-BBBB-CCCC-DDDD")
+
     async def test_twice(self) -> None:
         """An enrolled home is not enrolled over, nor given to another terminal."""
         await self.enrolled()

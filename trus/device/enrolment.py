@@ -90,8 +90,7 @@ async def enrol(
     """Exchange the activation code for the certificate, verify it and keep it in `home`.
 
     `endpoint` reaches the gateway over plain TCP. Raises NotEnrolled, IdentityRefused when
-    what was issued is not this terminal's certificate, ConfigurationError, and what the
-    network raises when the gateway does not answer.
+    what was issued is not this terminal's certificate, and ConfigurationError.
     """
     key, trust = home.key(), home.trust()
     request = EnrolmentRequest(DeviceRole.POS, home.terminal, certificate_request(key, home.terminal), code)
@@ -108,7 +107,12 @@ async def enrol(
 
     attempt = _Attempt()
     factory = Factory.forProtocol(lambda: DeviceConnection(reactor, converse, attempt))
-    await endpoint.connect(home.channel().wrap(factory, reactor))
+    channel = home.channel().wrap(factory, reactor)
+    try:
+        await endpoint.connect(channel)
+    except Exception as problem:
+        # Endpoints fail with many classes, all of them about reaching the address.
+        raise NotEnrolled(str(problem) or type(problem).__name__) from problem
     chain = await attempt.result
     holder = trust.verify(chain, DeviceRole.POS, None, clock.now())
     if holder.name != home.terminal:
