@@ -10,14 +10,12 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.table import Table
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
@@ -26,6 +24,7 @@ from trus.cli.load import LoadTerminal, Tally
 from trus.cli.processes import Used, children, listener, used
 from trus.cli.reacting import run
 from trus.cli.settle import settle
+from trus.cli.storm import Storm
 from trus.clock import SystemClock, SystemEntropy
 from trus.settings.loading import load
 from trus.settings.model import Settings
@@ -34,8 +33,6 @@ from trus.settings.model import Settings
 WARM_UP_SECONDS: Final = 2.0
 #: Minor units of every purchase.
 AMOUNT: Final = 1
-#: New handshakes under way at once in a storm.
-STORM_WIDTH: Final = 16
 
 
 class Load:
@@ -49,24 +46,15 @@ class Load:
         self._entropy = SystemEntropy()
         self._cards = itertools.cycle(bench.cards)
         self.tally = Tally(self._clock.monotonic)
-        self.storm = Tally(self._clock.monotonic)
         self._terminals: list[LoadTerminal] = []
-        self._storming = False
 
     async def connect(self) -> None:
         """Connect every terminal; each begins to pay."""
         for index in range(len(self._bench.homes)):
-            self._terminals.append(await self._dial(index, self._depth, self.tally, lambda: None))
-
-    def begin_storm(self) -> None:
-        """Make handshakes without end, STORM_WIDTH at once, beside the purchases."""
-        self._storming = True
-        for index in range(STORM_WIDTH):
-            self._gust(index)
+            self._terminals.append(await self._dial(index))
 
     def stop(self) -> None:
-        """Send no more purchases, make no more handshakes."""
-        self._storming = False
+        """Send no more purchases."""
         for terminal in self._terminals:
             terminal.stop()
 
@@ -75,24 +63,18 @@ class Load:
         for terminal in self._terminals:
             terminal.hang_up()
 
-    def _gust(self, index: int) -> None:
-        if self._storming:
-            dialled = Deferred.fromCoroutine(self._dial(index, 0, self.storm, lambda: self._gust(index)))
-            dialled.addErrback(lambda failure: self._reactor.callLater(0.1, self._gust, index))
-
-    async def _dial(self, index: int, depth: int, tally: Tally, on_over: Callable[[], None]) -> LoadTerminal:
-        home = self._bench.homes[index % len(self._bench.homes)]
+    async def _dial(self, index: int) -> LoadTerminal:
+        home = self._bench.homes[index]
         terminal = LoadTerminal(
             self._reactor,
             home.identity,
             home.trust,
             self._cards,
-            depth,
+            self._depth,
             AMOUNT,
-            tally,
+            self.tally,
             self._clock,
             self._entropy,
-            on_over,
         )
         endpoint = TCP4ClientEndpoint(self._reactor, self._bench.host, self._bench.port)
         await endpoint.connect(home.wrap(terminal, self._reactor))
@@ -125,26 +107,29 @@ async def _measure(
     processes = _processes(settings)
     under = Load(reactor, bench, depth)
     await under.connect()
-    if storm:
-        under.begin_storm()
+    gale = Storm(reactor, bench) if storm else None
+    if gale is not None:
+        gale.begin()
     await deferLater(reactor, WARM_UP_SECONDS)
     commits = await bench.commits()
     before = {name: used(pid) for name, pid in processes.items()}
     clock = SystemClock()
     own = used(_me())
     under.tally.reset()
-    under.storm.reset()
+    handshakes = gale.handshakes if gale is not None else 0
     began = clock.monotonic()
     await deferLater(reactor, seconds)
     elapsed = clock.monotonic() - began
     tally, under.tally.latencies = list(under.tally.latencies), []
     codes = dict(under.tally.codes)
-    handshakes = under.storm.handshakes
+    handshakes = gale.handshakes - handshakes if gale is not None else 0
     after = {name: used(pid) for name, pid in processes.items()}
     own_after = used(_me())
     commits = await bench.commits() - commits
     lost = under.tally.lost
     under.stop()
+    if gale is not None:
+        await gale.end()
     await deferLater(reactor, 0.5)
     under.hang_up()
     ordered = sorted(tally)

@@ -62,6 +62,7 @@ class Bench:
         self.host = host
         self.port = port
         self.homes: list[BenchHome] = []
+        self.folders: list[Path] = []
         self.cards: list[LoadCard] = []
         self._admin = admin
 
@@ -112,6 +113,7 @@ async def prepare(reactor: Any, config: Path, settings: Settings, scratch: Path,
         code = reply.rows[0]["activation-code"]
         await enrol(home, code, endpoint=endpoint, reactor=reactor, clock=SystemClock(), entropy=SystemEntropy())
         identity = home.identity()
+        bench.folders.append(home.path)
         bench.homes.append(BenchHome(identity, home.trust(), home.channel()))
     return bench
 
