@@ -248,7 +248,7 @@ class LinkTests(_Reader):
         writes: list[bytes] = []
         self.transport.write = writes.append  # type: ignore[method-assign, assignment]
         for index in range(100):
-            self.link.forward_line(number, b"COMMAND X n=%d" % index)
+            self.link.forward_lines(number, [b"COMMAND X n=%d" % index])
         self.assertEqual(writes, [])
         self.clock.advance(0)
         self.assertEqual(len(writes), 1)
@@ -263,7 +263,7 @@ class LinkTests(_Reader):
         self.link.pauseProducing()
         line = b"A" * 8_000
         while not rider.notes:
-            self.link.forward_line(number, line)
+            self.link.forward_lines(number, [line])
         self.assertLess(self.link.waiting_bytes, (1 << 20) + 9_000)
         self.assertEqual(self.spoken(), b"")
         self.link.resumeProducing()

@@ -9,7 +9,9 @@ Specification: docs/protocol.md, "Lines", "Limits", "The link".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 from OpenSSL import crypto
@@ -23,11 +25,15 @@ from trus.gateway.router import Passage, Router
 from trus.gateway.tally import LineDigest, Tally
 from trus.net.lines import Ending, LineLimits, LineProtocol
 from trus.net.peers import channel_peer, channel_refusal, exporter, peer_address
+from trus.protocol import grammar
 from trus.protocol.buffer import MAX_OPENING_LINE_BYTES, MAX_SEALED_LINE_BYTES, LineBuffer
-from trus.protocol.errors import RemoteProtocolError
+from trus.protocol.errors import ErrorCode, RemoteProtocolError
 from trus.protocol.link import Port
-from trus.protocol.messages import Kind, Phase, Side, format_line, parse_line, peek
+from trus.protocol.messages import Kind, Phase, Side, format_line, parse_line
 from trus.settings.model import ScreeningSettings
+
+#: How every line begins: kind and verb. What follows is the backend's to judge, under its seal.
+_HEAD: Final = re.compile(grammar.KIND + b" " + grammar.VERB + rb"(?: |\Z)")
 
 
 @attrs.frozen(kw_only=True)
@@ -173,16 +179,17 @@ class DeviceConnection(LineProtocol):
         if passage is None:
             return
         self._pace(len(lines))
-        for line in lines:
+        for position, line in enumerate(lines):
             try:
-                if self._admitted:
-                    peek(line)
-                else:
+                if not self._admitted:
                     parse_line(line, phase=Phase.OPENING, sender=Side.INITIATOR)
+                elif _HEAD.match(line) is None:
+                    raise RemoteProtocolError(ErrorCode.MALFORMED)
             except RemoteProtocolError as error:
+                passage.forward_lines(lines[:position])
                 self._refuse(error, self._around.digest.of(line))
                 return
-            passage.forward_line(line)
+        passage.forward_lines(lines)
 
     def line_refused(self, error: RemoteProtocolError) -> None:
         """Answer what is no line, or too long a one."""

@@ -12,6 +12,7 @@ Specification: docs/protocol.md, "The link".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -172,9 +173,10 @@ class BackendLink(LineProtocol):
         )
         return number
 
-    def forward_line(self, number: int, line: bytes) -> None:
-        """Send a device's line, given without CR LF, byte for byte."""
-        self._write(format_device_line(number, line))
+    def forward_lines(self, number: int, lines: Sequence[bytes]) -> None:
+        """Send a device's lines, given without CR LF, byte for byte."""
+        for line in lines:
+            self._write(format_device_line(number, line))
         if self._waiting_bytes > self._terms.buffer_bytes:
             self._hold_back(number)
 

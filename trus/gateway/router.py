@@ -33,9 +33,9 @@ class Passage:
     link: BackendLink
     number: int
 
-    def forward_line(self, line: bytes) -> None:
-        """Send a device's line, given without CR LF, byte for byte."""
-        self.link.forward_line(self.number, line)
+    def forward_lines(self, lines: Sequence[bytes]) -> None:
+        """Send a device's lines, given without CR LF, byte for byte."""
+        self.link.forward_lines(self.number, lines)
 
     def forward_bytes(self, data: bytes) -> None:
         """Send bytes of an unopened TLS stream."""
