@@ -36,7 +36,7 @@ class ConsoleTests(SynchronousTestCase):
         return said.decode().split("\r\n")[:-1]
 
     def test_the_greeting_names_server_and_admin(self) -> None:
-        """DC-6: the first line says where an admin is, as whom, and how to get help."""
+        """DC-5, DC-6: the first line says where an admin is, as whom, and how to get help."""
         self.assertEqual(
             self.session.greeting(),
             b'INFO CONSOLE server=lunch version=1 admin=alice text="Type HELP for the commands, QUIT to leave."\r\n',

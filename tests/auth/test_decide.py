@@ -37,7 +37,7 @@ class DecideCase(SynchronousTestCase):
 
 class Approvals(DecideCase):
     def test_lunch(self) -> None:
-        """TR-2: a lunch within everything is approved, and counts for the day."""
+        """DC-5, TR-2: a lunch within everything is approved, and counts for the day."""
         decision = self.approved(card__counter_day="2026-11-20", card__day_amount=700, card__day_count=1)
         self.assertEqual(decision.amount, 1250)
         self.assertEqual((decision.counter_day, decision.day_amount, decision.day_count), ("2026-11-20", 1950, 2))

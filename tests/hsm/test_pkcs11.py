@@ -41,7 +41,7 @@ class TokenTests(SynchronousTestCase):
     """The token itself."""
 
     def test_the_token_will_not_show_a_key(self) -> None:
-        """TR-17: asked for the bytes of any key by PKCS#11 itself, the token refuses."""
+        """DC-5, TR-17: asked for the bytes of any key by PKCS#11 itself, the token refuses."""
         store = fresh_store(self)
         for purpose in KeyPurpose:
             handle = store.generate(f"K_{purpose.value}", purpose)
