@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ from trus.settings.model import BackendSettings, GatewaySettings, Settings
 
 #: Objects between collections. Lines come and go by counting references alone; cycles are rare.
 _GC_THRESHOLDS: Final = (50_000, 20, 50)
+
+#: Open files beside connections: links, logs, the core's socket pair, Python's own.
+_OTHER_FILES: Final = 200
 
 
 class Options(usage.Options):
@@ -62,11 +66,15 @@ class RoleService(Protocol):
 
 @attrs.frozen
 class Role:
-    """One role of this process. `addresses` tells, once ready, what listens where."""
+    """One role of this process.
+
+    `addresses` tells, once ready, what listens where; `files` how many connections may be open.
+    """
 
     name: str
     service: RoleService
     addresses: Callable[[], dict[str, str]]
+    files: int = 0
 
     def ready_line(self) -> str:
         """Return such as `gateway ready: devices on 127.0.0.1:7001, admins on 127.0.0.1:7002`."""
@@ -90,6 +98,8 @@ class Deployment(MultiService):
         """Start every role. Raises TrusError, having logged it, when one cannot start."""
         forbid_core_dumps()
         try:
+            for role in self._roles:
+                self._make_room(role)
             MultiService.startService(self)
         except TrusError as problem:
             self._log.critical("trus cannot start: {problem}", problem=str(problem))
@@ -103,6 +113,21 @@ class Deployment(MultiService):
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
         yield MultiService.stopService(self)
+
+    def _make_room(self, role: Role) -> None:
+        """Let this process open as many files as the role's connections need, if the system lets it."""
+        wanted = role.files + _OTHER_FILES
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, reachable), hard))
+            if reachable < wanted:
+                self._log.warn(
+                    "{role}: the system allows {hard} open files, its connections may need {wanted}",
+                    role=role.name,
+                    hard=hard,
+                    wanted=wanted,
+                )
 
     def _announce(self) -> None:
         """Say of each role when it is ready, and write the ready file after the last."""
@@ -163,7 +188,8 @@ def _gateway_role(gateway: GatewaySettings, clock: Clock, entropy: Entropy, reac
         found = {"devices": service.device_address, "admins": service.admin_address}
         return {what: address for what, address in found.items() if address}
 
-    return Role("gateway", service, addresses)
+    admins = 0 if gateway.admin is None else gateway.admin.max_connections
+    return Role("gateway", service, addresses, gateway.screening.max_connections + admins)
 
 
 def _as_gateway_reactor(reactor: object) -> GatewayReactor:

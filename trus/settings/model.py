@@ -217,6 +217,7 @@ class LinkPortSettings(Section):
     host: str = setting(kinds.ADDRESS, "Address to listen on.", "127.0.0.1", spell=True)
     port: int = setting(kinds.PORT, "Port to listen on.", 7003, spell=True)
     tls: TlsSettings = section("The backend's channel certificate, and the gateways' authority.")
+    max_links: int = setting(kinds.whole(1, 1_000), "Most links at once.", 64)
 
 
 @attrs.frozen(kw_only=True)
@@ -258,11 +259,8 @@ class DatabaseSettings(Section):
 
 @attrs.frozen(kw_only=True)
 class CoreSettings(Section):
-    """The process that verifies, decides and commits."""
+    """The process that verifies, decides and commits; the backend starts it and watches it."""
 
-    process: bool = setting(
-        kinds.TRUTH, "A process of its own (true), or inside the backend's (false: slower under load).", True
-    )
     max_batch: int = setting(kinds.whole(1, 4_096), "Most requests decided and committed together.", 256)
 
 
