@@ -99,7 +99,7 @@ def _service(
         keepers.append(ChannelRenewal("console", backend.admin.tls, [channel], reactor, clock))  # type: ignore[arg-type]
         admins = _Admins(channel.wrap(console, reactor))  # type: ignore[arg-type]
     link = backend.link
-    links = LinkFactory(front, admins, reactor)  # type: ignore[arg-type]
+    links = LinkFactory(front, admins, reactor, max_links=link.max_links)  # type: ignore[arg-type]
     channel = _channel(link.tls, ChannelRole.GATEWAY)
     keepers.append(ChannelRenewal("link port", link.tls, [channel], reactor, clock))  # type: ignore[arg-type]
     port = LoudStreamService(
