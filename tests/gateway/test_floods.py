@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.gateway.deployment import OPENING_LINE, SEALED_LINE, GatewayCase, until
 from trus.gateway.tally import LineDigest, Tally
 from trus.protocol.link import Authenticated, Closed, DeviceLine, Opened
+from trus.protocol.states import MAX_OPENING_LINES
 from trus.settings import AdminPortSettings, Duration
 
 
@@ -92,6 +93,16 @@ class SlownessTests(GatewayCase):
                 await self.pause()
         self.assertEqual(device.heard, b"INFO ERROR code=timeout\r\n")
         self.assertEqual((await backend.next(Closed)).reason, "timeout")
+
+    async def test_handshakes_without_end(self) -> None:
+        """TR-12: a device that begins handshake after handshake is cut off; the backend has had few of them."""
+        gateway, backend = await self.start_both()
+        device = await self.call(gateway)
+        device.say((OPENING_LINE + b"\r\n") * (MAX_OPENING_LINES + 10))
+        await device.is_closed()
+        self.assertEqual(device.heard, b"INFO ERROR code=too-many\r\n")
+        self.assertEqual((await backend.next(Closed)).reason, "too-many")
+        self.assertEqual(len(backend.take(DeviceLine)), MAX_OPENING_LINES)
 
     async def test_idle_device(self) -> None:
         """A device that says nothing for the stated time hears INFO BYE and is closed."""

@@ -117,7 +117,7 @@ class PortMatrixTests(SynchronousTestCase):
         return made
 
     def test_matrix(self) -> None:
-        """TR-14, TR-20, TR-23: each certificate opens the one port that it is for, and no other; all others open none."""
+        """TR-14, TR-20, TR-23: each certificate opens the one port that it is for; the others open none."""
         pki, admins = self.network.layout.pki, self.network.layout.admins
         callers: dict[str, tuple[Pem | None, str]] = {
             "pos": (self.held(pki, "pos"), "device"),

@@ -30,6 +30,7 @@ from trus.protocol.buffer import MAX_OPENING_LINE_BYTES, MAX_SEALED_LINE_BYTES, 
 from trus.protocol.errors import ErrorCode, RemoteProtocolError
 from trus.protocol.link import Port
 from trus.protocol.messages import Kind, Phase, Side, format_line, parse_line
+from trus.protocol.states import MAX_OPENING_LINES
 from trus.settings.model import ScreeningSettings
 
 #: How every line begins: kind and verb. What follows is the backend's to judge, under its seal.
@@ -87,6 +88,7 @@ class DeviceConnection(LineProtocol):
         self._passage: Passage | None = None
         self._peer = ""
         self._admitted = False
+        self._opening_lines = 0
         self._holds = Hold(0)
         self._allowance = around.terms.line_burst
         self._allowance_at = around.clock.seconds()
@@ -182,6 +184,7 @@ class DeviceConnection(LineProtocol):
         for position, line in enumerate(lines):
             try:
                 if not self._admitted:
+                    self._count_opening_line()
                     parse_line(line, phase=Phase.OPENING, sender=Side.INITIATOR)
                 elif _HEAD.match(line) is None:
                     raise RemoteProtocolError(ErrorCode.MALFORMED)
@@ -237,6 +240,12 @@ class DeviceConnection(LineProtocol):
         fields = {"code": error.code.value}
         self.send_block(format_line(Kind.INFO, "ERROR", fields, phase=Phase.OPENING, sender=Side.GATEWAY))
         self._finish(error.code.value)
+
+    def _count_opening_line(self) -> None:
+        """Take one of the lines that a device may say before it is authenticated. Raises RemoteProtocolError."""
+        self._opening_lines += 1
+        if self._opening_lines > MAX_OPENING_LINES:
+            raise RemoteProtocolError(ErrorCode.TOO_MANY)
 
     def _notice(self, code: str) -> None:
         self.send_block(format_line(Kind.INFO, "NOTICE", {"code": code}, phase=Phase.OPENING, sender=Side.GATEWAY))

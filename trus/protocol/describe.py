@@ -218,6 +218,7 @@ def limits() -> str:
         ("longest line after authentication", f"{buffer.MAX_SEALED_LINE_BYTES} octets, CR LF included"),
         ("longest line of the link", f"{link.MAX_LINK_LINE_BYTES} octets, CR LF included"),
         ("chunk of an unopened stream on the link", f"{link.MAX_STREAM_CHUNK_BYTES} octets"),
+        ("lines of a device before its first session is authenticated", f"{states.MAX_OPENING_LINES}"),
         ("sessions of one connection", f"{states.MAX_SESSIONS}"),
         ("dialogues open at once, of each side of a session", f"{states.MAX_DIALOGUES}, or as `dialogues` says"),
         ("padding of sealed fields", f"multiple of {table.SEAL_BLOCK_BYTES} octets, at least one"),

@@ -46,7 +46,7 @@ MEANINGS: Final[dict[ErrorCode, str]] = {
     ErrorCode.OUT_OF_ORDER: "The line is not allowed in this state of its session or dialogue.",
     ErrorCode.UNSEALED: "A sealed session accepts sealed lines only.",
     ErrorCode.UNKNOWN_SESSION: "No session of this connection has that label.",
-    ErrorCode.TOO_MANY: "More sessions or dialogues than the limits allow.",
+    ErrorCode.TOO_MANY: "More sessions, dialogues or handshakes than the limits allow.",
     ErrorCode.VERSION: "No common version of the protocol.",
     ErrorCode.SUITE: "No common suite of algorithms.",
     ErrorCode.REFUSED: "Authentication failed.",

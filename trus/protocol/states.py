@@ -21,6 +21,10 @@ from trus.protocol.table import DEVICE_TABLE, VerbTable, head_of
 MAX_DIALOGUES: Final = 64
 #: Sessions of one connection: a phone has one to the backend and one to a POS.
 MAX_SESSIONS: Final = 4
+#: Lines of a connection whose device has authenticated no session yet: a handshake has two, with a
+#: refused ticket three. Who stole the certificate of all terminals gets no more work out of one TLS
+#: handshake than this.
+MAX_OPENING_LINES: Final = 32
 
 
 class SessionState(StrEnum):
