@@ -15,7 +15,7 @@ from trus.device.terminal import Terminal
 from trus.protocol.effects import Terms
 from trus.protocol.messages import Kind, Message
 from trus.protocol.session import SealedSession
-from trus.values import TerminalId
+from trus.values import BusinessDate, TerminalId
 
 TRACK2 = "9999990000000017=30127250001234567"
 NUMBER = "9999990000000017"
@@ -103,6 +103,8 @@ class Stage:
     def __init__(self, journal: Journal | None = None, timing: Timing = TIMING) -> None:
         self.clock = SteppedClock()
         self.journal: Journal = journal or MemoryJournal()
+        if not self.journal.memory.date:
+            self.journal.memory.date = BusinessDate("2026-11-19")  # numbers go on from 0
         self.timing = timing
         self.session = KeptSession()
         self.finished: list[Finished] = []

@@ -9,6 +9,7 @@ from tests.device.acting import (
     PIN,
     TERMS,
     TRACK2,
+    KeptSession,
     SeededEntropy,
     Stage,
     SteppedClock,
@@ -86,6 +87,27 @@ class Paying(unittest.SynchronousTestCase):
         self.assertEqual([line.fields["stan"] for line in said], ["000001", "000002", "000003"])
         self.assertEqual(len({line.fields["rid"] for line in said}), 3)
         self.assertEqual(len({line.dialogue for line in said}), 3)
+
+    def test_begins_anywhere(self) -> None:
+        """A terminal whose journal was lost does not use the numbers again that it used that day."""
+        first = set()
+        for seed in range(1, 9):
+            terminal = Terminal(
+                TerminalId("T0000001"),
+                journal=MemoryJournal(),
+                clock=SteppedClock(),
+                entropy=SeededEntropy(seed),
+                encode_pin=encode_pin,
+            )
+            session = KeptSession()
+            terminal.opened(session.sealed(), TERMS)
+            for _ in range(2):
+                terminal.purchase(order())
+            terminal.drain()
+            numbers = [int(said.fields["stan"]) for said in session.said]
+            self.assertEqual(numbers[1], numbers[0] + 1)
+            first.add(numbers[0])
+        self.assertEqual(len(first), 8)
 
     def test_limit(self) -> None:
         """No more dialogues are open at once than the backend allows; the rest waits its turn."""

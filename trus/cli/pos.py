@@ -17,7 +17,8 @@ from typing import Any, Final
 import attrs
 import click
 from rich.console import Console
-from twisted.internet.defer import Deferred, TimeoutError as TookTooLong
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.threads import deferToThread
 
@@ -34,6 +35,7 @@ from trus.device.pinpad import check_card, swiped
 from trus.errors import ConfigurationError
 from trus.money import AmountError, parse_amount
 from trus.pki.channel import GATEWAY_HOST
+from trus.values import ResponseCode, Result
 
 #: Exit code when the backend said no.
 DECLINED: Final = 3
@@ -131,8 +133,12 @@ def buy_command(path: Path, amount: str, partial: bool, track2_file: str, pin_fi
 
     async def buy(till: Till) -> int:
         minor = _minor(amount, till.client.terms.currency)
-        answer = await till.client.purchase(minor, track2, pin, partial=partial)
-        return await _told(till, Asked.PURCHASE, answer, card=masked(track2))
+        while True:
+            answer = await till.client.purchase(minor, track2, pin, partial=partial)
+            code = await _told(till, Asked.PURCHASE, answer, card=masked(track2))
+            # A wrong PIN is final; another one is another request.
+            if answer.code != ResponseCode.WRONG_PIN or not answer.tries_left or pin or not sys.stdin.isatty():
+                return code
 
     _at_the_till(path, buy)
 
@@ -177,7 +183,7 @@ def refund_command(path: Path, amount: str, reference: str) -> None:
     async def refund(till: Till) -> int:
         minor = _minor(amount, till.client.terms.currency)
         answer = await till.client.refund(minor, reference)
-        if answer.code == "40":
+        if answer.code == ResponseCode.NOT_SUPPORTED:
             till.console.print("Refunds are not yet supported by this network.")
         return await _told(till, Asked.REFUND, answer)
 
@@ -324,7 +330,7 @@ async def _told(till: Till, asked: Asked, answer: Answer, **shown: Any) -> int:
             till.console.print("Taken back.", style="green")
     if not answer.answered:
         return 1
-    return 0 if answer.approved or answer.result.value == "reversed" else DECLINED
+    return 0 if answer.approved or answer.result is Result.REVERSED else DECLINED
 
 
 def _find(journal: FileJournal, number: int | None) -> Purchased:

@@ -13,7 +13,7 @@ from trus.clock import Entropy
 from trus.device.journal import Asked, Journal, Opened, Settled
 from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Request
-from trus.values import RID_BYTES, BusinessDate, Result, TerminalId
+from trus.values import MAX_STAN, RID_BYTES, BusinessDate, Result, TerminalId
 
 
 class Book:
@@ -88,6 +88,10 @@ class Book:
         if request.opened is not None:
             return request.opened
         memory = self._journal.memory
+        if not memory.date:
+            # A terminal whose folder was lost comes back under its name, perhaps on the same day:
+            # numbers that start anywhere do not meet those that it used before.
+            memory.stan = int.from_bytes(self._entropy.draw(4), "big") % MAX_STAN
         original, order = request.original, request.order
         amount, currency = (original.amount, original.currency) if original else (0, "")
         if isinstance(order, Order | RefundOrder):

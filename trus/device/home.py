@@ -199,6 +199,11 @@ def write_private(path: Path, data: bytes) -> None:
     finally:
         os.close(file)
     fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _checked(settings: TerminalSettings) -> TerminalSettings:

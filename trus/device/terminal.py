@@ -126,12 +126,12 @@ class Terminal:
     def opened(self, session: SealedSession, terms: Terms) -> None:
         """Go on over a new session: say again what is not settled."""
         self.closed()
-        self._session, self._terms = session, terms
-        if terms.business_date:
-            self._book.date = BusinessDate(terms.business_date)
-        self._book.currency = terms.currency
-        if not self._book.date:
+        if not terms.business_date:
             self._effects.append(HangUp("no-date"))
+            return
+        self._session, self._terms = session, terms
+        self._book.date = BusinessDate(terms.business_date)
+        self._book.currency = terms.currency
         self._quiet_since = self._clock.monotonic()
 
     def closed(self) -> None:
@@ -221,7 +221,7 @@ class Terminal:
     def _say_waiting(self) -> list[Request]:
         """Return every request that can be said now, each under its identity."""
         said: list[Request] = []
-        if self._session is None or not self._book.date:
+        if self._session is None:
             return said
         now = self._clock.monotonic()
         room = self._terms.max_dialogues - len(self._dialogues) - len(self._abandoned)
