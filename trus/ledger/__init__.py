@@ -2,7 +2,7 @@
 
 | module | for |
 |---|---|
-| tables | the schema, as SQLAlchemy Core metadata |
+| tables, tables_*, schema | the schema, as SQLAlchemy Core metadata |
 | engine | the ciphered database: keyed connections, pragmas, wrong keys noticed |
 | dialect | everything that differs between database engines |
 | statements | the SQL text of the hot path, compiled once |

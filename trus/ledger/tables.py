@@ -20,7 +20,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -28,19 +27,8 @@ from sqlalchemy import (
     text,
 )
 
-#: Constraint names are fixed so that migrations can name them on every engine.
-NAMING: Final = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-metadata: Final = MetaData(naming_convention=NAMING)
-
-#: SQLite counts only an INTEGER PRIMARY KEY as the row's own number.
-Number: Final = BigInteger().with_variant(Integer(), "sqlite")
+from trus.ledger.schema import Number, metadata
+from trus.ledger.tables_directory import certificate_key, revocation_list, standing
 
 # ------------------------------------------------------------------------------ who is who
 
@@ -317,6 +305,8 @@ certificate: Final = Table(
     Column("changed_at", BigInteger),
     Column("reason", String(32), nullable=False),
     Index("ix_certificate_holder", "role", "name"),
+    Index("ix_certificate_state_not_after", "state", "not_after"),
+    Index("ix_certificate_shop", "shop"),
 )
 
 #: An administrator, known by certificate. `roles` are words separated by one space.
@@ -338,3 +328,27 @@ meta: Final = Table(
     Column("name", String(32), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+__all__ = [
+    "account",
+    "activation",
+    "admin",
+    "booking",
+    "business_day",
+    "card",
+    "certificate",
+    "certificate_key",
+    "company",
+    "employee",
+    "entry",
+    "event",
+    "meta",
+    "metadata",
+    "policy",
+    "revocation_list",
+    "shop",
+    "signed_head",
+    "standing",
+    "terminal",
+    "writer_slot",
+]
