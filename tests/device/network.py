@@ -49,7 +49,8 @@ from trus.values import BusinessDate, ChannelRole, DeviceRole
 GATEWAY = "gateway.example"
 DAY = BusinessDate("2026-11-20")
 PASSPHRASE = b"p12-passphrase"
-QUICK = Timing(answer=0.3, give_up=1.2, pin=1.0, reversal_first=0.1, reversal_most=0.3)
+#: For the tests in which nobody answers; the others wait as long as a shop would.
+QUICK = Timing(answer=0.3, give_up=3.0, pin=1.0, reversal_first=0.1, reversal_most=0.3)
 
 
 class Door(LineProtocol):
@@ -221,7 +222,7 @@ def pause(seconds: float) -> Deferred[None]:
 class NetworkCase(unittest.TestCase):
     """A network that listens, and a folder for homes."""
 
-    timeout = 20
+    timeout = 90
 
     async def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
@@ -246,7 +247,7 @@ class NetworkCase(unittest.TestCase):
         )
 
     def client(self, home: DeviceHome, **changes: Any) -> TerminalClient:
-        given = {"journal": MemoryJournal(), "timing": QUICK, "endpoint": self.network.endpoint(), **changes}
+        given = {"journal": MemoryJournal(), "endpoint": self.network.endpoint(), **changes}
         made = TerminalClient(
             terminal=home.terminal,
             identity=home.identity(),

@@ -14,7 +14,6 @@ from trus.core import messages as core
 from trus.core.messages import Answer, Outcome, Request
 from trus.device.client import Stopped, TerminalClient, Unreachable
 from trus.device.journal import JournalFailed, MemoryJournal, Totals
-from trus.device.requests import Timing
 from trus.protocol import session
 from trus.protocol.session import SealedSession
 from trus.protocol.tickets import TicketKeys
@@ -172,7 +171,7 @@ class Losing(NetworkCase):
 
     async def test_gateway_away(self) -> None:
         """A terminal outlives its gateway: it reconnects and goes on."""
-        client = self.client(await self.enrolled(), timing=Timing(give_up=8.0))
+        client = self.client(await self.enrolled())
         await client.start()
         await self.network.close()
         waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2, PIN))
@@ -182,7 +181,7 @@ class Losing(NetworkCase):
 
     async def test_silence(self) -> None:
         """A backend that never answers: declined, and taken back until acknowledged."""
-        client = self.client(await self.enrolled())
+        client = self.client(await self.enrolled(), timing=QUICK)
         await client.start()
         silent = [True]
 

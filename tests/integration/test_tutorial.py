@@ -40,7 +40,7 @@ class Tutorial(unittest.SynchronousTestCase):
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=100,
+            timeout=600,
         )
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, 0, said)
