@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from twisted.internet.defer import Deferred
 
 from tests.device.acting import PIN, TRACK2
-from tests.device.network import NetworkCase, pause
+from tests.device.network import QUICK, NetworkCase, pause
 from trus.cards.errors import CardDataRefused
 from trus.cards.numbers import CardNumber
 from trus.cards.pin import open_pin
