@@ -22,12 +22,16 @@ from trus.core.messages import (
     IdentityMaterial,
     MoneyRequest,
     Outcome,
+    PeersRechecked,
     PeerVerified,
     Purchase,
+    RecheckPeers,
     Refused,
     Request,
     Signature,
     SignHandshake,
+    StandingsChanged,
+    StandingsSince,
     VerifyPeer,
 )
 from trus.errors import KeyStoreUnavailable
@@ -82,6 +86,15 @@ class Parts:
         self._step("enrol")
         return Enrolled(PEER, [b"leaf"], DAY)
 
+    def epoch(self) -> int:
+        return 7
+
+    def changes(self, asked: StandingsSince) -> StandingsChanged:
+        return StandingsChanged(7, True, [("pos", "T0000001")])
+
+    def recheck(self, asked: RecheckPeers) -> PeersRechecked:
+        return PeersRechecked(["revoked" for _ in asked.peers])
+
     def business_date(self) -> BusinessDate:
         return DAY
 
@@ -131,7 +144,7 @@ class CoreTests(SynchronousTestCase):
                 PeerVerified(PEER, DAY),
                 PeerVerified(PEER, DAY),
                 BackendIdentity([b"leaf"], b"", "backend", 60),
-                DayOpen(DAY),
+                DayOpen(DAY, 7),
             ],
         )
 
@@ -181,7 +194,7 @@ class CoreTests(SynchronousTestCase):
         """An unexpected failure of a command is noted by the command's class and answered 96."""
         self.parts.fails["admin"] = KeyError("secret")
         answers = self.core.handle([AdminCommand("ada", "01", "X", {}), DayState()])
-        self.assertEqual(answers, [Failed("96", "fault"), DayOpen(DAY)])
+        self.assertEqual(answers, [Failed("96", "fault"), DayOpen(DAY, 7)])
         self.assertIn("AdminCommand", self.notes[0][1])
         self.assertNotIn("secret", self.notes[0][1])
 
@@ -190,7 +203,7 @@ class CoreTests(SynchronousTestCase):
         self.parts.fails["idle"] = OSError("disk")
         self.core.idle()
         self.assertEqual(self.notes[0][0], "critical")
-        self.assertEqual(self.core.handle([DayState()]), [DayOpen(DAY)])
+        self.assertEqual(self.core.handle([DayState()]), [DayOpen(DAY, 7)])
 
     def test_health_counts_what_was_done(self) -> None:
         """The health report tells parts and counters."""

@@ -12,8 +12,12 @@ from trus.core.messages import (
     CheckStanding,
     Enrol,
     Enrolled,
+    PeersRechecked,
     PeerVerified,
+    RecheckPeers,
     Refused,
+    StandingsChanged,
+    StandingsSince,
     VerifyPeer,
 )
 from trus.errors import IdentityRefused
@@ -53,6 +57,12 @@ class Pki:
         self.calls.append(f"standing {len(peers)}")
         return [peer if peer.serial == "0a" else IdentityRefused("blocked") for peer in peers]
 
+    def epoch(self) -> int:
+        return 9
+
+    def changes_since(self, epoch: int) -> list[tuple[DeviceRole, str]] | None:
+        return None if epoch < 5 else [(DeviceRole.POS, "T0000001")]
+
     def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
         if code != "right":
             raise IdentityRefused("wrong-code")
@@ -81,6 +91,18 @@ class IdentityDeskTests(SynchronousTestCase):
             [Refused("63", "blocked"), PeerVerified(PEER, DAY)],
         )
         self.assertEqual(self.pki.calls, ["standing 2"])
+
+    def test_live_sessions_are_judged_together(self) -> None:
+        """The holders of live sessions get a word each, in order, for one look at the register."""
+        other = PeerIdentity(DeviceRole.POS, "T0000002", "0b")
+        self.assertEqual(self.desk.recheck(RecheckPeers([PEER, other])), PeersRechecked(["", "blocked"]))
+        self.assertEqual(self.pki.calls, ["standing 2"])
+
+    def test_changes_of_standing_are_told(self) -> None:
+        """The front hears whose standing changed, and when that cannot be told any more."""
+        self.assertEqual(self.desk.epoch(), 9)
+        self.assertEqual(self.desk.changes(StandingsSince(8)), StandingsChanged(9, True, [("pos", "T0000001")]))
+        self.assertEqual(self.desk.changes(StandingsSince(1)), StandingsChanged(9, False, []))
 
     def test_the_backends_own_material_is_handed_on(self) -> None:
         """The front gets chain, OCSP answer and its validity as the PKI made them."""

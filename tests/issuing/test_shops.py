@@ -185,7 +185,7 @@ class RegisterTests(SynchronousTestCase):
             KeyError, self.house.store.set_state, "ffff", CertificateState.HELD, self.house.clock.now(), ""
         )
         with self.house.registry.reading() as view:
-            self.assertEqual(view.identities.revocation_epoch(), 3)
+            self.assertEqual(view.directory.epoch(), 3)
 
     def test_blocked_holders(self) -> None:
         """Terminals and cards that are not active, or not registered, count as blocked; a backend never does."""

@@ -49,6 +49,7 @@ class MemoryRegister:
         self.activations: dict[tuple[DeviceRole, str], Activation] = {}
         self.records: dict[str, CertificateRecord] = {}
         self.blocked_holders: set[tuple[DeviceRole, str]] = set()
+        self.changes: list[tuple[DeviceRole, str]] = []
 
     def activation(self, role: DeviceRole, name: str) -> Activation | None:
         return self.activations.get((role, name))
@@ -70,7 +71,15 @@ class MemoryRegister:
         self.records[record.serial] = record
 
     def set_state(self, serial: str, state: CertificateState, at: datetime, reason: str) -> None:
-        self.records[serial] = msgspec.structs.replace(self.records[serial], state=state, changed=at, reason=reason)
+        record = self.records[serial]
+        self.records[serial] = msgspec.structs.replace(record, state=state, changed=at, reason=reason)
+        self.changes.append((record.role, record.name))
+
+    def epoch(self) -> int:
+        return len(self.changes)
+
+    def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
+        return list(dict.fromkeys(self.changes[epoch:])) if epoch <= len(self.changes) else None
 
     def blocked(self, holders: Sequence[tuple[DeviceRole, str]]) -> frozenset[tuple[DeviceRole, str]]:
         return frozenset(holder for holder in holders if holder in self.blocked_holders)

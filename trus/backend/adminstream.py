@@ -2,11 +2,13 @@
 
 The gateway saw ciphertext only. Accepts nothing but TLS 1.3 with a certificate of the
 admins' own authority (trus.net.contexts), and gives up a stream that the admin does not
-read.
+read. What is under way when the console takes no more waits here, so that one admin's flood
+is that admin's alone.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -17,7 +19,8 @@ from zope.interface import implementer
 
 from trus.protocol.link import MAX_STREAM_CHUNK_BYTES
 
-#: Bytes that may wait for an admin who does not read before the stream is given up.
+#: Bytes that may wait for an admin who does not read, or for a console that takes no more although
+#: the gateway was asked to pause, before the stream is given up.
 MAX_WAITING_BYTES: Final = 4 << 20
 
 
@@ -49,6 +52,41 @@ class TunnelTransport:
         self._waiting = bytearray()
         self._paused = False
         self._producer: IPushProducer | None = None
+        self._above: Callable[[bytes], None] = lambda data: None
+        self._arrived: deque[bytes] = deque()
+        self._arrived_bytes = 0
+        self._reading = True
+        self._held_up = False
+        self._handing = False
+
+    def deliver_to(self, above: Callable[[bytes], None]) -> None:
+        """Hand what arrives to `above`, TLS."""
+        self._above = above
+
+    def arrived(self, data: bytes) -> None:
+        """Hand bytes of the admin up, or keep them while TLS does not read."""
+        self._arrived.append(data)
+        self._arrived_bytes += len(data)
+        if self._arrived_bytes > MAX_WAITING_BYTES:
+            self._arrived.clear()
+            self.abortConnection()
+        self._hand_up()
+
+    def _hand_up(self) -> None:
+        """Hand up what is there while TLS reads; when nothing is left let the gateway send again."""
+        if self._handing:
+            return  # whoever began goes on
+        self._handing = True
+        try:
+            while self._arrived and self._reading and not self.disconnecting:
+                data = self._arrived.popleft()
+                self._arrived_bytes -= len(data)
+                self._above(data)
+        finally:
+            self._handing = False
+        if self._held_up and self._reading and not self.disconnecting:
+            self._held_up = False
+            self._flow(True)
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them while the stream is paused."""
@@ -104,13 +142,15 @@ class TunnelTransport:
 
     def pauseProducing(self) -> None:
         """Ask the gateway to send no more of this stream; the link's others are not held up."""
-        if not self.disconnecting:
+        self._reading = False
+        if not self.disconnecting and not self._held_up:
+            self._held_up = True
             self._flow(False)
 
     def resumeProducing(self) -> None:
-        """Ask the gateway to go on."""
-        if not self.disconnecting:
-            self._flow(True)
+        """Take what waits here, then ask the gateway to go on."""
+        self._reading = True
+        self._hand_up()
 
     def stopProducing(self) -> None:
         """End the stream."""
@@ -132,12 +172,13 @@ class AdminStream:
     def __init__(self, protocol: IProtocol, transport: TunnelTransport) -> None:
         self._protocol = protocol
         self._transport = transport
+        transport.deliver_to(protocol.dataReceived)
         protocol.makeConnection(transport)
 
     def received(self, data: bytes) -> None:
         """Take TLS bytes from the link."""
         if not self._transport.disconnecting:
-            self._protocol.dataReceived(data)
+            self._transport.arrived(data)
 
     def pause(self) -> None:
         """The gateway cannot take more for this admin."""

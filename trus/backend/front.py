@@ -7,7 +7,7 @@ after every admin's command, and remembered here so that a handshake can start a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from trus.backend.batching import Batcher, OnAnswer
 from trus.backend.port import CorePort
+from trus.backend.standing import StandingWatch, Watched
 from trus.clock import Clock, Entropy
 from trus.core.messages import (
     Answer,
@@ -29,8 +30,9 @@ from trus.core.messages import (
 from trus.protocol.tickets import TicketKeys
 from trus.values import BusinessDate
 
-#: Seconds between two questions for the business date: how late a terminal may hear of it.
-DAY_SECONDS: Final = 5.0
+#: Seconds between two questions for the business date and the newest change of standing: how late
+#: a terminal hears of a day, and how late the live session of a revoked one ends.
+DAY_SECONDS: Final = 1.0
 #: Seconds between two questions for chain and OCSP answer; the answer lives for hours.
 IDENTITY_SECONDS: Final = 60.0
 #: Dialogues open at once on one session and direction.
@@ -66,14 +68,25 @@ class Front:
         self._batcher = Batcher(core, reactor, max_batch=max_batch)
         self._identity: BackendIdentity | None = None
         self._date = BusinessDate("")
+        self._standings = StandingWatch(self.ask)
         self._on_day: Callable[[BusinessDate], None] = lambda date: None
         self._on_ready: Callable[[], None] = lambda: None
         self._loops = [(LoopingCall(self._ask_identity), IDENTITY_SECONDS), (LoopingCall(self._ask_day), DAY_SECONDS)]
         for loop, _ in self._loops:
             loop.clock = reactor
 
-    def start(self, on_day: Callable[[BusinessDate], None], on_ready: Callable[[], None]) -> None:
-        """Begin to ask; `on_day` hears of every new business date, `on_ready` once of the first identity."""
+    def start(
+        self,
+        on_day: Callable[[BusinessDate], None],
+        on_ready: Callable[[], None],
+        live: Callable[[], Iterable[Watched]] = lambda: (),
+    ) -> None:
+        """Begin to ask; `on_day` hears of every new business date, `on_ready` once of the first identity.
+
+        `live` returns the device connections now open: the sessions of whoever does not stand any
+        more are ended.
+        """
+        self._standings.live = live
         self._on_day = on_day
         self._on_ready = on_ready
         for loop, seconds in self._loops:
@@ -135,7 +148,10 @@ class Front:
         self._batcher.ask(DayState(), self._take_day)
 
     def _take_day(self, answer: Answer) -> None:
-        if isinstance(answer, DayOpen) and answer.business_date != self._date:
+        if not isinstance(answer, DayOpen):
+            return
+        self._standings.heard(answer.standings)
+        if answer.business_date != self._date:
             changed = self._date != ""
             self._date = answer.business_date
             if changed:

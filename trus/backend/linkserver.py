@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from trus.backend.adminstream import AdminStream, TunnelTransport
 from trus.backend.sessions import DeviceConnection, Outlet, Surroundings
+from trus.core.faults import describe
 from trus.net.lines import Ending, LineLimits, LineProtocol
 from trus.net.peers import peer_address
 from trus.protocol.buffer import LineBuffer
@@ -91,9 +92,7 @@ class LinkServer(LineProtocol):
     def opened(self) -> None:
         """Introduce the backend: the gateway counts the link as up from this line on."""
         if not self._has_room():
-            self._log.error(
-                "a link beyond the highest number was refused: {peer}", peer=peer_address(self.transport)
-            )
+            self._log.error("a link beyond the highest number was refused: {peer}", peer=peer_address(self.transport))
             self.abort()
             return
         self._write(format_link_line(Hello(self._around.name, "backend")))
@@ -124,6 +123,10 @@ class LinkServer(LineProtocol):
             self._log.info("link from {gateway} ended: {ending}", gateway=self._gateway, ending=ending.value)
         self._on_gone(self)
 
+    def connections(self) -> list[DeviceConnection]:
+        """Return the device connections now open behind this gateway."""
+        return list(self._devices.values())
+
     def announce_day(self, date: BusinessDate) -> None:
         """Tell every device behind this gateway that another business date is open."""
         for device in self._devices.values():
@@ -142,13 +145,19 @@ class LinkServer(LineProtocol):
             case DeviceLine():
                 device = self._devices.get(event.connection)
                 if device is not None:
-                    device.line_received(event.line)
+                    try:
+                        device.line_received(event.line)
+                    except Exception as failure:  # noqa: BLE001 - one device's fault is not the next one's
+                        self._give_up(event.connection, failure)
             case Opened():
                 self._begin(event)
             case StreamBytes():
                 stream = self._streams.get(event.connection)
                 if stream is not None:
-                    stream.received(event.data)
+                    try:
+                        stream.received(event.data)
+                    except Exception as failure:  # noqa: BLE001 - nor is one admin's
+                        self._give_up(event.connection, failure)
             case Closed() | Close():
                 self._forget(event.connection)
             case Pause() | Resume():
@@ -191,6 +200,12 @@ class LinkServer(LineProtocol):
             stream.pause()
         else:
             stream.resume()
+
+    def _give_up(self, number: int, failure: Exception) -> None:
+        """End one connection whose line was too much for this program; the others go on."""
+        self._log.critical("unexpected failure in a connection: {places}", places=describe(failure))
+        self._forget(number)
+        self._close(number, "fault")
 
     def _forget(self, number: int) -> None:
         device = self._devices.pop(number, None)
@@ -252,3 +267,7 @@ class LinkFactory(Factory):
         """Tell every device of every gateway."""
         for link in self.links:
             link.announce_day(date)
+
+    def connections(self) -> list[DeviceConnection]:
+        """Return the device connections now open behind all gateways."""
+        return [device for link in self.links for device in link.connections()]

@@ -92,7 +92,7 @@ class BackendService(Service):
         """Start the core, then open the link port. Raises TrusError when either cannot be."""
         self._core.start()
         self._port.startService()
-        self._front.start(self._links.announce_day, self._became_ready)
+        self._front.start(self._links.announce_day, self._became_ready, self._links.connections)
         for keeper in self._keepers:
             keeper.startService()
         Service.startService(self)

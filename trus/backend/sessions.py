@@ -38,10 +38,12 @@ from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
 from trus.protocol.session import SealedSession
 from trus.protocol.states import MAX_SESSIONS
 from trus.protocol.tickets import TicketKeys
-from trus.values import BusinessDate, DeviceRole, ResponseCode
+from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
 
 #: What a device says in the field `to` when it wants the backend, whichever it is.
 ADDRESS: Final = "backend"
+#: The reason in INFO BYE for whoever was revoked, suspended or blocked.
+STANDING: Final = "standing"
 
 
 class Surroundings(Protocol):
@@ -99,6 +101,8 @@ class DeviceConnection:
         self._role = _ROLES.get(opened.subject)
         self._handshakes: dict[str, Responder] = {}
         self._sessions: dict[str, _Open] = {}
+        #: Whose tickets the handshakes under way present: judged before their sessions stand.
+        self._claimed: dict[str, PeerIdentity] = {}
         self._over = False
 
     @property
@@ -136,6 +140,24 @@ class DeviceConnection:
         for label, opened in list(self._sessions.items()):
             self._say(label, opened, Reply("INFO", "DAY", {}, {"date": date}), None)
 
+    def peers(self) -> list[PeerIdentity]:
+        """Return the holders of the sessions, and of handshakes that may yet become sessions."""
+        return [opened.session.peer for opened in self._sessions.values()] + list(self._claimed.values())
+
+    def expel(self, peer: PeerIdentity, reason: str) -> None:
+        """End every session and handshake of a holder that does not stand any more.
+
+        The device is told that its standing changed and no more; `reason` is for the log.
+        """
+        for label in [label for label, claimed in self._claimed.items() if claimed == peer]:
+            handshake = self._handshakes.get(label)
+            if handshake is not None:
+                self._carry_out(label, handshake, handshake.refuse(ErrorCode.REFUSED, reason))
+        for label, opened in list(self._sessions.items()):
+            if opened.session.peer == peer:
+                self._say(label, opened, Reply("INFO", "BYE", {"reason": STANDING}, {}), None)
+                self._drop(label, opened, reason)
+
     def closed(self) -> None:
         """The connection is over: forget keys and dialogues."""
         self._over = True
@@ -143,6 +165,7 @@ class DeviceConnection:
             opened.session.end("connection closed")
         self._sessions.clear()
         self._handshakes.clear()
+        self._claimed.clear()
 
     # ------------------------------------------------------------------------- handshakes
 
@@ -182,17 +205,20 @@ class DeviceConnection:
                     chain = list(effect.chain)
                     self._ask(label, handshake, core.VerifyPeer(chain, effect.role.value), self._verified)
                 case NeedStanding():
+                    self._claimed[label] = effect.peer
                     self._ask(label, handshake, core.CheckStanding(effect.peer), self._standing)
                 case NeedEnrolment():
                     request = core.Enrol(effect.role.value, effect.name, effect.code, effect.csr, self._opened.peer)
                     self._ask(label, handshake, request, self._enrolled)
                 case Established():
                     del self._handshakes[label]
+                    self._claimed.pop(label, None)
                     self._sessions[label] = _Open(effect.session, {})
                 case Enrolled():
                     del self._handshakes[label]
                 case Refused():
                     self._handshakes.pop(label, None)
+                    self._claimed.pop(label, None)
                     self._log.info(
                         "handshake refused: {reason} ({code}) from {peer}",
                         reason=effect.reason,

@@ -30,14 +30,18 @@ from trus.core.messages import (
     IdentityMaterial,
     MoneyRequest,
     Outcome,
+    PeersRechecked,
     PeerVerified,
     PinWanted,
     Purchase,
+    RecheckPeers,
     Refused,
     Request,
     Reverse,
     Signature,
     SignHandshake,
+    StandingsChanged,
+    StandingsSince,
     VerifyPeer,
 )
 from trus.errors import KeyStoreUnavailable
@@ -73,6 +77,18 @@ class IdentityHandler(Protocol):
 
     def enrol(self, request: Enrol) -> Enrolled | Refused:
         """Issue an individual certificate against an activation code."""
+        ...
+
+    def epoch(self) -> int:
+        """Return the number of the newest change of a holder's standing."""
+        ...
+
+    def changes(self, asked: StandingsSince) -> StandingsChanged:
+        """Say whose standing changed since."""
+        ...
+
+    def recheck(self, asked: RecheckPeers) -> PeersRechecked:
+        """Judge the holders of live sessions now."""
         ...
 
 
@@ -203,7 +219,11 @@ class Core:
                 self._counters["admin"] += 1
                 return self._admin.handle(request)
             case DayState():
-                return DayOpen(self._upkeep.business_date())
+                return DayOpen(self._upkeep.business_date(), self._identity.epoch())
+            case StandingsSince():
+                return self._identity.changes(request)
+            case RecheckPeers():
+                return self._identity.recheck(request)
             case Health():
                 return HealthReport(self._upkeep.health(), dict(self._counters))
             case _:

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from trus.core.messages import BackendIdentity, CheckStanding, Enrol, Enrolled, PeerVerified, Refused, VerifyPeer
+from trus.core.messages import (
+    BackendIdentity,
+    CheckStanding,
+    Enrol,
+    Enrolled,
+    PeersRechecked,
+    PeerVerified,
+    RecheckPeers,
+    Refused,
+    StandingsChanged,
+    StandingsSince,
+    VerifyPeer,
+)
 from trus.errors import IdentityRefused
 from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
 
@@ -64,6 +76,14 @@ class Identities(Protocol):
         """Issue a certificate against an activation code. Raises IdentityRefused."""
         ...
 
+    def epoch(self) -> int:
+        """Return the number of the newest change of standing."""
+        ...
+
+    def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
+        """Return whose standing changed after `epoch`; None when it may be anybody's."""
+        ...
+
 
 _ROLES: Final = {role.value: role for role in DeviceRole}
 
@@ -100,6 +120,22 @@ class IdentityDesk:
     def standing(self, asked: Sequence[CheckStanding]) -> list[PeerVerified | Refused]:
         """Judge the holders of tickets now, in order."""
         return self._answers(self._identities.standing_batch([each.peer for each in asked]))
+
+    def epoch(self) -> int:
+        """Return the number of the newest change of standing."""
+        return self._identities.epoch()
+
+    def changes(self, asked: StandingsSince) -> StandingsChanged:
+        """Say whose standing changed since."""
+        # The number first: a change in between is told twice rather than never.
+        epoch = self._identities.epoch()
+        holders = self._identities.changes_since(asked.epoch)
+        return StandingsChanged(epoch, holders is not None, [(role.value, name) for role, name in holders or ()])
+
+    def recheck(self, asked: RecheckPeers) -> PeersRechecked:
+        """Judge the holders of live sessions now, one look at the register for all."""
+        verdicts = self._identities.standing_batch(asked.peers)
+        return PeersRechecked([each.reason if isinstance(each, IdentityRefused) else "" for each in verdicts])
 
     def _answers(self, verdicts: Sequence[PeerIdentity | IdentityRefused]) -> list[PeerVerified | Refused]:
         date = self._business_date()

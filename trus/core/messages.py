@@ -152,6 +152,32 @@ class CheckStanding(Frozen, frozen=True, tag="check-standing"):
     peer: PeerIdentity
 
 
+class StandingsSince(Frozen, frozen=True, tag="standings-since"):
+    """Asks whose standing has changed after change number `epoch` (see DayOpen.standings)."""
+
+    epoch: int
+
+
+class StandingsChanged(Frozen, frozen=True, tag="standings-changed"):
+    """The holders (role, name) whose standing changed up to `epoch`; not `complete`: it may be any."""
+
+    epoch: int
+    complete: bool
+    holders: list[tuple[str, str]]
+
+
+class RecheckPeers(Frozen, frozen=True, tag="recheck-peers"):
+    """Asks whether the holders of live sessions still stand: all of them, one look at the register."""
+
+    peers: list[PeerIdentity]
+
+
+class PeersRechecked(Frozen, frozen=True, tag="peers-rechecked"):
+    """One word a peer, in order: empty when it stands, else why it does not."""
+
+    reasons: list[str]
+
+
 class PeerVerified(Frozen, frozen=True, tag="peer-verified"):
     """The chain is good, or the holder stands."""
 
@@ -214,9 +240,13 @@ class DayState(Frozen, frozen=True, tag="day-state"):
 
 
 class DayOpen(Frozen, frozen=True, tag="day-open"):
-    """The open business date; announced to terminals when it changes."""
+    """The open business date, announced to terminals when it changes.
+
+    `standings` is the number of the newest change of a holder's standing, whichever process made it.
+    """
 
     business_date: BusinessDate
+    standings: int = 0
 
 
 class Failed(Frozen, frozen=True, tag="failed"):
@@ -244,6 +274,8 @@ Request = (
     | IdentityMaterial
     | VerifyPeer
     | CheckStanding
+    | StandingsSince
+    | RecheckPeers
     | Enrol
     | AdminCommand
     | DayState
@@ -255,6 +287,8 @@ Answer = (
     | Signature
     | BackendIdentity
     | PeerVerified
+    | StandingsChanged
+    | PeersRechecked
     | Enrolled
     | Refused
     | AdminAnswer
@@ -292,13 +326,17 @@ __all__ = [
     "MoneyRequest",
     "Outcome",
     "PeerVerified",
+    "PeersRechecked",
     "PinWanted",
     "Purchase",
+    "RecheckPeers",
     "Refused",
     "Request",
     "Reverse",
     "SignHandshake",
     "Signature",
+    "StandingsChanged",
+    "StandingsSince",
     "TerminalId",
     "VerifyPeer",
 ]

@@ -19,6 +19,7 @@ from trus.issuing.personalisation import PreparedFile
 from trus.issuing.states import next_state
 from trus.ledger.registry import RegistryChange
 from trus.ledger.registry_values import CardRow, CompanyRow, EmployeeRow
+from trus.values import DeviceRole
 
 #: Cards of one order: payments wait while they are made, about a second.
 MAX_CARDS: Final = 2000
@@ -80,6 +81,7 @@ def change_card(desk: Desk, order: Order) -> AdminAnswer:
         state = next_state(order.verb, row.state)
         if state is not None:
             change.cards.set_card_state(row.row, state)
+            change.directory.changed(DeviceRole.CARD, row.card, change.at)
             audit(change, order, {"card": row.card})
     return done(f"Card {row.card} is {state or row.state}.")
 

@@ -77,6 +77,17 @@ class RegistryIdentities:
             figures = {"serial": serial, "state": state.value, "reason": reason}
             change.post(kind=ORDER_KIND, actor=PKI, rule="CERTIFICATE-STATE", figures=figures)
 
+    def epoch(self) -> int:
+        """Return the number of the newest change of a holder's standing, whoever made it."""
+        with self._registry.reading() as view:
+            return view.directory.epoch()
+
+    def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
+        """Return the holders whose standing changed after `epoch`; None when it may be anybody's."""
+        with self._registry.reading() as view:
+            found = view.directory.changes_since(epoch)
+        return None if found is None else [(DeviceRole(row.role), row.name) for row in found]
+
     def blocked(self, holders: Sequence[tuple[DeviceRole, str]]) -> frozenset[tuple[DeviceRole, str]]:
         """Return those of the holders (role, name) whose terminal or card is not active."""
         with self._registry.reading() as view:

@@ -98,6 +98,7 @@ def change_terminal(desk: Desk, order: Order) -> AdminAnswer:
         state = next_state(order.verb, row.state)
         if state is not None:
             change.shops.set_terminal_state(row.row, state)
+            change.directory.changed(DeviceRole.POS, row.terminal, change.at)
             audit(change, order, {"terminal": row.terminal})
     return done(f"Terminal {row.terminal} is {state or row.state}.")
 
@@ -108,6 +109,7 @@ def revoke(desk: Desk, order: Order) -> AdminAnswer:
     with desk.registry.changing(desk.clock.now()) as change:
         row = the_terminal(change, order)
         change.shops.set_terminal_state(row.row, State.CLOSED)
+        change.directory.changed(DeviceRole.POS, row.terminal, change.at)
         change.identities.close_activation(DeviceRole.POS, row.terminal)
         held = change.identities.certificates_of(DeviceRole.POS, row.terminal)
         revoked = [each.serial for each in held if each.state != _REVOKED]

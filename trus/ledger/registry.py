@@ -17,6 +17,7 @@ from trus.auth.ports import Posting
 from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_cards import CardRegistry
+from trus.ledger.registry_directory import DirectoryRegistry
 from trus.ledger.registry_identities import IdentityRegistry
 from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
@@ -36,6 +37,7 @@ class RegistryView:
         self.shops = ShopRegistry(connection)
         self.cards = CardRegistry(connection, fields)
         self.identities = IdentityRegistry(connection)
+        self.directory = DirectoryRegistry(connection)
         self.reports = ReportRegistry(connection)
 
 

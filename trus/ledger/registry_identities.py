@@ -11,13 +11,12 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from trus.ledger.registry_directory import note_change
 from trus.ledger.registry_values import ActivationRow, AdminRow, CertificateRow
-from trus.ledger.tables import activation, admin, card, certificate, meta, terminal
+from trus.ledger.tables import activation, admin, card, certificate, terminal
 
 #: Serials in one IN list.
 _CHUNK: Final = 500
-#: The row of `meta` that counts revocations: tickets of an older epoch are looked at again.
-REVOCATION_EPOCH: Final = "revocation_epoch"
 
 _ACTIVATION_COLUMNS: Final = (
     activation.c.role,
@@ -157,25 +156,17 @@ class IdentityRegistry:
         self._connection.execute(insert(certificate), {name: getattr(entry, name) for name in entry.__struct_fields__})
 
     def set_certificate_state(self, serial: str, state: str, at: int, reason: str) -> bool:
-        """Change a certificate's state and start a new revocation epoch; False when there is no such entry."""
+        """Change a certificate's state, and its holder's standing; False when there is no such entry."""
         changed = self._connection.execute(
-            update(certificate).where(certificate.c.serial == serial).values(state=state, changed_at=at, reason=reason)
-        )
-        if changed.rowcount == 0:
+            update(certificate)
+            .where(certificate.c.serial == serial)
+            .values(state=state, changed_at=at, reason=reason)
+            .returning(certificate.c.role, certificate.c.name)
+        ).one_or_none()
+        if changed is None:
             return False
-        self._next_epoch()
+        note_change(self._connection, changed[0], changed[1], at)
         return True
-
-    def revocation_epoch(self) -> int:
-        """Return how often a certificate's state has changed."""
-        value = self._connection.execute(select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)).scalar()
-        return int(value or 0)
-
-    def _next_epoch(self) -> None:
-        value = str(self.revocation_epoch() + 1)
-        changed = self._connection.execute(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=value))
-        if changed.rowcount == 0:
-            self._connection.execute(insert(meta), {"name": REVOCATION_EPOCH, "value": value})
 
     def not_active(self, role: str, names: Sequence[str]) -> set[str]:
         """Return those terminals (role "pos") or cards (role "card") whose row is not active, or missing.

@@ -141,6 +141,38 @@ class CertificateRow(Frozen, frozen=True):
     reason: str
 
 
+class HolderRow(Frozen, frozen=True):
+    """Whoever holds individual certificates."""
+
+    role: str
+    name: str
+
+
+class ListedRow(Frozen, frozen=True):
+    """An entry of a revocation list before it is signed; the moment is in microseconds."""
+
+    serial: str
+    state: str
+    changed_at: int
+    reason: str
+
+
+class RevocationListRow(Frozen, frozen=True):
+    """A signed revocation list: `kind` full or delta, `base` the full list's number for a delta.
+
+    `epoch` is the newest change of standing that it knows; moments are microseconds since 1970-01-01 UTC.
+    """
+
+    authority: str
+    kind: str
+    number: int
+    base: int | None
+    epoch: int
+    this_update: int
+    next_update: int
+    der: bytes
+
+
 class TransactionRow(Frozen, frozen=True):
     """An event as support sees it: no card number, no PIN, no track.
 

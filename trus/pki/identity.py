@@ -182,6 +182,14 @@ class IdentityService:
         """Judge holders of tickets now: the PeerIdentity or an IdentityRefused each, in order, one read."""
         return self._validation.judge_standing(peers, self._clock.now())
 
+    def epoch(self) -> int:
+        """Return the number of the newest change of a holder's standing, whichever process made it."""
+        return self._register.epoch()
+
+    def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
+        """Return the holders whose standing changed after `epoch`; None when it may be anybody's."""
+        return self._register.changes_since(epoch)
+
     def open_activation(
         self, role: DeviceRole, name: str, *, shop: str = "", model: str = "", validity: timedelta | None = None
     ) -> str:

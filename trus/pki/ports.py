@@ -97,6 +97,17 @@ class CertificateRegister(Protocol):
         """Change a certificate's state. Raises KeyError when the serial has no row."""
         ...
 
+    def epoch(self) -> int:
+        """Return the number of the newest change of a holder's standing, whoever made it."""
+        ...
+
+    def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
+        """Return the holders (role, name) whose standing changed after `epoch`, each once.
+
+        None when that is too long ago to tell, or after a newer state was lost.
+        """
+        ...
+
     def blocked(self, holders: Sequence[tuple[DeviceRole, str]]) -> frozenset[tuple[DeviceRole, str]]:
         """Return those of the holders (role, name) that are blocked apart from any certificate."""
         ...

@@ -381,7 +381,7 @@ _NETWORK: Final = (
         Cover.SEALED,
         Need.MAY,
         Need.NEVER,
-        (_may("reason", f.WORD, "done, idle, restart, replaced"),),
+        (_may("reason", f.WORD, "done, idle, restart, replaced, standing"),),
         (),
         "The session (or, without s, the connection) is over; nothing follows.",
     ),

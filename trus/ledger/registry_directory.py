@@ -1,0 +1,217 @@
+"""Keeps the certificate directory: numbered changes of standing, look-up keys, lists, searches.
+
+Holds no certificate and signs nothing. Begins and ends no transaction: the caller's connection
+is in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+
+from trus.ledger.registry_values import CertificateRow, HolderRow, ListedRow, RevocationListRow
+from trus.ledger.tables import certificate, certificate_key, meta, revocation_list, standing
+from trus.values import Frozen
+
+#: The row of `meta` that counts changes of standing.
+REVOCATION_EPOCH: Final = "revocation_epoch"
+#: Changes told at once: whoever is further behind looks at every session instead.
+MAX_CHANGES: Final = 4_096
+
+_CERTIFICATE_COLUMNS: Final = (
+    certificate.c.serial,
+    certificate.c.role,
+    certificate.c.name,
+    certificate.c.shop,
+    certificate.c.model,
+    certificate.c.handle,
+    certificate.c.key_digest,
+    certificate.c.not_before,
+    certificate.c.not_after,
+    certificate.c.state,
+    certificate.c.changed_at,
+    certificate.c.reason,
+)
+_LIST_COLUMNS: Final = (
+    revocation_list.c.authority,
+    revocation_list.c.kind,
+    revocation_list.c.number,
+    revocation_list.c.base,
+    revocation_list.c.epoch,
+    revocation_list.c.this_update,
+    revocation_list.c.next_update,
+    revocation_list.c.der,
+)
+
+
+class Wanted(Frozen, frozen=True):
+    """What a search is for; an empty text or None asks nothing. Moments are microseconds.
+
+    `states` are those of the table; `valid_at` finds what had begun and not ended then;
+    `issued_from` and `issued_to` (exclusive) bound the beginning, `ends_before` the end.
+    """
+
+    serial: str = ""
+    role: str = ""
+    name: str = ""
+    shop: str = ""
+    states: tuple[str, ...] = ()
+    issued_from: int | None = None
+    issued_to: int | None = None
+    ends_after: int | None = None
+    ends_before: int | None = None
+    valid_at: int | None = None
+
+
+class DirectoryRegistry:
+    """The directory on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    # -------------------------------------------------------------------------- standing
+
+    def changed(self, role: str, name: str, at: int) -> int:
+        """Note that a holder's standing has changed, and return the number of the change."""
+        return note_change(self._connection, role, name, at)
+
+    def epoch(self) -> int:
+        """Return the number of the newest change."""
+        query = select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)
+        return int(self._connection.execute(query).scalar_one())
+
+    def changes_since(self, epoch: int) -> list[HolderRow] | None:
+        """Return the holders whose standing changed after `epoch`, each once; None when that is too long ago."""
+        newest = self.epoch()
+        if epoch > newest:
+            return None  # an older state was restored: nothing is known of what changed
+        query = select(standing.c.epoch, standing.c.role, standing.c.name).where(standing.c.epoch > epoch)
+        rows = self._connection.execute(query.order_by(standing.c.epoch).limit(MAX_CHANGES + 1)).all()
+        if len(rows) != newest - epoch:
+            return None  # some were dropped, or there are too many
+        return list(dict.fromkeys(HolderRow(role, name) for _, role, name in rows))
+
+    def drop_changes(self, before: int) -> int:
+        """Drop changes made before that moment (microseconds), never the newest; return how many."""
+        newest = self.epoch()
+        dropped = self._connection.execute(delete(standing).where(standing.c.at < before, standing.c.epoch < newest))
+        return dropped.rowcount
+
+    # ----------------------------------------------------------------------- look-up keys
+
+    def add_keys(self, serial: str, keys: Iterable[tuple[str, bytes]]) -> None:
+        """Let a certificate be found by (kind, SHA-1) keys."""
+        rows = [{"kind": kind, "digest": digest, "serial": serial} for kind, digest in keys]
+        if rows:
+            self._connection.execute(insert(certificate_key), rows)
+
+    def found_by(self, kind: str, digest: bytes, limit: int) -> list[CertificateRow]:
+        """Return the entries found by a key, those that end last first."""
+        query = (
+            select(*_CERTIFICATE_COLUMNS)
+            .join(certificate_key, certificate_key.c.serial == certificate.c.serial)
+            .where(certificate_key.c.kind == kind, certificate_key.c.digest == digest)
+            .order_by(certificate.c.not_after.desc(), certificate.c.serial)
+            .limit(limit)
+        )
+        return [CertificateRow(*tuple(row)) for row in self._connection.execute(query)]
+
+    def without_keys(self, limit: int) -> list[CertificateRow]:
+        """Return entries that no key finds yet: those of an earlier version."""
+        known = select(certificate_key.c.serial).where(certificate_key.c.serial == certificate.c.serial).exists()
+        query = select(*_CERTIFICATE_COLUMNS).where(~known).limit(limit)
+        return [CertificateRow(*tuple(row)) for row in self._connection.execute(query)]
+
+    # ---------------------------------------------------------------------------- searches
+
+    def search(self, wanted: Wanted, after: str, limit: int) -> list[CertificateRow]:
+        """Return entries that a search is for, in the order of serial numbers, from the one after `after`."""
+        query = select(*_CERTIFICATE_COLUMNS).where(and_(certificate.c.serial > after, *_conditions(wanted)))
+        rows = self._connection.execute(query.order_by(certificate.c.serial).limit(limit))
+        return [CertificateRow(*tuple(row)) for row in rows]
+
+    def count(self, wanted: Wanted) -> int:
+        """Return how many entries a search is for."""
+        query = select(func.count()).select_from(certificate).where(and_(*_conditions(wanted)))
+        return int(self._connection.execute(query).scalar_one())
+
+    def earlier_of(self, role: str, name: str, serial: str) -> list[str]:
+        """Return the serial numbers of a holder's other certificates that are good or held."""
+        query = select(certificate.c.serial).where(
+            certificate.c.role == role,
+            certificate.c.name == name,
+            certificate.c.serial != serial,
+            certificate.c.state.in_(("good", "held", "pending")),
+        )
+        return list(self._connection.execute(query.order_by(certificate.c.not_before)).scalars())
+
+    # --------------------------------------------------------------------- revocation lists
+
+    def listed(self, states: Sequence[str], ends_after: int) -> list[ListedRow]:
+        """Return what a full list bears: entries in these states that end after a moment, by serial number."""
+        query = select(certificate.c.serial, certificate.c.state, certificate.c.changed_at, certificate.c.reason).where(
+            certificate.c.state.in_(states), certificate.c.not_after > ends_after
+        )
+        rows = self._connection.execute(query.order_by(certificate.c.serial))
+        return [ListedRow(serial, state, changed or 0, reason) for serial, state, changed, reason in rows]
+
+    def released_since(self, at: int, ends_after: int) -> list[str]:
+        """Return serial numbers that became good again at or after a moment: what a delta list takes off."""
+        query = select(certificate.c.serial).where(
+            certificate.c.state == "good", certificate.c.changed_at >= at, certificate.c.not_after > ends_after
+        )
+        return list(self._connection.execute(query.order_by(certificate.c.serial)).scalars())
+
+    def revocation_list(self, authority: str, kind: str) -> RevocationListRow | None:
+        """Return the newest list of an authority, None when there is none."""
+        query = select(*_LIST_COLUMNS).where(revocation_list.c.authority == authority, revocation_list.c.kind == kind)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else RevocationListRow(*tuple(row))
+
+    def put_list(self, entry: RevocationListRow) -> None:
+        """Store a list in the place of the one before."""
+        key = and_(revocation_list.c.authority == entry.authority, revocation_list.c.kind == entry.kind)
+        self._connection.execute(delete(revocation_list).where(key))
+        self._connection.execute(
+            insert(revocation_list), {name: getattr(entry, name) for name in entry.__struct_fields__}
+        )
+
+
+def note_change(connection: Connection, role: str, name: str, at: int) -> int:
+    """Note that a holder's standing has changed, and return the number of the change."""
+    # The locked row keeps two writers from taking the same number, or from being seen out of order.
+    value = connection.execute(
+        select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH).with_for_update()
+    ).scalar_one()
+    epoch = int(value) + 1
+    connection.execute(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=str(epoch)))
+    connection.execute(insert(standing), {"epoch": epoch, "role": role, "name": name, "at": at})
+    return epoch
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [
+        column == text
+        for column, text in (
+            (certificate.c.serial, wanted.serial),
+            (certificate.c.role, wanted.role),
+            (certificate.c.name, wanted.name),
+            (certificate.c.shop, wanted.shop),
+        )
+        if text
+    ]
+    if wanted.states:
+        found.append(certificate.c.state.in_(wanted.states))
+    if wanted.issued_from is not None:
+        found.append(certificate.c.not_before >= wanted.issued_from)
+    if wanted.issued_to is not None:
+        found.append(certificate.c.not_before < wanted.issued_to)
+    if wanted.ends_after is not None:
+        found.append(certificate.c.not_after > wanted.ends_after)
+    if wanted.ends_before is not None:
+        found.append(certificate.c.not_after <= wanted.ends_before)
+    if wanted.valid_at is not None:
+        found += [certificate.c.not_before <= wanted.valid_at, certificate.c.not_after > wanted.valid_at]
+    return found
