@@ -26,7 +26,7 @@ class DevicesTests(GatewayCase):
         self.assertEqual(opened.subject, "pos")
         self.assertEqual(opened.exporter, device.exported)
         self.assertEqual(opened.peer, device.address)
-        self.assertRegex(opened.fingerprint, r"\A[0-9a-f]{64}\Z")
+        self.assertRegex(opened.fingerprint, r"\At13[di][0-9]{4}00_[0-9a-f]{12}_[0-9a-f]{12}\Z")
 
     async def test_forwards_lines_byte_for_byte(self) -> None:
         """A device's line comes out of the link exactly as it went in, and so does the answer."""

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
-from OpenSSL import crypto
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from trus.gateway.fingerprint import FingerprintingTLS
 from trus.gateway.links import Arrival
 from trus.gateway.riders import Hold
 from trus.gateway.router import Passage, Router
@@ -33,6 +33,8 @@ from trus.protocol.messages import Kind, Phase, Side, format_line, parse_line
 from trus.protocol.states import MAX_OPENING_LINES
 from trus.settings.model import ScreeningSettings
 
+#: Between two notices that a device sends too fast.
+_SLOW_DOWN_SECONDS: Final = 10.0
 #: How every line begins: kind and verb. What follows is the backend's to judge, under its seal.
 _HEAD: Final = re.compile(grammar.KIND + b" " + grammar.VERB + rb"(?: |\Z)")
 
@@ -89,6 +91,7 @@ class DeviceConnection(LineProtocol):
         self._peer = ""
         self._admitted = False
         self._opening_lines = 0
+        self._slow_told_at: float | None = None
         self._holds = Hold(0)
         self._allowance = around.terms.line_burst
         self._allowance_at = around.clock.seconds()
@@ -270,6 +273,9 @@ class DeviceConnection(LineProtocol):
         self._allowance_at = now
         if self._allowance < 0 and self._pace_call is None:
             self._around.tally.note("device-too-fast", self._peer)
+            if self._slow_told_at is None or now - self._slow_told_at >= _SLOW_DOWN_SECONDS:
+                self._slow_told_at = now
+                self._notice("slow-down")
             self.stop_reading(Hold.TOO_FAST)
             self._pace_call = self._around.clock.callLater(
                 -self._allowance / terms.lines_per_second, self._pace_regained
@@ -286,9 +292,5 @@ class DeviceConnection(LineProtocol):
 
 
 def _fingerprint(transport: object) -> str:
-    """Return the SHA-256 of the peer's channel certificate, in lower-case hexadecimal."""
-    get = getattr(transport, "getPeerCertificate", None)
-    certificate = get() if get is not None else None
-    if not isinstance(certificate, crypto.X509):
-        return ""
-    return certificate.digest("sha256").decode("ascii").replace(":", "").lower()
+    """Return the JA4 fingerprint of the device's TLS program, empty where none was taken."""
+    return transport.fingerprint if isinstance(transport, FingerprintingTLS) else ""

@@ -86,7 +86,8 @@ class Arrival:
     """What the gateway tells a backend of a connection that came in.
 
     `peer` is address:port. For a device: `exporter` the RFC 9266 value of its TLS connection,
-    `role` and `fingerprint` those of its channel certificate; for an admin all are empty.
+    `role` that of its channel certificate, `fingerprint` the JA4 of its ClientHello; for an admin all
+    are empty.
     """
 
     port: Port

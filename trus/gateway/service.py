@@ -22,11 +22,11 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from trus.clock import Clock, Entropy
 from trus.gateway.admins import AdminSurroundings, AdminTunnel
 from trus.gateway.devices import DeviceConnection, DeviceTerms, Surroundings
+from trus.gateway.fingerprint import FingerprintingTLS
 from trus.gateway.frontdoor import ConnectionFactory, Doorkeeper, FrontDoor
 from trus.gateway.links import LinkTerms
 from trus.gateway.pool import Attempts, LinkPool
@@ -165,8 +165,7 @@ class GatewayService(MultiService):
         keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor)
         factory = ConnectionFactory(lambda on_closed: DeviceConnection(around, on_closed), keeper)
         behind = channel.wrap(factory, self._reactor)
-        # An answer is one line: gathering small writes would cost a delayed call each and gather nothing.
-        behind.protocol = TLSMemoryBIOProtocol
+        behind.protocol = FingerprintingTLS
         door = FrontDoor("device port", keeper, behind)
         self._device_port = self._listen(settings.host, settings.port, door)
         self.addService(ChannelRenewal("device port", settings.tls, [channel], self._reactor, self._clock))  # type: ignore[no-untyped-call]
