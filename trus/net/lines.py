@@ -246,6 +246,8 @@ class LineProtocol(TwistedProtocol):
         self._idle_timer = self._write_timer = self._end_timer = self._turn = None
         if self._ending is None:
             self._ending = Ending.PEER
+        # A transport that is gone must not be asked to abort: TLS would fail over it.
+        self._wire = None
         self.closed(self._ending, reason)
 
     def pauseProducing(self) -> None:
