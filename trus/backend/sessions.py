@@ -40,6 +40,10 @@ from trus.protocol.states import MAX_SESSIONS
 from trus.protocol.tickets import TicketKeys
 from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
 
+#: A line's kind, verb and the beginning of its first field, with room to spare.
+_HEAD_BYTES: Final = 48
+#: 96 bits in base64url.
+LABEL_CHARACTERS: Final = 16
 #: What a device says in the field `to` when it wants the backend, whichever it is.
 ADDRESS: Final = "backend"
 #: The reason in INFO BYE for whoever was revoked, suspended or blocked.
@@ -112,19 +116,24 @@ class DeviceConnection:
 
     def line_received(self, line: bytes) -> None:
         """Take one device line (without CR LF) that the gateway forwarded."""
+        if self._sessions:
+            # Nearly every line belongs to a session that stands; the session itself checks the
+            # whole of it, its label included, so that where to look is all that is guessed here.
+            place = line.find(b" s=", 4, _HEAD_BYTES)
+            label = line[place + 3 : place + 3 + LABEL_CHARACTERS].decode("latin-1")
+            standing = self._sessions.get(label)
+            if standing is not None:
+                self._sealed_line(label, standing, line)
+                return
         try:
             head = peek(line)
         except RemoteProtocolError as error:
             self._fault(error.code)
             return
-        label = head.session
-        if label is None:
+        if head.session is None:
             self._fault(ErrorCode.UNKNOWN_SESSION)
             return
-        opened = self._sessions.get(label)
-        if opened is not None:
-            self._sealed_line(label, opened, line)
-            return
+        label = head.session
         handshake = self._handshakes.get(label)
         if handshake is None:
             if head.kind is not Kind.COMMAND or head.verb != "AUTHENTICATE":
