@@ -34,9 +34,11 @@ from trus.pki.profiles import (
     ADMIN_AUTHORITY,
     ALL_PROFILES,
     CHANNEL_AUTHORITY,
+    CRL_SIGNER,
     CRL_VALIDITY,
     DEVICE_PROFILES,
     INDIVIDUAL_AUTHORITY,
+    OCSP_SIGNER,
 )
 from trus.values import DeviceRole
 
@@ -223,7 +225,8 @@ class PolicyTests(SynchronousTestCase):
         channel = {usage.dotted_string for usage in CHANNEL_USAGE.values()}
         for profile in ALL_PROFILES:
             private = [usage for usage in profile.usages if usage in individual | channel]
-            self.assertEqual(len(private), 0 if profile.is_authority else 1, profile.name)
+            serves = profile.is_authority or profile in (CRL_SIGNER, OCSP_SIGNER)
+            self.assertEqual(len(private), 0 if serves else 1, profile.name)
             if set(private) & individual:
                 self.assertEqual(list(profile.usages), private)
                 self.assertTrue(profile.critical_usage)

@@ -13,7 +13,7 @@ from trus.hsm.datakeys import DATABASE_KEY_LABEL
 from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL
 from trus.pki import activation, csr, enrolment, profiles, validation
 from trus.pki.channel import ADMIN, ADMIN_HOST, BACKEND_HOST, CHANNEL, GATEWAY_HOST
-from trus.pki.describe import identifiers_table, profiles_table
+from trus.pki.describe import fill
 from trus.pki.identity import BACKEND_KEY, INDIVIDUAL, RENEW_AHEAD
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "keys.md").read_text(encoding="utf-8")
@@ -23,9 +23,10 @@ class KeysPageTests(SynchronousTestCase):
     """docs/reference/keys.md."""
 
     def test_its_tables_are_the_policy(self) -> None:
-        """The tables of profiles and object identifiers are what the code issues."""
-        self.assertIn(profiles_table(), PAGE)
-        self.assertIn(identifiers_table(), PAGE)
+        """The tables of profiles, figures and object identifiers are what the code issues by."""
+        self.assertEqual(fill(PAGE), PAGE)
+        for part in ("profiles", "issuance", "figures", "identifiers"):
+            self.assertIn(f"<!-- generated: {part} -->", PAGE)
         self.assertIn(f"`{oids.ARC}`", PAGE)
 
     def test_it_names_every_key_and_label(self) -> None:

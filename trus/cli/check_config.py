@@ -9,16 +9,27 @@ from pathlib import Path
 
 import click
 
+from trus.cli.policy import load_policy
 from trus.settings.files import check_files
 from trus.settings.loading import load
 from trus.settings.model import Settings
-from trus.settings.problems import SettingsInvalid
+from trus.settings.problems import Problem, SettingsInvalid
 
 
 def check(file: Path) -> Settings:
-    """Return the settings of `file`. Raises SettingsInvalid with every problem, missing files included."""
+    """Return the settings of `file`. Raises SettingsInvalid with every problem, missing files included.
+
+    The problems of a certificate policy that the file names are among them.
+    """
     settings = load(file)
     problems = check_files(settings)
+    policy = None if settings.backend is None else settings.backend.identity.policy
+    if policy is not None and policy.is_file():
+        try:
+            load_policy(policy)
+        except SettingsInvalid as invalid:
+            place = "backend.identity.policy"
+            problems += [Problem(f"{place}: {each.path}", each.found, each.expected) for each in invalid.problems]
     if problems:
         raise SettingsInvalid(file, problems)
     return settings

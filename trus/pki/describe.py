@@ -1,24 +1,31 @@
-"""Writes the tables of docs/reference/keys.md that the code knows better than any author.
+"""Writes the tables of the pages about keys and certificates that the code knows better than any author.
 
-Adds nothing that the policy does not say; a test compares the page with what this returns.
+Adds nothing that the policy does not say; a test compares the pages with what this writes. Run
+`python -m trus.pki.describe FILE` after changing a profile.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
 
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from trus.certificates.oids import ADMIN_POLICY, ARC, CHANNEL_POLICY, CHANNEL_USAGE, DEVICE_USAGE, INDIVIDUAL_POLICY
-from trus.pki.profiles import ALL_PROFILES, Profile
+from trus.pki.policy import DEFAULT_POLICY, days
+from trus.pki.profiles import ALL_PROFILES, BACKDATE, Profile
 
-_YEAR_DAYS = 365
+_BLOCK: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated: \2 -->)", re.DOTALL)
 
 
-def _names() -> dict[str, str]:
+def _usage_names() -> dict[str, str]:
     names = {
         ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string: "clientAuth",
         ExtendedKeyUsageOID.SERVER_AUTH.dotted_string: "serverAuth",
+        ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string: "OCSPSigning",
     }
     for label, usages in (("individual", DEVICE_USAGE), ("channel", CHANNEL_USAGE)):
         for role, usage in usages.items():
@@ -26,44 +33,105 @@ def _names() -> dict[str, str]:
     return names
 
 
-def _lifetime(lifetime: timedelta) -> str:
-    years, rest = divmod(lifetime.days, _YEAR_DAYS)
-    unit = "year" if years == 1 else "years"
-    return f"{years} {unit}" if rest == 0 else f"{lifetime.days} days"
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def profiles_table() -> str:
-    """Return the table of certificate profiles, in Markdown."""
-    rows = ["| profile | lasts | extended key usage | key usage |", "|---|---|---|---|"]
-    return "\n".join([*rows, *(_profile_row(profile) for profile in ALL_PROFILES)])
+    """Return the table of what each profile's certificates say, in Markdown."""
+    return _table(
+        ("profile", "lasts", "extended key usage", "key usage", "path length"),
+        (
+            (f"`{each.name}`", days(each.lifetime), _usages(each), " ".join(each.key_uses), _path(each))
+            for each in ALL_PROFILES
+        ),
+    )
 
 
-def _profile_row(profile: Profile) -> str:
-    names = _names()
+def issuance_table() -> str:
+    """Return the table of how each profile's certificates come to be, in Markdown."""
+    return _table(
+        ("profile", "keys", "born in", "holder's name", "URNs", "renewal", "further approvals"),
+        (
+            (
+                f"`{each.name}`",
+                " ".join(each.keys),
+                " or ".join(each.births),
+                "the network's" if each.is_authority else f"`{each.names}`",
+                " ".join(each.urns) or "none",
+                f"from {days(each.renewal)} before its end" if each.renewal else "none",
+                str(each.approvals),
+            )
+            for each in ALL_PROFILES
+        ),
+    )
+
+
+def figures_table() -> str:
+    """Return the table of the policy's other figures, in Markdown."""
+    policy = DEFAULT_POLICY
+    quotas = policy.quotas
+    return _table(
+        ("what", "figure"),
+        (
+            ("a certificate begins before its issue by", days(BACKDATE)),
+            ("an activation code is good for", days(policy.activation_validity)),
+            ("wrong codes before an activation is locked", str(policy.activation_failures)),
+            ("an OCSP answer is believed for", days(policy.ocsp_validity)),
+            ("a revocation list is believed for", days(policy.crl_validity)),
+            ("the off-line root's list is believed for", days(policy.root_crl_validity)),
+            ("an order that waits for approval ends after", days(policy.order_validity)),
+            ("certificates for the devices of one shop, in 24 hours", str(quotas.shop_a_day)),
+            ("certificates for all devices, in 24 hours", str(quotas.network_a_day)),
+            ("good certificates that one holder may have", str(quotas.live)),
+        ),
+    )
+
+
+def _usages(profile: Profile) -> str:
+    names = _usage_names()
     usages = ", ".join(names[usage] for usage in profile.usages) or "none"
-    if profile.critical_usage:
-        usages += " (critical)"
-    if profile.is_authority:
-        key_usage = f"signs certificates, lists and OCSP answers; path length {profile.path_length}"
-    else:
-        key_usage = "digitalSignature"
-    return f"| {profile.name} | {_lifetime(profile.lifetime)} | {usages} | {key_usage} |"
+    return usages + (" (critical)" if profile.critical_usage else "")
+
+
+def _path(profile: Profile) -> str:
+    return "" if profile.path_length is None else str(profile.path_length)
 
 
 def identifiers_table() -> str:
     """Return the table of private object identifiers, in Markdown; ARC stands for the arc."""
-    rows = ["| object identifier | is |", "|---|---|"]
-    for policy, text in (
-        (INDIVIDUAL_POLICY, "policy: issued by the individual authority"),
-        (CHANNEL_POLICY, "policy: issued by the channel authority"),
-        (ADMIN_POLICY, "policy: issued by the admins' authority"),
-    ):
-        rows.append(f"| `{_short(policy.dotted_string)}` | {text} |")
+    rows = [
+        (f"`{_short(policy.dotted_string)}`", text)
+        for policy, text in (
+            (INDIVIDUAL_POLICY, "policy: issued by the individual authority"),
+            (CHANNEL_POLICY, "policy: issued by the channel authority"),
+            (ADMIN_POLICY, "policy: issued by the admins' authority"),
+        )
+    ]
     for label, usages in (("individual", DEVICE_USAGE), ("channel", CHANNEL_USAGE)):
         for role, usage in usages.items():
-            rows.append(f"| `{_short(usage.dotted_string)}` | extended key usage: {label} {role.value} |")
-    return "\n".join(rows)
+            rows.append((f"`{_short(usage.dotted_string)}`", f"extended key usage: {label} {role.value}"))
+    return _table(("object identifier", "is"), rows)
 
 
 def _short(dotted: str) -> str:
     return dotted.replace(ARC, "ARC")
+
+
+PARTS: Final[Mapping[str, Callable[[], str]]] = {
+    "profiles": profiles_table,
+    "issuance": issuance_table,
+    "figures": figures_table,
+    "identifiers": identifiers_table,
+}
+
+
+def fill(page: str) -> str:
+    """Return the page with every generated part as the policy says it now. Raises KeyError for an unknown part."""
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{PARTS[match[2]]()}\n\n{match[3]}", page)
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(fill(path.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""Writes docs/reference/configuration.md from the settings' own classes.
+"""Writes docs/reference/configuration.md and policy.md from the settings' own classes.
 
 Adds nothing that the classes do not say; a test compares the page with what this writes.
 Run `python -m trus.settings.describe FILE` after changing the model.
@@ -17,6 +17,7 @@ import attrs
 from trus.settings.kinds import Kind
 from trus.settings.loading import sections_of
 from trus.settings.model import Section, Settings
+from trus.settings.policy import PolicySettings
 from trus.settings.writing import scalar
 
 _HEAD: Final = """\
@@ -42,9 +43,28 @@ This page is written from the settings' classes (`python -m trus.settings.descri
 """
 
 
+_POLICY_HEAD: Final = """\
+# The certificate policy's file
+
+`pki/policy.yaml` says where a deployment's certificate policy differs from the network's own,
+which [keys.md](keys.md) shows. The backend's configuration names it (`backend.identity.policy`); the
+backend reads it at its start. `trus check-config` names everything that is wrong with it at once.
+The rules of the format are those of [the configuration file](configuration.md).
+
+A number of approvals counts *others*: with 1, whoever orders and one more person must agree.
+
+This page is written from the settings' classes (`python -m trus.settings.describe`).
+"""
+
+
 def describe() -> str:
-    """Return the whole page, in Markdown."""
+    """Return the page of the configuration file, in Markdown."""
     return _HEAD + "".join(f"\n{part}\n" for part in _parts(Settings, ""))
+
+
+def describe_policy() -> str:
+    """Return the page of the certificate policy's file, in Markdown."""
+    return _POLICY_HEAD + "".join(f"\n{part}\n" for part in _parts(PolicySettings, ""))
 
 
 def _parts(cls: type[Section], place: str) -> Iterator[str]:
@@ -82,5 +102,8 @@ def _flow(doc: str) -> str:
     return " ".join(doc.split())
 
 
+PAGES: Final = {"configuration.md": describe, "policy.md": describe_policy}
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(describe(), encoding="utf-8")
+    page = Path(sys.argv[1])
+    page.write_text(PAGES[page.name](), encoding="utf-8")

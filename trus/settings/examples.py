@@ -85,7 +85,7 @@ def _backend(folder: Path, host: str) -> BackendSettings:
         admin=AdminTlsSettings(tls=_tls(folder, "backend-admin", "admin")),
         token=TokenSettings(pin_file=folder / "token" / "pin", softhsm_conf=folder / "token" / "softhsm2.conf"),
         database=DatabaseSettings(url=DatabaseUrl(path=folder / "db" / "trus.db"), heads=folder / "heads"),
-        identity=IdentitySettings(anchor=folder / "pki" / "individual-ca.pem"),
+        identity=IdentitySettings(anchor=folder / "pki" / "individual-ca.pem", policy=folder / "pki" / "policy.yaml"),
         cards=CardSettings(iin="990001"),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from cattrs import (
@@ -29,11 +29,19 @@ from trus.settings.reading import MAX_FILE_BYTES, Document, read_document
 _Steps = tuple[str | int, ...]
 
 
+_Root = TypeVar("_Root", bound=Section)
+
+
 def load(path: str | Path) -> Settings:
     """Return the settings of the YAML file at `path`; relative paths in it start at its folder.
 
     Raises SettingsInvalid (a ConfigurationError) with every problem found.
     """
+    return load_as(Settings, path)
+
+
+def load_as(root: type[_Root], path: str | Path) -> _Root:
+    """Return the YAML file at `path` as the section `root`; see `load`. Raises SettingsInvalid."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -47,7 +55,7 @@ def load(path: str | Path) -> Settings:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise SettingsInvalid(path, [Problem("", "bytes that are not UTF-8", "UTF-8 text")]) from None
-    return parse(text, path)
+    return parse_as(root, text, path)
 
 
 def parse(text: str, path: Path) -> Settings:
@@ -55,17 +63,22 @@ def parse(text: str, path: Path) -> Settings:
 
     Raises SettingsInvalid with every problem found.
     """
+    return parse_as(Settings, text, path)
+
+
+def parse_as(root: type[_Root], text: str, path: Path) -> _Root:
+    """Return what `text` says as the section `root`; see `parse`. Raises SettingsInvalid."""
     document = read_document(text)
     problems = list(document.problems)
-    settings: Settings | None = None
+    settings: _Root | None = None
     if isinstance(document.value, dict):
         converter = _make_converter(path.parent.absolute())
         try:
-            settings = converter.structure(document.value, Settings)
+            settings = converter.structure(document.value, root)
         except BaseValidationError as error:
-            problems += [_as_problem(document, steps, cause) for steps, cause in _leaves(error, ())]
+            problems += [_as_problem(root, document, steps, cause) for steps, cause in _leaves(error, ())]
         except (Misfit, Misfits) as error:
-            problems += [_as_problem(document, misfit.below, misfit) for misfit in _single(error)]
+            problems += [_as_problem(root, document, misfit.below, misfit) for misfit in _single(error)]
     if problems or settings is None:
         raise SettingsInvalid(path, sorted(problems, key=lambda problem: problem.line))
     return settings
@@ -157,7 +170,7 @@ def _single(error: Misfit | Misfits) -> tuple[Misfit, ...]:
     return error.misfits if isinstance(error, Misfits) else (error,)
 
 
-def _as_problem(document: Document, steps: _Steps, cause: BaseException) -> Problem:
+def _as_problem(root: type[Section], document: Document, steps: _Steps, cause: BaseException) -> Problem:
     path, line = join_path(steps), document.line_of(steps)
     if isinstance(cause, Misfit):
         return Problem(path, cause.found, cause.expected, line)
@@ -165,13 +178,13 @@ def _as_problem(document: Document, steps: _Steps, cause: BaseException) -> Prob
         known = ", ".join(field.name for field in attrs.fields(cause.cl))
         return Problem(path, "an unknown setting", f"one of {known}", line)
     if isinstance(cause, KeyError):
-        return Problem(path, "nothing", _expected_at(steps), line)
+        return Problem(path, "nothing", _expected_at(root, steps), line)
     raise cause
 
 
-def _expected_at(steps: _Steps) -> str:
+def _expected_at(root: type[Section], steps: _Steps) -> str:
     """Return what the model expects at a place that a file leaves out."""
-    cls: type[Section] = Settings
+    cls = root
     for step in steps:
         if isinstance(step, int):
             continue

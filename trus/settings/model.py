@@ -270,6 +270,9 @@ class IdentitySettings(Section):
 
     name: str = setting(kinds.NAME, "This backend's name in its individual certificate.", "backend")
     anchor: Path = setting(kinds.FILE, "PEM file with the individual authority's root certificate.")
+    policy: Path | None = setting(
+        kinds.FILE, "The certificate policy's file, docs/reference/policy.md; left out, the network's own holds.", None
+    )
 
 
 @attrs.frozen(kw_only=True)
