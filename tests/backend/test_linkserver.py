@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.backend.parts import BINDING, Around, ScriptedCore, certificate
@@ -178,6 +179,49 @@ class LinkServerTests(SynchronousTestCase):
         self.admins.transports[0].pauseProducing()
         self.admins.transports[0].resumeProducing()
         self.assertEqual(self.hear(), [Pause(5), Resume(5)])
+
+    def test_what_is_under_way_waits_for_a_full_console(self) -> None:
+        """What the gateway had sent before it heard the pause waits here, and follows in order when there is room."""
+        self.greet()
+        self.say(Opened(5, Port.ADMIN, "192.0.2.9:99"))
+        transport = self.admins.transports[0]
+        transport.pauseProducing()
+        self.say(StreamBytes(5, b"one "), StreamBytes(5, b"two "), StreamBytes(5, b"three"))
+        self.assertEqual(self.hear(), [Pause(5)])
+        transport.resumeProducing()
+        self.assertEqual(
+            self.hear(), [StreamBytes(5, b"ONE "), StreamBytes(5, b"TWO "), StreamBytes(5, b"THREE"), Resume(5)]
+        )
+
+    def test_a_flood_ends_its_own_stream_alone(self) -> None:
+        """An admin whose gateway does not pause ends by the stated bound; the link and its devices stay."""
+        self.greet()
+        self.say(self.device(17), Opened(5, Port.ADMIN, "192.0.2.9:99"))
+        self.admins.transports[0].pauseProducing()
+        for _ in range(MAX_WAITING_BYTES // MAX_STREAM_CHUNK_BYTES + 1):
+            self.say(StreamBytes(5, bytes(MAX_STREAM_CHUNK_BYTES)))
+        self.assertEqual(self.hear(), [Pause(5), Close(5, "aborted")])
+        self.assertEqual((self.link.devices, self.aborted), (1, False))
+
+    def test_a_fault_ends_one_connection_alone(self) -> None:
+        """Should a device or an admin meet a fault of this program, only that connection ends; the log says where."""
+        self.greet()
+        self.say(self.device(17), self.device(18), Opened(5, Port.ADMIN, "192.0.2.9:99"))
+
+        def broken(line: bytes) -> None:
+            raise RuntimeError("CANARY")
+
+        self.link._devices[17].line_received = broken  # type: ignore[method-assign]
+        self.admins.transports[0].deliver_to(broken)
+        with capturedLogs() as said:
+            self.say(DeviceLine(17, b"x"), StreamBytes(5, b"x"), DeviceLine(18, b"COMMAND NONSENSE"))
+        self.assertEqual(
+            self.hear(),
+            [Close(17, "fault"), Close(5, "fault"), DeviceLine(18, b"INFO ERROR code=unknown-session")],
+        )
+        self.assertEqual((self.link.devices, self.aborted), (1, False))
+        told = [formatEvent(event) for event in said]
+        self.assertEqual((len(told), "CANARY" in "".join(map(str, told))), (2, False))
 
     def test_a_console_that_hangs_up_closes_the_connection(self) -> None:
         """QUIT ends the connection at the gateway, once."""
