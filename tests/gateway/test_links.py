@@ -93,7 +93,7 @@ class BackendsComeAndGoTests(GatewayCase):
         await two.next(Opened)
 
     async def test_backend_that_leaves_gets_no_new_connections(self) -> None:
-        """After INFO BYE a link carries what it has, and nothing new."""
+        """After INFO BYE a link carries what it has, nothing new, and closes when that is over."""
         gateway, backend = await self.start_both()
         device, link, number = await self.authenticated(gateway, backend)
         link.say(Bye("shutdown"))
@@ -103,6 +103,9 @@ class BackendsComeAndGoTests(GatewayCase):
         self.assertEqual(refused.heard, b"INFO NOTICE code=unreachable\r\n")
         link.say(DeviceLine(number, b"INFO RESULT code=00"))
         await device.hears(b"INFO RESULT code=00\r\n")
+        device.transport.loseConnection()  # type: ignore[union-attr]
+        await until(lambda: link not in backend.links)
+        await until(lambda: backend.links)
 
     async def test_gateway_that_stops(self) -> None:
         """A gateway that stops says so to its devices, and closes its links in order."""
@@ -113,6 +116,7 @@ class BackendsComeAndGoTests(GatewayCase):
         await device.is_closed()
         self.assertEqual(device.heard, b"INFO NOTICE code=going-down\r\n")
         await until(lambda: not backend.links)
+        self.assertEqual(backend.take(Bye), [Bye("shutdown")])
 
     async def test_silent_backend(self) -> None:
         """A backend that gives no sign of life for the stated time is given up."""

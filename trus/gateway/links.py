@@ -160,6 +160,14 @@ class BackendLink(LineProtocol):
         self._gone.append(waiting)
         return waiting
 
+    def farewell(self) -> None:
+        """Say that nothing new will come over this link, and close it."""
+        self._leaving = True
+        if self.is_open:
+            self._write(format_link_line(Bye("shutdown")))
+            self._flush()
+        self.hang_up()
+
     # ------------------------------------------------------------------------- for passengers
 
     def carry(self, rider: Rider, arrival: Arrival) -> int:
@@ -201,9 +209,7 @@ class BackendLink(LineProtocol):
         if self._riders.pop(number, None) is not None:
             self._held_back.pop(number, None)
             self._write(format_link_line(Closed(number, reason)))
-            if self._last_number >= MAX_CONNECTION and not self._riders:
-                # Every number is used up: the next link starts again.
-                self.hang_up()
+            self._end_when_empty()
 
     # --------------------------------------------------------------------------- LineProtocol
 
@@ -301,6 +307,7 @@ class BackendLink(LineProtocol):
             case Bye():
                 self._leaving = True
                 self._log.info("{backend} takes no new connections", backend=self._terms.backend)
+                self._end_when_empty()
             case Hello() | Opened() | EchoAnswer() | DeviceLine():
                 pass  # an answer's arrival is all that it says; the others mean nothing here
 
@@ -313,6 +320,12 @@ class BackendLink(LineProtocol):
         self._is_up = True
         self.allow_silence(self._terms.silence_seconds)
         self.up.callback(self)
+
+    def _end_when_empty(self) -> None:
+        """Close a link that takes nothing new and carries nothing: the next one starts afresh."""
+        if not self._riders and (self._leaving or self._last_number >= MAX_CONNECTION):
+            self._flush()
+            self.hang_up()
 
     def _write(self, line: bytes) -> None:
         self._waiting.append(line)

@@ -85,7 +85,7 @@ class BackendReach(Service):
         self._keeping = Deferred.fromCoroutine(self._keep())
 
     def stopService(self) -> Deferred[None]:
-        """Hang up and try no more; fires when the link is closed."""
+        """Take leave and try no more; fires when the link is closed."""
         Service.stopService(self)
         self._keeping.addErrback(lambda failure: failure.trap(CancelledError) and None)
         link = self.link
@@ -93,7 +93,7 @@ class BackendReach(Service):
         if link is None:
             return self._keeping
         closed = link.when_gone().addCallback(lambda _: None)
-        link.hang_up()
+        link.farewell()
         return closed
 
     async def _keep(self) -> None:
