@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 class KeyPurpose(StrEnum):
@@ -93,8 +94,35 @@ class KeyStore(Protocol):
         ...
 
 
+class WrappedPair(msgspec.Struct, frozen=True):
+    """A P-256 pair outside the token: its public half, and its private half under a WRAP key.
+
+    `public_key` is a DER SubjectPublicKeyInfo; `wrapped` is the PKCS#8 PrivateKeyInfo under AES key
+    wrap with padding (RFC 5649), which nobody opens without the token.
+    """
+
+    public_key: bytes
+    wrapped: bytes
+
+
+class PairWrapper(Protocol):
+    """The capability of a key store to make pairs that leave it only wrapped (CKM_AES_KEY_WRAP_KWP)."""
+
+    def wrap_new_pair(self, wrapping: KeyHandle) -> WrappedPair:
+        """Make a pair inside the store and give it out wrapped; the store itself keeps nothing of it."""
+        ...
+
+    def wrap_pair(self, wrapping: KeyHandle, key: ec.EllipticCurvePrivateKey) -> WrappedPair:
+        """Wrap a pair that was made elsewhere."""
+        ...
+
+    def unwrap_pair(self, wrapping: KeyHandle, pair: WrappedPair) -> ec.EllipticCurvePrivateKey:
+        """Open a pair in this process's memory. Raises KeyStoreError for one that was changed."""
+        ...
+
+
 class ObjectStore(Protocol):
-    """Keeps certificates by name in the token, apart from the database (TR-17)."""
+    """Keeps certificates by name in the key store, apart from the database (TR-17)."""
 
     def put_certificate(self, label: str, der: bytes) -> None:
         """Keep a DER certificate under `label`, replacing one of the same label."""
@@ -106,4 +134,46 @@ class ObjectStore(Protocol):
 
     def certificate_labels(self) -> Sequence[str]:
         """Return the labels of all certificates kept, sorted."""
+        ...
+
+
+class EscrowedPair(msgspec.Struct, frozen=True):
+    """Names a pair that the key store keeps for somebody: its label and public half (DER, SPKI)."""
+
+    label: str
+    public_key: bytes
+
+
+class EscrowStore(Protocol):
+    """Keeps pairs of devices, wrapped under a key that never leaves the token (TR-17).
+
+    A capability: a key store whose token cannot wrap raises KeyStoreError. Whoever may use the
+    token may take a pair out again; that is what escrow means (docs/reference/keystore.md).
+    """
+
+    def make_pair(self, label: str) -> EscrowedPair:
+        """Make a P-256 pair in the token and keep it under `label`. Raises KeyStoreError when it is taken."""
+        ...
+
+    def put_pair(self, label: str, key: ec.EllipticCurvePrivateKey) -> EscrowedPair:
+        """Keep a P-256 pair that was made elsewhere. Raises KeyStoreError when the label is taken."""
+        ...
+
+    def pair(self, label: str) -> EscrowedPair:
+        """Return the public half of a pair, without opening it. Raises KeyNotFound."""
+        ...
+
+    def take_pair(self, label: str) -> ec.EllipticCurvePrivateKey:
+        """Open a pair in this process's memory. Raises KeyNotFound."""
+        ...
+
+    def destroy_pair(self, label: str) -> None:
+        """Forget a pair for ever. Raises KeyNotFound."""
+        ...
+
+    def export_pkcs12(self, label: str, chain: Sequence[bytes], passphrase: str) -> bytes:
+        """Return a pair with its certificate chain (DER, leaf first) as PKCS#12 for its holder.
+
+        Raises KeyNotFound, and KeyStoreError for a certificate of another key.
+        """
         ...
