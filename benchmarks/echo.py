@@ -4,7 +4,13 @@ Does what no payment network could do with less: a generator keeps lines in flig
 connections, a hop forwards bytes without looking at them, a server answers every line.
 Nothing is parsed, sealed, decided or stored. Run as three processes by benchmarks.compare.
 
-    python -m benchmarks.echo server|hop|load PKI_DIR ...
+With `lines` each line is received and sent as one, as Twisted's LineOnlyReceiver does it; with
+`bulk` the hop forwards bytes without looking and the server answers all lines of a read in one
+write: nothing that keeps connections apart by their lines can do so little.
+
+    python -m benchmarks.echo server PKI_DIR lines|bulk
+    python -m benchmarks.echo hop PKI_DIR lines|bulk PORT
+    python -m benchmarks.echo load PKI_DIR PORT CLIENTS DEPTH SECONDS
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.protocols.basic import LineOnlyReceiver
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from trus.net.contexts import ClientChannel, ServerChannel
@@ -40,24 +47,56 @@ def anchors(pki: Path):  # type: ignore[no-untyped-def]
     return load_authorities((pki / "channel-ca.pem").read_bytes())
 
 
-class Answering(Protocol):
+class Answering(LineOnlyReceiver):
     """Answers every request line with one answer line; completions get none."""
 
-    def __init__(self) -> None:
-        self._rest = b""
-        self._answer = b"A" * (ANSWER_BYTES - 2) + b"\r\n"
+    MAX_LENGTH = 65_536
+    _answer = b"A" * (ANSWER_BYTES - 2)
 
-    def dataReceived(self, data: bytes) -> None:
-        """Answer each request line."""
-        lines = (self._rest + data).split(b"\r\n")
-        self._rest = lines.pop()
-        requests = sum(1 for line in lines if line[:1] == b"R")
-        if requests:
-            self.transport.write(self._answer * requests)  # type: ignore[union-attr]
+    def lineReceived(self, line: bytes) -> None:
+        """Answer a request."""
+        if line[:1] == b"R":
+            self.sendLine(self._answer)
 
 
-class Hop(Protocol):
-    """Forwards bytes between a client and the server."""
+class Hop(LineOnlyReceiver):
+    """Forwards lines between a client and the server."""
+
+    MAX_LENGTH = 65_536
+
+    def __init__(self, onward) -> None:  # type: ignore[no-untyped-def]
+        self._onward = onward
+        self._other: LineOnlyReceiver | None = None
+        self._early: list[bytes] = []
+
+    def connectionMade(self) -> None:
+        """Open the way onward."""
+        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        hop = self
+
+        class Back(LineOnlyReceiver):
+            MAX_LENGTH = 65_536
+
+            def connectionMade(self) -> None:
+                hop._other = self
+                for line in hop._early:
+                    self.sendLine(line)
+
+            def lineReceived(self, line: bytes) -> None:
+                hop.sendLine(line)
+
+        self._onward(Back())
+
+    def lineReceived(self, line: bytes) -> None:
+        """Forward a line, or keep it until the way is open."""
+        if self._other is None:
+            self._early.append(line)
+        else:
+            self._other.sendLine(line)
+
+
+class Pump(Protocol):
+    """Forwards bytes between a client and the server, without looking for lines: the least a hop can do."""
 
     def __init__(self, onward) -> None:  # type: ignore[no-untyped-def]
         self._onward = onward
@@ -88,6 +127,23 @@ class Hop(Protocol):
             self._other.transport.write(data)  # type: ignore[union-attr]
 
 
+class Bulk(Protocol):
+    """Answers all the requests of one read in one write: the least a server can do."""
+
+    _answer = b"A" * (ANSWER_BYTES - 2) + b"\r\n"
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Answer the requests that have arrived."""
+        lines = (self._rest + data).split(b"\r\n")
+        self._rest = lines.pop()
+        requests = sum(1 for line in lines if line[:1] == b"R")
+        if requests:
+            self.transport.write(self._answer * requests)  # type: ignore[union-attr]
+
+
 class Load(Protocol):
     """Keeps `depth` lines in flight on one connection and counts the answers."""
 
@@ -111,13 +167,13 @@ class Load(Protocol):
             self.transport.write(self._pair * answers)  # type: ignore[union-attr]
 
 
-def serve(pki: Path) -> None:
+def serve(pki: Path, bulk: bool) -> None:
     """Run the echo server; prints its port."""
     channel = ServerChannel(credentials(pki, "backend"), {ChannelRole.GATEWAY}, anchors=anchors(pki))
-    _listen(channel, Factory.forProtocol(Answering))
+    _listen(channel, Factory.forProtocol(Bulk if bulk else Answering))
 
 
-def hop(pki: Path, port: int) -> None:
+def hop(pki: Path, port: int, bulk: bool) -> None:
     """Run the hop towards the server's port; prints its own."""
     inward = ServerChannel(credentials(pki, "gateway"), {ChannelRole.POS}, anchors=anchors(pki))
     outward = ClientChannel(
@@ -131,7 +187,7 @@ def hop(pki: Path, port: int) -> None:
         endpoint.connect(TLSMemoryBIOFactory(outward, True, factory))
 
     factory = Factory()
-    factory.buildProtocol = lambda addr: Hop(onward)  # type: ignore[method-assign,assignment]
+    factory.buildProtocol = lambda addr: (Pump if bulk else Hop)(onward)  # type: ignore[method-assign,assignment]
     _listen(inward, factory)
 
 
@@ -170,8 +226,8 @@ def _listen(channel: ServerChannel, factory: Factory) -> None:
 if __name__ == "__main__":
     role, where = sys.argv[1], Path(sys.argv[2])
     if role == "server":
-        serve(where)
+        serve(where, sys.argv[3] == "bulk")
     elif role == "hop":
-        hop(where, int(sys.argv[3]))
+        hop(where, int(sys.argv[4]), sys.argv[3] == "bulk")
     else:
         load(where, int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6]))
