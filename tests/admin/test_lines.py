@@ -176,7 +176,7 @@ class TableTests(SynchronousTestCase):
             support,
             {
                 "CARD-BLOCK", "CARD-LOST", "CARD-STOLEN", "CARD-SUSPECT", "CARD-TRIES", "CARD-UNBLOCK",
-                "EMPLOYEE-BLOCK", "TERMINAL-BLOCK",
+                "CERTIFICATE-HOLD", "EMPLOYEE-BLOCK", "TERMINAL-BLOCK",
             },
         )  # fmt: skip
         self.assertEqual(set(COMMANDS), {command.verb for command in commands_for([AdminRole.ADMINISTRATOR])})

@@ -30,6 +30,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "TERMINAL-BLOCK": {"terminal": "T0000001"},
     "TERMINAL-UNBLOCK": {"terminal": "T0000001"},
     "REVOKE": {"terminal": "T0000001"},
+    "CERTIFICATE": {"serial": "SERIAL"},
+    "CERTIFICATE-HOLD": {"serial": "SERIAL"},
+    "CERTIFICATE-RELEASE": {"serial": "SERIAL"},
+    "CERTIFICATE-REVOKE": {"serial": "SERIAL"},
     "CARD-ISSUE": {"company": "ACME"},
     "CARD-BLOCK": {"card": "CARD"},
     "CARD-UNBLOCK": {"card": "CARD"},
@@ -58,10 +62,13 @@ class RoleTests(SynchronousTestCase):
         self.house = House(self)
         self.house.lunch()
         self.house.done("CARD-ISSUE", company="ACME", employee="E1")
-        self.card = self.house.cards()[0]["card"]
+        self.real = {
+            "CARD": self.house.cards()[0]["card"],
+            "SERIAL": self.house.done("CERTIFICATES", device="backend").rows[0]["serial"],
+        }
 
     def give(self, verb: str, role: str) -> str:
-        arguments = {name: self.card if value == "CARD" else value for name, value in EXAMPLES.get(verb, {}).items()}
+        arguments = {name: self.real.get(value, value) for name, value in EXAMPLES.get(verb, {}).items()}
         return self.house.handlers.handle(AdminCommand(role, serial_of(role), verb, arguments)).code
 
     def test_the_table_has_no_command_without_a_hand(self) -> None:

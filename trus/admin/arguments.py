@@ -260,6 +260,13 @@ def serial(text: str) -> str:
     return value
 
 
+def holder(text: str) -> str:
+    """Return the name of whoever holds an individual certificate: a terminal, a card or a backend."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,63}", text, re.ASCII) is None:
+        raise ArgumentRefused("1 to 64 letters, digits, dots and dashes are expected")
+    return text
+
+
 def digits(count: int) -> Converter:
     """Return a converter for exactly `count` digits, such as a retrieval reference number."""
     pattern = re.compile(rf"[0-9]{{{count}}}\Z", re.ASCII)

@@ -12,6 +12,7 @@ from typing import Final
 
 from trus.admin import arguments as kinds
 from trus.admin.arguments import ArgumentRefused, Converter
+from trus.admin.commands_certificates import CERTIFICATE_COMMANDS, REASON
 from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 
@@ -150,11 +151,12 @@ _TABLE: Final[tuple[Command, ...]] = (
     _state_command("TERMINAL-UNBLOCK", "Lets a blocked terminal sell again.", _ISSUERS, _TERMINAL),
     _state_command(
         "REVOKE",
-        "Closes a terminal for ever: its certificates are revoked and its live session cannot pay any more.",
+        "Closes a terminal for ever: its certificates are revoked, its live session ends within seconds.",
         _ADMINISTRATORS,
         _TERMINAL,
-        _optional("reason", kinds.choice("lost", "compromised", "retired"), "REASON", "lost, compromised or retired"),
+        REASON,
     ),
+    *CERTIFICATE_COMMANDS,
     # ---------------------------------------------------------------------------- cards
     Command(
         "CARD-ISSUE",

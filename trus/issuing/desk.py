@@ -48,6 +48,10 @@ class Activations(Protocol):
         """Open an activation in the place of an earlier one, and return its code."""
         ...
 
+    def certificate(self, handle: str) -> bytes:
+        """Return the certificate (DER) kept under a handle. Raises KeyNotFound."""
+        ...
+
 
 class Order(Secret, frozen=True):
     """A command whose admin and arguments have been checked."""

@@ -14,7 +14,7 @@ from trus.admin.model import Command, RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer, AdminCommand
 from trus.errors import CommandRefused, KeyStoreError, OutcomeUnknown, StorageFailed
-from trus.issuing import cards, companies, money, operation, policies, records, shops
+from trus.issuing import cards, certificates, companies, money, operation, policies, records, shops
 from trus.issuing.desk import ORDER_KIND, Desk, Handler, Order, refuse
 from trus.ledger.registry_values import AdminRow
 
@@ -22,6 +22,7 @@ from trus.ledger.registry_values import AdminRow
 HANDLERS: Final[Mapping[str, Handler]] = {
     **companies.HANDLERS,
     **shops.HANDLERS,
+    **certificates.HANDLERS,
     **cards.HANDLERS,
     **money.HANDLERS,
     **policies.HANDLERS,

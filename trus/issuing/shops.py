@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from trus.admin.commands_certificates import REVOCATION_REASONS
 from trus.admin.model import RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer
@@ -17,12 +18,6 @@ from trus.issuing.states import next_state
 from trus.ledger.registry_values import ShopRow, TerminalRow
 from trus.values import DeviceRole
 
-#: Reasons of RFC 5280 section 5.3.1 for the words of the console.
-REVOCATION_REASONS: Final = {
-    "lost": "keyCompromise",
-    "compromised": "keyCompromise",
-    "retired": "cessationOfOperation",
-}
 _REVOKED: Final = "revoked"
 
 

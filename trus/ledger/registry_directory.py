@@ -7,9 +7,9 @@ is in one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
 
 from trus.ledger.registry_values import CertificateRow, HolderRow, ListedRow, RevocationListRow
 from trus.ledger.tables import certificate, certificate_key, meta, revocation_list, standing
@@ -85,12 +85,12 @@ class DirectoryRegistry:
     def changes_since(self, epoch: int) -> list[HolderRow] | None:
         """Return the holders whose standing changed after `epoch`, each once; None when that is too long ago."""
         newest = self.epoch()
-        if epoch > newest:
-            return None  # an older state was restored: nothing is known of what changed
+        if not 0 <= newest - epoch <= MAX_CHANGES:
+            return None  # too many; or an older state was restored, and nothing is known of what changed
         query = select(standing.c.epoch, standing.c.role, standing.c.name).where(standing.c.epoch > epoch)
-        rows = self._connection.execute(query.order_by(standing.c.epoch).limit(MAX_CHANGES + 1)).all()
+        rows = self._connection.execute(query.order_by(standing.c.epoch)).all()
         if len(rows) != newest - epoch:
-            return None  # some were dropped, or there are too many
+            return None  # some were dropped
         return list(dict.fromkeys(HolderRow(role, name) for _, role, name in rows))
 
     def drop_changes(self, before: int) -> int:
@@ -128,9 +128,15 @@ class DirectoryRegistry:
 
     def search(self, wanted: Wanted, after: str, limit: int) -> list[CertificateRow]:
         """Return entries that a search is for, in the order of serial numbers, from the one after `after`."""
-        query = select(*_CERTIFICATE_COLUMNS).where(and_(certificate.c.serial > after, *_conditions(wanted)))
-        rows = self._connection.execute(query.order_by(certificate.c.serial).limit(limit))
-        return [CertificateRow(*tuple(row)) for row in rows]
+        return [CertificateRow(*tuple(row)) for row in self._connection.execute(self.query(wanted, after, limit))]
+
+    @staticmethod
+    def query(wanted: Wanted, after: str, limit: int) -> Select[tuple[Any, ...]]:
+        """Return the statement of a search."""
+        conditions = _conditions(wanted)
+        if after or not conditions:
+            conditions.append(certificate.c.serial > after)
+        return select(*_CERTIFICATE_COLUMNS).where(*conditions).order_by(certificate.c.serial).limit(limit)
 
     def count(self, wanted: Wanted) -> int:
         """Return how many entries a search is for."""

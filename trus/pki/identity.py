@@ -207,6 +207,10 @@ class IdentityService:
         """
         return self._enrolment.redeem(role, name, code, csr)
 
+    def certificate(self, handle: str) -> bytes:
+        """Return the certificate (DER) that the key store keeps under a handle. Raises KeyNotFound."""
+        return self._objects.certificate(handle)
+
     def revoke(self, serial: str, reason: str) -> None:
         """Revoke a certificate for ever. Raises IdentityRefused("unknown-certificate")."""
         self._set_state(serial, CertificateState.REVOKED, reason)

@@ -18,6 +18,7 @@ class CertificateState(StrEnum):
     """What the register says of a certificate."""
 
     GOOD = "good"
+    PENDING = "pending"  #: issued by a renewal and not used yet: as good as good
     HELD = "held"  #: suspended, may become good again
     REVOKED = "revoked"  #: for ever
 
