@@ -20,6 +20,7 @@ from trus.pki.profiles import OCSP_VALIDITY
 
 _STATUS: Final = {
     CertificateState.GOOD: (ocsp.OCSPCertStatus.GOOD, None),
+    CertificateState.PENDING: (ocsp.OCSPCertStatus.GOOD, None),
     CertificateState.HELD: (ocsp.OCSPCertStatus.REVOKED, x509.ReasonFlags.certificate_hold),
     CertificateState.REVOKED: (ocsp.OCSPCertStatus.REVOKED, x509.ReasonFlags.unspecified),
 }
