@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pkcs11
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -24,7 +23,7 @@ from tests.hsm.certificates import some_certificate
 from tests.hsm.tokens import LABEL, OFFICER_PIN, PIN, fresh_store, fresh_token
 from trus.errors import ConfigurationError, KeyNotFound, KeyStoreError, KeyStoreUnavailable, WrongTokenPin
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
-from trus.hsm.module import translate
+from trus.hsm.module import ModuleSettings, acquire, translate
 from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings, read_pin
 from trus.hsm.ports import KeyPurpose
 from trus.hsm.signing import TokenPrivateKey
@@ -90,7 +89,7 @@ class TokenTests(SynchronousTestCase):
             self.assertEqual(sorted(handles, key=lambda each: each.label), list(store.handles()))
             self.assertEqual(store.mac(store.find("K_data"), [b"m"]), mac)
             self.assertEqual(store.certificate("kept"), certificate)
-            found = list(store._session.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE}))
+            found = list(store._token.pkcs11.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE}))
             self.assertEqual(len(found), 1)
 
     def test_foreign_objects_are_left_alone(self) -> None:
@@ -98,7 +97,7 @@ class TokenTests(SynchronousTestCase):
         token = fresh_token(self)
         with Pkcs11Store(token) as store:
             store.generate("K_PIN", KeyPurpose.PIN)
-            store._session.generate_key(KeyType.AES, 128, label="theirs", id=b"\x01\x02", store=True)
+            store._token.pkcs11.generate_key(KeyType.AES, 128, label="theirs", id=b"\x01\x02", store=True)
         with Pkcs11Store(token) as store:
             self.assertEqual([each.label for each in store.handles()], ["K_PIN"])
 
@@ -174,7 +173,7 @@ class FailureTests(SynchronousTestCase):
         """A module without labels is configured by slot number."""
         token = fresh_token(self)
         with Pkcs11Store(token) as store:
-            slot = store._session.token.slot.slot_id
+            slot = store._token.pkcs11.token.slot.slot_id
         with Pkcs11Store(settings(token, token_label="", slot=slot)) as store:
             self.assertEqual(repr(store), f"<Pkcs11Store of token 'slot {slot}'>")
 
@@ -206,7 +205,7 @@ class FailureTests(SynchronousTestCase):
         pin = store.generate("K_PIN", KeyPurpose.PIN)
         pair = store.generate("CA", KeyPurpose.SIGN)
         data = store.generate("K_DB", KeyPurpose.DATA)
-        shutil.rmtree(Path(store._settings.softhsm_conf).parent / "tokens")
+        shutil.rmtree(Path(store._token.settings.softhsm_conf).parent / "tokens")
         self.assertRaises(KeyStoreUnavailable, store.handles)
         self.assertRaises(KeyStoreUnavailable, store.encrypt_blocks, pin, [bytes(16)])
         self.assertRaises(KeyStoreUnavailable, store.sign, pair, [b"m"])
@@ -249,14 +248,18 @@ class FailureTests(SynchronousTestCase):
         """SoftHSM's free slot holds a token that was never initialised: it is refused, not used."""
         token = fresh_token(self)
         with Pkcs11Store(token) as store:
-            taken = store._session.token.slot.slot_id
+            taken = store._token.pkcs11.token.slot.slot_id
             free = next(slot.slot_id for slot in modules_slots(token) if slot.slot_id != taken)
         self.refused(settings(token, token_label="", slot=free), KeyStoreUnavailable)
 
 
 def modules_slots(token: TokenSettings) -> list[Any]:
     """Return the slots of a module that is open."""
-    return list(pkcs11.lib(token.module).get_slots())
+    hold = acquire(ModuleSettings(token.module, token.softhsm_conf))
+    try:
+        return list(hold.library.get_slots())
+    finally:
+        hold.release()
 
 
 class SetUpTests(SynchronousTestCase):

@@ -7,7 +7,6 @@ initialise their tokens with the vendor's means.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from pkcs11 import exceptions as faults
 
 from trus.errors import ConfigurationError, KeyStoreUnavailable
 from trus.hsm import module as modules
+from trus.hsm.native import RefusedByModule
 
 #: The token label field of CK_TOKEN_INFO, in bytes, padded with blanks.
 _LABEL_BYTES: Final = 32
@@ -51,12 +51,12 @@ def create_token(module: str, conf: Path, label: str, pin: str, security_officer
     padded = label.encode("utf-8")
     if not 1 <= len(padded) <= _LABEL_BYTES:
         raise ConfigurationError(f"a token's label has 1 to {_LABEL_BYTES} bytes")
-    library = modules.acquire(module, str(conf))
+    hold = modules.acquire(modules.ModuleSettings(module, str(conf)))
     try:
         # The last slot of SoftHSM always holds a token that was not initialised yet.
-        slot = library.get_slots()[-1].slot_id
-        _initialise(module, slot, padded.ljust(_LABEL_BYTES), security_officer_pin.encode("utf-8"))
-        token = next(each for each in library.get_tokens() if each.label == label)
+        slot = hold.library.get_slots()[-1].slot_id
+        hold.native.init_token(slot, security_officer_pin.encode("utf-8"), padded.ljust(_LABEL_BYTES))
+        token = next(each for each in hold.library.get_tokens() if each.label == label)
         session = token.open(rw=True, so_pin=security_officer_pin)
         try:
             session.init_pin(pin)
@@ -64,17 +64,9 @@ def create_token(module: str, conf: Path, label: str, pin: str, security_officer
             session.close()
     except faults.PKCS11Error as error:
         raise modules.translate(error, label, "being initialised") from error
+    except RefusedByModule as error:
+        raise KeyStoreUnavailable(f"the PKCS#11 module refused to initialise a token ({error})") from error
     except (IndexError, StopIteration) as error:
         raise KeyStoreUnavailable(f"the PKCS#11 module {module} offers no slot for a new token") from error
     finally:
-        modules.release(module)
-
-
-def _initialise(module: str, slot: int, label: bytes, pin: bytes) -> None:
-    """Call C_InitToken (PKCS#11 section 5.5), which the Python binding does not offer."""
-    function = ctypes.CDLL(module).C_InitToken
-    function.restype = ctypes.c_ulong
-    function.argtypes = [ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
-    answer = function(slot, pin, len(pin), label)
-    if answer != 0:
-        raise KeyStoreUnavailable(f"the PKCS#11 module refused to initialise a token (CKR {answer:#x})")
+        hold.release()
