@@ -8,7 +8,7 @@ grows (RFC 5280 section 5). Reads and writes no file by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -38,11 +38,15 @@ def is_due(current: x509.CertificateRevocationList, now: datetime) -> bool:
 
 
 def next_list(
-    authority: Authority, current: x509.CertificateRevocationList, added: Sequence[RevokedSerial] = ()
+    authority: Authority,
+    current: x509.CertificateRevocationList,
+    added: Sequence[RevokedSerial] = (),
+    validity: timedelta = CRL_VALIDITY,
 ) -> x509.CertificateRevocationList:
     """Return the list that follows `current`: all of its entries, those added, the next number.
 
-    A serial number that is already on the list keeps its first moment. Raises KeyStoreUnavailable.
+    It is believed for `validity`. A serial number that is already on the list keeps its first moment.
+    Raises KeyStoreUnavailable.
     """
     entries = {entry.serial_number: RevokedSerial(entry.serial_number, entry.revocation_date_utc) for entry in current}
     for each in added:
@@ -51,4 +55,4 @@ def next_list(
         number = current.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
     except x509.ExtensionNotFound:
         number = 0
-    return authority.revocation_list(list(entries.values()), number + 1, CRL_VALIDITY)
+    return authority.revocation_list(list(entries.values()), number + 1, validity)
