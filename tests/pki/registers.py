@@ -18,9 +18,11 @@ from trus.hsm.memory import MemoryStore
 from trus.hsm.pkcs11 import Pkcs11Store
 from trus.hsm.ports import KeyPurpose
 from trus.pki.authority import Authority
+from trus.pki.ceremony import Root
+from trus.pki.generations import request_generation, take_in
 from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
+from trus.pki.policy import DEFAULT_POLICY
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
-from trus.pki.profiles import INDIVIDUAL_AUTHORITY
 from trus.values import DeviceRole
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -94,11 +96,17 @@ class SmallPki:
         self.store = MemoryStore(self.entropy) if store is None else store
         self.register = MemoryRegister()
         self.store.generate(DATABASE_KEY_LABEL, KeyPurpose.DATA)
-        self.authority = Authority.create(
-            self.store, self.store, INDIVIDUAL, INDIVIDUAL_AUTHORITY, "trus individual CA", self.clock, self.entropy
-        )
+        root_store = MemoryStore(self.entropy)
+        self.root = Root.create(root_store, root_store, "trus", DEFAULT_POLICY, self.clock, self.entropy)
+        self.roll_over()
+        self.authority = Authority(self.store, self.store, INDIVIDUAL, self.clock, self.entropy)
         create_backend_identity(self.store, self.store, self.authority, self.register, "backend")
         self.service = self.restart()
+
+    def roll_over(self) -> None:
+        """Make the next issuing authority under the root."""
+        _, request = request_generation(self.store, INDIVIDUAL, "trus individual CA")
+        take_in(self.store, self.store, INDIVIDUAL, self.root.sign_issuing(request), self.root.certificate)
 
     def restart(self) -> IdentityService:
         """Return the service as a restarted backend would open it."""

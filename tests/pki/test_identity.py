@@ -79,22 +79,42 @@ class MaterialTests(ServiceCase):
 
     def test_the_certificate_is_renewed_ahead(self) -> None:
         """60 days before its end the backend's certificate is renewed, for the same key, without a restart."""
-        [before] = self.service.material().chain
+        before, issuer = self.service.material().chain
         self.pki.clock.advance(timedelta(days=306))
         material = self.service.material()
-        [after] = material.chain
+        after, _ = material.chain
         old, new = x509.load_der_x509_certificate(before), x509.load_der_x509_certificate(after)
         self.assertNotEqual(old.serial_number, new.serial_number)
         self.assertEqual(old.public_key(), new.public_key())
         DeviceTrust([self.service.anchor]).verify(
             material.chain, DeviceRole.BACKEND, material.staple, self.pki.clock.now()
         )
-        self.assertEqual(self.pki.restart().material().chain, [after])
+        self.assertEqual(self.pki.restart().material().chain, [after, issuer])
         self.assertEqual(len(self.pki.register.records), 2)
+
+    def test_the_next_issuing_authority_is_taken_up(self) -> None:
+        """After a roll-over and a restart the backend shows a certificate of the new issuer; terminals go on."""
+        code = self.service.open_activation(POS, "T0000001")
+        enrolled = self.service.enrol(POS, "T0000001", code, request_for(new_key()))
+        before = self.service.material().chain
+        self.pki.roll_over()
+        self.assertEqual(self.service.material().chain, before)
+        restarted = self.pki.restart()
+        material = restarted.material()
+        self.assertNotEqual(material.chain[1], before[1])
+        trust = DeviceTrust([self.pki.root.certificate])
+        now = self.pki.clock.now()
+        self.assertEqual(trust.verify(material.chain, DeviceRole.BACKEND, material.staple, now).name, "backend")
+        self.assertEqual(restarted.verify(enrolled.chain, POS), enrolled.peer)
+        key = new_key()
+        code = restarted.open_activation(POS, "T0000002")
+        later = restarted.enrol(POS, "T0000002", code, request_for(key))
+        self.assertEqual(later.chain[1], material.chain[1])
+        self.assertEqual(self.pki.restart().enrol(POS, "T0000002", code, request_for(key)), later)
 
     def test_signatures_are_the_backends(self) -> None:
         """A batch of handshakes is signed by the key that the backend's certificate bears."""
-        [der] = self.service.material().chain
+        der, _ = self.service.material().chain
         public = x509.load_der_x509_certificate(der).public_key()
         assert isinstance(public, ec.EllipticCurvePublicKey)
         for payload, signature in zip((b"a", b"b"), self.service.sign([b"a", b"b"]), strict=True):

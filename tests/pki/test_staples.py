@@ -137,6 +137,6 @@ class DeviceTrustTests(SynchronousTestCase):
         """A terminal proves itself to a card by its chain alone; a bad answer that it brings is refused."""
         names = individual_names(DeviceRole.POS, "T1")
         leaf = self.pki.authority.issue(new_key().public_key(), DEVICE_PROFILES[DeviceRole.POS], names)
-        chain = [leaf.public_bytes(Encoding.DER)]
+        chain = [each.public_bytes(Encoding.DER) for each in (leaf, self.pki.authority.certificate)]
         self.assertEqual(self.trust.verify(chain, DeviceRole.POS, None, NOON).name, "T1")
         self.assertRaises(IdentityRefused, self.trust.verify, chain, DeviceRole.POS, self.material.staple, NOON)

@@ -19,8 +19,9 @@ from trus.clock import Clock, Entropy
 from trus.errors import IdentityRefused, KeyNotFound
 from trus.hsm.ports import ObjectStore
 from trus.pki.activation import ActivationCodes, make_code
-from trus.pki.authority import Authority, individual_names
+from trus.pki.authority import individual_names
 from trus.pki.csr import ProvenKey, prove
+from trus.pki.generations import Generations
 from trus.pki.ports import Activation, ActivationStore, CertificateRecord, CertificateRegister
 from trus.pki.profiles import ACTIVATION_VALIDITY, DEVICE_PROFILES, MAX_ACTIVATION_FAILURES
 from trus.pki.validation import BLOCKED, demand_good
@@ -63,7 +64,7 @@ class Enrolment:
     def __init__(
         self,
         *,
-        authority: Authority,
+        generations: Generations,
         objects: ObjectStore,
         activations: ActivationStore,
         register: CertificateRegister,
@@ -71,7 +72,7 @@ class Enrolment:
         clock: Clock,
         entropy: Entropy,
     ) -> None:
-        self._authority = authority
+        self._generations = generations
         self._objects = objects
         self._activations = activations
         self._register = register
@@ -128,12 +129,13 @@ class Enrolment:
             raise KeyNotFound(f"the register has lost certificate {activation.serial}")
         demand_good(record, self._clock.now())
         peer = PeerIdentity(record.role, record.name, record.serial, record.shop, record.model)
-        return Issued(peer, [self._objects.certificate(record.handle)], record.not_after)
+        certificate = x509.load_der_x509_certificate(self._objects.certificate(record.handle))
+        return Issued(peer, self._generations.chain(certificate), record.not_after)
 
     def _issue(self, activation: Activation, proven: ProvenKey) -> Issued:
         role, name = activation.role, activation.name
         names = individual_names(role, name, activation.shop, activation.model)
-        certificate = self._authority.issue(proven.key, DEVICE_PROFILES[role], names)
+        certificate = self._generations.current.issue(proven.key, DEVICE_PROFILES[role], names)
         der = certificate.public_bytes(Encoding.DER)
         peer = PeerIdentity(role, name, serial_text(certificate), activation.shop, activation.model)
         handle = f"{role.value}/{name}/{peer.serial}"
@@ -142,4 +144,4 @@ class Enrolment:
         record = record_of(certificate, peer, handle, proven.digest)
         redeemed = msgspec.structs.replace(activation, key_digest=proven.digest, serial=peer.serial)
         self._activations.complete(redeemed, record)
-        return Issued(peer, [der], record.not_after)
+        return Issued(peer, self._generations.chain(certificate), record.not_after)

@@ -50,6 +50,10 @@ class Generations:
             raise KeyNotFound(f"no generation of the {self.current.label} authority here issued that certificate")
         return found
 
+    def is_current(self, certificate: x509.Certificate) -> bool:
+        """Say whether the newest generation issued a certificate."""
+        return self._by_key.get(_issuing_key(certificate)) is self.current
+
     def chain(self, certificate: x509.Certificate) -> list[bytes]:
         """Return the chain (DER, leaf first, no root) that a holder shows. Raises KeyNotFound."""
         issuers = self.of(certificate).issuers

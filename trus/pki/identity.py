@@ -23,6 +23,7 @@ from trus.pki.activation import ActivationCodes
 from trus.pki.authority import Authority, individual_names
 from trus.pki.csr import key_digest
 from trus.pki.enrolment import Enrolment, Issued, record_of
+from trus.pki.generations import Generations
 from trus.pki.ocsp import answer
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
 from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY
@@ -97,12 +98,13 @@ class IdentityService:
         self._objects = objects
         self._register = register
         self._clock = clock
-        self._authority = Authority(keys, objects, INDIVIDUAL, clock, entropy)
+        self._generations = Generations(keys, objects, INDIVIDUAL, clock, entropy)
+        self._authority = self._generations.current
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
         self._certificate = self._load_own()
-        self._validation = PeerValidation([self._authority.certificate], register)
+        self._validation = PeerValidation(self._generations.roots, register)
         self._enrolment = Enrolment(
-            authority=self._authority,
+            generations=self._generations,
             objects=objects,
             activations=activations,
             register=register,
@@ -116,7 +118,7 @@ class IdentityService:
     @property
     def anchor(self) -> x509.Certificate:
         """The individual authority's root, as devices are provisioned with it."""
-        return self._authority.certificate
+        return self._authority.root
 
     # ------------------------------------------------------------------- the backend itself
 
@@ -148,7 +150,8 @@ class IdentityService:
         return certificate
 
     def _make_material(self, now: datetime) -> Material:
-        if self._certificate.not_valid_after_utc - now < RENEW_AHEAD:
+        ending = self._certificate.not_valid_after_utc - now < RENEW_AHEAD
+        if ending or not self._generations.is_current(self._certificate):
             _certify_backend(self._key, self._objects, self._authority, self._register, self._name)
             self._certificate = self._load_own()
         serial = serial_text(self._certificate)
@@ -156,7 +159,7 @@ class IdentityService:
         if record is None:
             raise IdentityRefused(UNKNOWN)
         staple = answer(self._authority, self._certificate, record, now)
-        chain = [self._certificate.public_bytes(Encoding.DER)]
+        chain = self._generations.chain(self._certificate)
         return Material(chain, staple, self._name, int(OCSP_VALIDITY.total_seconds()))
 
     # ------------------------------------------------------------------------------- peers
