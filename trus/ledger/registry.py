@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from trus.auth.ports import Posting
 from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
+from trus.ledger.registry_approvals import ApprovalRegistry
 from trus.ledger.registry_cards import CardRegistry
 from trus.ledger.registry_directory import DirectoryRegistry
 from trus.ledger.registry_identities import IdentityRegistry
@@ -38,6 +39,7 @@ class RegistryView:
         self.cards = CardRegistry(connection, fields)
         self.identities = IdentityRegistry(connection)
         self.directory = DirectoryRegistry(connection)
+        self.approvals = ApprovalRegistry(connection)
         self.reports = ReportRegistry(connection)
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from trus.ledger.schema import Number, metadata
+from trus.ledger.tables_approvals import ceremony, order_approval, pending_order
 from trus.ledger.tables_directory import certificate_key, revocation_list, standing
 
 # ------------------------------------------------------------------------------ who is who
@@ -271,7 +272,8 @@ signed_head: Final = Table(
 
 #: The activation opened for a device, one a holder: its code's keyed hash, never the code. Once
 #: redeemed, `key_digest` (SHA-256 of the device's public key) and `serial` name the certificate
-#: that it brought, so that a retry with the same code and key gets the same one.
+#: that it brought, so that a retry with the same code and key gets the same one. `opened_by` is the
+#: admin who ordered it, "" for an order that no admin gave.
 activation: Final = Table(
     "activation",
     metadata,
@@ -285,6 +287,7 @@ activation: Final = Table(
     Column("failures", Integer, nullable=False),
     Column("key_digest", LargeBinary(32)),
     Column("serial", String(40)),
+    Column("opened_by", String(64), nullable=False, server_default=""),
 )
 
 #: An individual certificate. Its DER is kept by the key store under `handle`, not here (TR-17);
@@ -307,6 +310,8 @@ certificate: Final = Table(
     Index("ix_certificate_holder", "role", "name"),
     Index("ix_certificate_state_not_after", "state", "not_after"),
     Index("ix_certificate_shop", "shop"),
+    Index("ix_certificate_key_digest", "key_digest"),
+    Index("ix_certificate_not_before", "not_before"),
 )
 
 #: An administrator, known by certificate. `roles` are words separated by one space.
@@ -336,6 +341,7 @@ __all__ = [
     "booking",
     "business_day",
     "card",
+    "ceremony",
     "certificate",
     "certificate_key",
     "company",
@@ -344,6 +350,8 @@ __all__ = [
     "event",
     "meta",
     "metadata",
+    "order_approval",
+    "pending_order",
     "policy",
     "revocation_list",
     "shop",
