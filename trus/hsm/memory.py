@@ -14,12 +14,23 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.keywrap import (
+    InvalidUnwrap,
+    aes_key_unwrap_with_padding,
+    aes_key_wrap_with_padding,
+)
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
 
 from trus.clock import Entropy
 from trus.errors import KeyNotFound, KeyStoreError, KeyStoreUnavailable
 from trus.hsm.naming import check_label, demand, newest, object_label
-from trus.hsm.ports import KeyAttributes, KeyHandle, KeyPurpose
+from trus.hsm.ports import KeyAttributes, KeyHandle, KeyPurpose, WrappedPair
 
 #: The order of the base point of P-256 (SEC 2, section 2.4.2).
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -60,12 +71,15 @@ class MemoryStore:
         last = newest(self._known(), label, None)
         handle = KeyHandle(label, 1 if last is None else last.version + 1, purpose)
         if purpose is KeyPurpose.SIGN:
-            # 128 bits more than the order needs: the bias is below 2^-128 (FIPS 186-5, A.2.1).
-            number = int.from_bytes(self._entropy.draw(_KEY_BYTES + 16), "big") % (_ORDER - 1) + 1
-            self._pairs[handle] = ec.derive_private_key(number, ec.SECP256R1())
+            self._pairs[handle] = self._new_pair()
         else:
             self._secrets[handle] = self._entropy.draw(_KEY_BYTES)
         return handle
+
+    def _new_pair(self) -> ec.EllipticCurvePrivateKey:
+        # 128 bits more than the order needs: the bias is below 2^-128 (FIPS 186-5, A.2.1).
+        number = int.from_bytes(self._entropy.draw(_KEY_BYTES + 16), "big") % (_ORDER - 1) + 1
+        return ec.derive_private_key(number, ec.SECP256R1())
 
     def find(self, label: str, version: int | None = None) -> KeyHandle:
         """Return the handle of a key, the newest version unless told. Raises KeyNotFound."""
@@ -133,6 +147,31 @@ class MemoryStore:
         demand(handle, KeyPurpose.DATA)
         key = self._secret(handle)
         return [hmac.digest(key, message, "sha256") for message in messages]
+
+    def wrap_new_pair(self, wrapping: KeyHandle) -> WrappedPair:
+        """Make a pair and give it out under a WRAP key."""
+        demand(wrapping, KeyPurpose.WRAP)
+        return self.wrap_pair(wrapping, self._new_pair())
+
+    def wrap_pair(self, wrapping: KeyHandle, key: ec.EllipticCurvePrivateKey) -> WrappedPair:
+        """Wrap a P-256 pair that was made elsewhere (RFC 5649)."""
+        demand(wrapping, KeyPurpose.WRAP)
+        encoded = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        wrapped = aes_key_wrap_with_padding(self._secret(wrapping), encoded)
+        public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return WrappedPair(public, wrapped)
+
+    def unwrap_pair(self, wrapping: KeyHandle, pair: WrappedPair) -> ec.EllipticCurvePrivateKey:
+        """Open a pair. Raises KeyStoreError for one that was changed."""
+        demand(wrapping, KeyPurpose.WRAP)
+        try:
+            key = load_der_private_key(aes_key_unwrap_with_padding(self._secret(wrapping), pair.wrapped), None)
+        except (InvalidUnwrap, ValueError) as error:
+            raise KeyStoreError("a wrapped pair was changed, or wrapped under another key") from error
+        public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or public != pair.public_key:
+            raise KeyStoreError("a wrapped pair holds the private half of another one")
+        return key
 
     def close(self) -> None:
         """Forget everything."""

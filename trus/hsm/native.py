@@ -21,6 +21,9 @@ _NOT_INITIALIZED: Final = 0x190
 _C_INITIALIZE: Final = 0
 _C_FINALIZE: Final = 1
 _C_INIT_TOKEN: Final = 9
+_C_WRAP_KEY: Final = 60
+#: More than any P-256 PrivateKeyInfo takes wrapped (about 150 bytes).
+_WRAPPED_BYTES: Final = 1024
 
 
 class RefusedByModule(Exception):
@@ -42,10 +45,20 @@ class _InitializeArguments(ctypes.Structure):
     ]
 
 
-class _FunctionList(ctypes.Structure):
-    """CK_FUNCTION_LIST up to C_InitToken: a version, padded to a pointer's width, then functions."""
+class _Mechanism(ctypes.Structure):
+    """CK_MECHANISM."""
 
-    _fields_ = [("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_INIT_TOKEN + 1))]
+    _fields_ = [
+        ("mechanism", ctypes.c_ulong),
+        ("parameter", ctypes.c_void_p),
+        ("parameter_bytes", ctypes.c_ulong),
+    ]
+
+
+class _FunctionList(ctypes.Structure):
+    """CK_FUNCTION_LIST up to C_WrapKey: a version, padded to a pointer's width, then functions."""
+
+    _fields_ = [("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * (_C_WRAP_KEY + 1))]
 
 
 class NativeModule:
@@ -60,7 +73,7 @@ class NativeModule:
             raise RefusedByModule("C_GetFunctionList", answer)
         self._functions = table.contents.functions
 
-    def _call(self, name: str, place: int, *arguments: Any) -> int:
+    def _call(self, place: int, *arguments: Any) -> int:
         kinds = [type(each) if isinstance(each, ctypes.c_ulong) else ctypes.c_void_p for each in arguments]
         function = ctypes.CFUNCTYPE(ctypes.c_ulong, *kinds)(self._functions[place])
         return int(function(*arguments))
@@ -70,13 +83,13 @@ class NativeModule:
         given = _InitializeArguments()
         given.flags = _OS_LOCKING_OK
         given.parameters = parameters.encode("utf-8") or None
-        answer = self._call("C_Initialize", _C_INITIALIZE, ctypes.addressof(given))
+        answer = self._call(_C_INITIALIZE, ctypes.addressof(given))
         if answer != _OK:
             raise RefusedByModule("C_Initialize", answer)
 
     def finalize(self) -> None:
         """Call C_Finalize: every session of this process is over. Raises RefusedByModule."""
-        answer = self._call("C_Finalize", _C_FINALIZE, None)
+        answer = self._call(_C_FINALIZE, None)
         if answer not in (_OK, _NOT_INITIALIZED):
             raise RefusedByModule("C_Finalize", answer)
 
@@ -85,7 +98,6 @@ class NativeModule:
         pin = ctypes.create_string_buffer(officer_pin, len(officer_pin))
         name = ctypes.create_string_buffer(label, len(label))
         answer = self._call(
-            "C_InitToken",
             _C_INIT_TOKEN,
             ctypes.c_ulong(slot),
             ctypes.addressof(pin),
@@ -94,6 +106,27 @@ class NativeModule:
         )
         if answer != _OK:
             raise RefusedByModule("C_InitToken", answer)
+
+    def wrap_key(self, session: int, mechanism: int, wrapping: int, key: int) -> bytes:
+        """Call C_WrapKey once, with room enough: softokn answers a question for the length wrongly.
+
+        The arguments are the numbers of session, mechanism and objects. Raises RefusedByModule.
+        """
+        given = _Mechanism(mechanism, None, 0)
+        room = ctypes.create_string_buffer(_WRAPPED_BYTES)
+        length = ctypes.c_ulong(_WRAPPED_BYTES)
+        answer = self._call(
+            _C_WRAP_KEY,
+            ctypes.c_ulong(session),
+            ctypes.addressof(given),
+            ctypes.c_ulong(wrapping),
+            ctypes.c_ulong(key),
+            ctypes.addressof(room),
+            ctypes.addressof(length),
+        )
+        if answer != _OK:
+            raise RefusedByModule("C_WrapKey", answer)
+        return room.raw[: length.value]
 
 
 class InitializedLibrary(Binding):

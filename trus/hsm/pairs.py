@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_private_key,
     load_der_public_key,
 )
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
+from pkcs11 import exceptions as faults
 from pkcs11.util.ec import decode_ec_private_key, encode_named_curve_parameters
 
 from trus.errors import KeyStoreError
@@ -36,13 +38,22 @@ _LEAVES_WRAPPED: Final = {
     Attribute.DERIVE: False,
     Attribute.SIGN_RECOVER: False,
 }
+#: The PrivateKeyInfo as bytes: opened as what it is on the inside, some modules want attributes of their own.
 _OPENED: Final = {
     Attribute.SENSITIVE: False,
     Attribute.EXTRACTABLE: True,
     Attribute.PRIVATE: True,
-    Attribute.TOKEN: False,
-    Attribute.SIGN: True,
+    Attribute.DERIVE: False,
 }
+
+#: What modules answer to a wrapped key that does not open; SoftHSM says CKR_GENERAL_ERROR.
+_CHANGED: Final = (
+    faults.EncryptedDataInvalid,
+    faults.EncryptedDataLenRange,
+    faults.GeneralError,
+    faults.WrappedKeyInvalid,
+    faults.WrappedKeyLenRange,
+)
 
 
 def p256(encoded: bytes) -> ec.EllipticCurvePublicKey:
@@ -89,7 +100,7 @@ class Pairs:
             )
             try:
                 point = public[Attribute.EC_POINT]
-                wrapped = wrapping.wrap_key(private, mechanism=self._mechanism(session))
+                wrapped = self._session.wrap_key(self._mechanism(session), wrapping, private)
             finally:
                 public.destroy()
                 private.destroy()
@@ -104,7 +115,7 @@ class Pairs:
                 {**decode_ec_private_key(encoded), **_LEAVES_WRAPPED, Attribute.TOKEN: False, Attribute.SIGN: True}
             )
             try:
-                wrapped = wrapping.wrap_key(private, mechanism=self._mechanism(session))
+                wrapped = self._session.wrap_key(self._mechanism(session), wrapping, private)
             finally:
                 private.destroy()
         return WrappedPair(spki(key.public_key()), wrapped)
@@ -116,20 +127,26 @@ class Pairs:
         if not isinstance(public, ec.EllipticCurvePublicKey):
             raise KeyStoreError("a wrapped pair is not of an elliptic curve")
         with self._session.at("opening a pair"):
-            private = wrapping.unwrap_key(
-                ObjectClass.PRIVATE_KEY,
-                KeyType.EC,
-                pair.wrapped,
-                mechanism=self._mechanism(session),
-                capabilities=0,
-                template=_OPENED,
-            )
             try:
-                number = int.from_bytes(private[Attribute.VALUE], "big")
+                opened = wrapping.unwrap_key(
+                    ObjectClass.SECRET_KEY,
+                    KeyType.GENERIC_SECRET,
+                    pair.wrapped,
+                    mechanism=self._mechanism(session),
+                    capabilities=MechanismFlag.SIGN,
+                    template=_OPENED,
+                )
+            except _CHANGED as error:
+                raise KeyStoreError("a wrapped pair was changed, or wrapped under another key") from error
+            try:
+                encoded = opened[Attribute.VALUE]
             finally:
-                private.destroy()
-        key = ec.derive_private_key(number, ec.SECP256R1())
-        if key.public_key() != public:
+                opened.destroy()
+        try:
+            key = load_der_private_key(_one_der_value(encoded), None)
+        except ValueError as error:
+            raise KeyStoreError("a wrapped pair holds no private key") from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != public:
             raise KeyStoreError("a wrapped pair holds the private half of another one")
         return key
 
@@ -139,3 +156,17 @@ class Pairs:
             if mechanism in offered:
                 return mechanism
         raise KeyStoreError(f"the token {self._session.name!r} cannot wrap keys (AES key wrap with padding)")
+
+
+def _one_der_value(encoded: bytes) -> bytes:
+    """Return the PrivateKeyInfo without the zero bytes that SoftHSM fills the last block with before it wraps.
+
+    Raises ValueError when something else follows, or when the length is not of the short forms
+    that a P-256 key has (X.690, section 8.1.3).
+    """
+    if len(encoded) < 3 or encoded[0] != 0x30 or encoded[1] > 0x81:
+        raise ValueError("no DER sequence of at most 255 bytes")
+    length = 2 + encoded[1] if encoded[1] < 0x80 else 3 + encoded[2]
+    if any(encoded[length:]):
+        raise ValueError("something follows the DER sequence")
+    return encoded[:length]

@@ -19,7 +19,17 @@ from pkcs11 import Attribute, CertificateType, KeyType, Mechanism, MechanismFlag
 from pkcs11 import exceptions as faults
 
 from trus.errors import KeyNotFound, KeyStoreError, KeyStoreUnavailable
-from trus.hsm.naming import check_label, demand, newest, object_id, object_label, parse_id
+from trus.hsm.naming import (
+    certificate_id,
+    certificate_label,
+    check_label,
+    demand,
+    newest,
+    object_id,
+    object_label,
+    parse_certificate_id,
+    parse_id,
+)
 from trus.hsm.pairs import Pairs, generate_pair, p256, spki
 from trus.hsm.ports import KeyAttributes, KeyHandle, KeyPurpose, WrappedPair
 from trus.hsm.session import TokenSession, TokenSettings, read_pin
@@ -104,8 +114,9 @@ class Pkcs11Store:
         self._private, self._public = private, public
 
     def _find_certificates(self) -> None:
-        found = self._token.objects(ObjectClass.CERTIFICATE, Attribute.LABEL)
-        self._certificates = {label: each for each, label in found}
+        self._certificates = {}
+        for each, name, label in self._token.objects(ObjectClass.CERTIFICATE, Attribute.ID, Attribute.LABEL):
+            self._certificates[parse_certificate_id(name) or label] = each
 
     # ---------------------------------------------------------------------------- recovery
 
@@ -306,18 +317,22 @@ class Pkcs11Store:
         """Keep a DER certificate under `label`, replacing one of the same label."""
         check_label(label)
         session = self._token.pkcs11
-        subject = x509.load_der_x509_certificate(der).subject.public_bytes()
+        certificate = x509.load_der_x509_certificate(der)
         with self._token.at("storing a certificate"):
+            old = self._certificates.get(label)
+            if old is not None and old[Attribute.VALUE] == der:
+                return
             new = session.create_object(
                 {
                     **_NEW_CERTIFICATE,
-                    Attribute.LABEL: label,
-                    Attribute.ID: hashlib.sha256(der).digest(),
-                    Attribute.SUBJECT: subject,
+                    Attribute.LABEL: certificate_label(label, der),
+                    Attribute.ID: certificate_id(label),
+                    Attribute.SUBJECT: certificate.subject.public_bytes(),
+                    Attribute.ISSUER: certificate.issuer.public_bytes(),
+                    Attribute.SERIAL_NUMBER: _der_integer(certificate.serial_number),
                     Attribute.VALUE: der,
                 }
             )
-            old = self._certificates.get(label)
             self._certificates[label] = new
             if old is not None:
                 old.destroy()
@@ -336,6 +351,12 @@ class Pkcs11Store:
         """Return the labels of all certificates kept, sorted."""
         self._token.check()
         return sorted(self._certificates)
+
+
+def _der_integer(number: int) -> bytes:
+    """Return a positive number of at most 126 bytes as a DER INTEGER, as CKA_SERIAL_NUMBER wants it."""
+    content = number.to_bytes(number.bit_length() // 8 + 1, "big")
+    return bytes((0x02, len(content))) + content
 
 
 __all__ = ["BLOCK_BYTES", "Pkcs11Store", "TokenSettings", "read_pin"]

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from pkcs11 import Attribute, ObjectClass
+from pkcs11 import Attribute, Mechanism, ObjectClass
 from pkcs11 import exceptions as faults
 
 from trus.errors import ConfigurationError, KeyStoreError, KeyStoreUnavailable
 from trus.hsm import module as modules
 from trus.hsm.module import ModuleSettings
+from trus.hsm.native import RefusedByModule
 from trus.values import Secret
 
 
@@ -110,6 +111,16 @@ class TokenSession:
         with self.at("being read"):
             for each in session.get_objects({Attribute.CLASS: kind}, batch_size=100):
                 yield (each, *(each[attribute] for attribute in wanted))
+
+    def wrap_key(self, mechanism: Mechanism, wrapping: Any, key: Any) -> bytes:
+        """Return a key of the session under another one, in one call. Raises KeyStoreUnavailable."""
+        session, hold = self.pkcs11, self._hold
+        try:
+            if hold is None:
+                raise KeyStoreUnavailable(f"the token {self.name!r} is closed")
+            return hold.native.wrap_key(session.handle, int(mechanism), wrapping.handle, key.handle)
+        except RefusedByModule as error:
+            raise KeyStoreUnavailable(f"the token {self.name!r} failed while wrapping a key ({error})") from error
 
     def reopen(self, pin: str = "") -> None:
         """Start the module again and log in anew; handles of objects must be looked up again.
