@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress, ILoggingContext, IProtocol, IP
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
+from trus.gateway.admission import Pace
 from trus.gateway.screening import Screen
 from trus.gateway.tally import Tally
 
@@ -28,7 +29,9 @@ def _host(address: object) -> str | None:
 class Doorkeeper:
     """Counts the connections of one port in and out."""
 
-    def __init__(self, screen: Screen, tally: Tally, clock: IReactorTime) -> None:
+    def __init__(self, screen: Screen, tally: Tally, clock: IReactorTime, pace: Pace | None = None) -> None:
+        """`pace`, when given, hears of every connection that is let in."""
+        self._pace = pace
         self._screen = screen
         self._tally = tally
         self._clock = clock
@@ -40,6 +43,8 @@ class Doorkeeper:
             return False
         refusal = self._screen.admit(host, self._clock.seconds())
         if refusal is None:
+            if self._pace is not None:
+                self._pace.accepted()
             return True
         self._tally.note(refusal.value, host)
         return False

@@ -25,6 +25,7 @@ from twisted.logger import Logger
 
 from trus.clock import Clock, Entropy
 from trus.gateway.admins import AdminSurroundings, AdminTunnel
+from trus.gateway.admission import Pace
 from trus.gateway.devices import DeviceConnection, DeviceTerms, Surroundings
 from trus.gateway.fingerprint import FingerprintingTLS
 from trus.gateway.frontdoor import ConnectionFactory, Doorkeeper, FrontDoor
@@ -67,6 +68,7 @@ class GatewayService(MultiService):
         self._around: Surroundings | None = None
         self._device_port: LoudStreamService | None = None
         self._admin_port: LoudStreamService | None = None
+        self._pace: Pace | None = None
         self._tally = Tally(reactor)
         self.pool = LinkPool()
 
@@ -116,6 +118,8 @@ class GatewayService(MultiService):
             connection.abort()
         yield MultiService.stopService(self)
         self._tally.close()
+        if self._pace is not None:
+            self._pace.stop()
         for service in list(self):
             yield self.removeService(service)  # type: ignore[no-untyped-call]
 
@@ -162,12 +166,15 @@ class GatewayService(MultiService):
             terms=DeviceTerms.of(screening),
         )
         self._around = around
-        keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor)
+        pace = Pace(self._reactor, screening.busy_handshakes_per_second)
+        keeper = Doorkeeper(Screen(ScreenRules.of_devices(screening)), self._tally, self._reactor, pace)
         factory = ConnectionFactory(lambda on_closed: DeviceConnection(around, on_closed), keeper)
         behind = channel.wrap(factory, self._reactor)
         behind.protocol = FingerprintingTLS
         door = FrontDoor("device port", keeper, behind)
         self._device_port = self._listen(settings.host, settings.port, door)
+        pace.guard(self._device_port)
+        self._pace = pace
         self.addService(ChannelRenewal("device port", settings.tls, [channel], self._reactor, self._clock))  # type: ignore[no-untyped-call]
 
     def _compose_admins(self, settings: AdminPortSettings, router: Router) -> None:

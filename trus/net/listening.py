@@ -12,6 +12,7 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.tcp import Port as TcpPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -66,6 +67,19 @@ class LoudStreamService(Service):
         port, self._port = self._port, None
         closed = port.stopListening() if port is not None else None
         return closed if closed is not None else succeed(None)
+
+    def rest(self) -> None:
+        """Accept no connection until `wake`; they wait in the system's queue."""
+        port: object = self._port
+        if isinstance(port, TcpPort):
+            port.stopReading()
+
+    def wake(self, at_once: int) -> None:
+        """Accept again, at most `at_once` before others have their turn."""
+        port: object = self._port
+        if isinstance(port, TcpPort):
+            port.numberAccepts = at_once
+            port.startReading()
 
     @property
     def port(self) -> int:

@@ -157,6 +157,11 @@ class ScreeningSettings(Section):
         kinds.whole(1, 100_000), "New connections of one address in a second, on average.", 50
     )
     handshake_burst: int = setting(kinds.whole(1, 100_000), "New connections of one address at once.", 200)
+    busy_handshakes_per_second: int = setting(
+        kinds.whole(1, 100_000),
+        "New connections let in a second while the gateway is behind with its work; more wait outside.",
+        40,
+    )
     handshake_deadline: Duration = setting(
         kinds.duration("100ms", "5m"), "A TLS handshake that takes longer is cut off.", Duration(10)
     )
