@@ -12,7 +12,7 @@ import msgspec
 from tests.core.worlds import TODAY, Line, Purse, SetClock
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest
+from trus.auth.ports import BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
 from trus.cards.numbers import CardNumber
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
@@ -232,6 +232,9 @@ class FakeLedger:
 
     def card_key(self, pan: str) -> bytes:
         return hashlib.blake2b(pan.encode(), digest_size=16, key=b"a key of this test").digest()
+
+    def card_names(self, pan: str) -> CardNames:
+        return CardNames(self.card_key(pan))
 
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
         self.step("stored")

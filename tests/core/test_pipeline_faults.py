@@ -317,4 +317,4 @@ class Secrecy(FaultCase):
         for value in (*requests, *self.bank.handle(*requests)):
             for secret in self.secrets():
                 self.assertNotIn(secret, shown(value))
-        self.assertEqual(repr(Asked(requests[0], self.world.ledger.card_key)), "<Asked purchase redacted>")
+        self.assertEqual(repr(Asked(requests[0], self.world.ledger.card_names)), "<Asked purchase redacted>")

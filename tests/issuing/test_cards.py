@@ -293,7 +293,7 @@ class MakingTests(SynchronousTestCase):
         self.house = House(self)
 
     def maker(self, iin: str = "99990001") -> CardMaker:
-        return CardMaker(self.house.keys, CountedEntropy(b"m"), iin, self.house.registry.card_key)
+        return CardMaker(self.house.keys, CountedEntropy(b"m"), iin, self.house.registry.card_names)
 
     def test_numbers_are_never_given_twice(self) -> None:
         """Numbers and references that the network has used are drawn again."""

@@ -135,6 +135,19 @@ class BatchFacts(Frozen, frozen=True):
     totals: dict[str, BatchTotals] = msgspec.field(default_factory=dict)  #: by terminal, of those closing
 
 
+class CardNames(Frozen, frozen=True):
+    """The keyed hashes that may stand for one card number in the ledger.
+
+    `current` is under the newest key. While the keys change, a row may still be known by one of
+    `former`; a request made under an older key, which may be repeated for 30 days, has one of
+    `repeated` in its digest. Both are empty otherwise.
+    """
+
+    current: bytes
+    former: tuple[bytes, ...] = ()
+    repeated: tuple[bytes, ...] = ()
+
+
 class UnitOfWork(Protocol):
     """One batch, one transaction."""
 
@@ -188,8 +201,8 @@ class Ledger(Protocol):
         """Start a unit of work at `now` (aware, UTC). Raises StorageFailed."""
         ...
 
-    def card_key(self, pan: str) -> bytes:
-        """Return the keyed hash under which a card number is looked up."""
+    def card_names(self, pan: str) -> CardNames:
+        """Return the keyed hashes under which a card number is looked up."""
         ...
 
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:

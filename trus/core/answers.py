@@ -50,7 +50,7 @@ def settled(asked: Asked, requests: Mapping[Identity, StoredRequest]) -> Outcome
         return None
     if stored.kind == EventKind.TOMBSTONE and stored.rid == asked.rid:
         return declined(ResponseCode.LATE_RESPONSE, LATE_TEXT)
-    if stored.rid != asked.rid or stored.digest != asked.digest:
+    if stored.rid != asked.rid or not asked.repeats(stored.digest):
         return declined(ResponseCode.DUPLICATE)
     if stored.reversed_by:
         return declined(ResponseCode.LATE_RESPONSE, LATE_TEXT)

@@ -9,13 +9,13 @@ its keyed hash, never by its number.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 import msgspec
 
 from trus.auth.model import Checks
-from trus.auth.ports import EventKind
+from trus.auth.ports import CardNames, EventKind
 from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
 from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, Outcome, PinWanted, Purchase, Refused, Reverse
@@ -32,9 +32,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class Asked:
     """A request under way.
 
-    `stripe` is None when the track cannot be read, or none belongs to the request; `card_key`
-    is then empty. `checks` is None until the token has been asked. `answer` is the answer as
-    soon as there is one, and `durable` says whether it holds whatever becomes of the batch.
+    `stripe` is None when the track cannot be read, or none belongs to the request; `card_key` is
+    then empty. Otherwise it is the keyed hash that the ledger knows the card by. `checks` is None
+    until the token has been asked. `answer` is the answer as soon as there is one, and `durable`
+    says whether it holds whatever becomes of the batch.
     """
 
     __slots__ = (
@@ -45,20 +46,22 @@ class Asked:
         "durable",
         "identity",
         "kind",
+        "names",
         "pin",
         "request",
         "rid",
         "stripe",
     )
 
-    def __init__(self, request: MoneyRequest, card_key: Callable[[str], bytes]) -> None:
-        """`card_key` is the ledger's keyed hash of a card number."""
+    def __init__(self, request: MoneyRequest, card_names: Callable[[str], CardNames]) -> None:
+        """`card_names` returns the ledger's keyed hashes of a card number."""
         self.request = request
         self.identity: Identity = request.identity
         self.rid: bytes = request.rid
         self.stripe: StripeData | None = None
         self.pin: PinMaterial | None = None
         self.card_key = b""
+        self.names: CardNames | None = None
         self.checks: Checks | None = None
         self.answer: MoneyAnswer | None = None
         self.durable = False
@@ -71,12 +74,31 @@ class Asked:
                 # A rule says so to the terminal, after equal work.
                 self.stripe = None
             else:
-                self.card_key = card_key(self.stripe.number.digits)
+                self.names = card_names(self.stripe.number.digits)
+                self.card_key = self.names.current
         elif isinstance(request, Reverse):
             self.kind = EventKind.REVERSAL
         else:
             self.kind = EventKind.CLOSE_BATCH
         self.digest = digest_of(request, self.card_key)
+
+    @property
+    def card_keys(self) -> tuple[bytes, ...]:
+        """The keyed hashes that the card's row may be found by."""
+        return () if self.names is None else (self.names.current, *self.names.former)
+
+    def settle_card(self, cards: Container[bytes]) -> None:
+        """Take the hash that a row was found by; only while the keys change can it be another one."""
+        if self.names is not None and self.names.former and self.card_key not in cards:
+            self.card_key = next((each for each in self.names.former if each in cards), self.card_key)
+
+    def repeats(self, digest: bytes) -> bool:
+        """Return whether a stored digest is of this request, whichever key its card was hashed under."""
+        if digest == self.digest:
+            return True
+        names = self.names
+        older = () if names is None else (*names.former, *names.repeated)
+        return any(digest == digest_of(self.request, each) for each in older)
 
     def __repr__(self) -> str:
         """Name the kind and nothing more."""

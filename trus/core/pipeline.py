@@ -71,7 +71,7 @@ class MoneyPipeline:
         """Answer every request, in order; what was approved is durable by then. Raises nothing of its own."""
         answers: list[MoneyAnswer | None] = [_refusal(request) for request in batch]
         places = [place for place, answer in enumerate(answers) if answer is None]
-        asked = [Asked(batch[place], self._ledger.card_key) for place in places]
+        asked = [Asked(batch[place], self._ledger.card_names) for place in places]
         if asked:
             self._work(asked, self._clock.now())
         for place, each in zip(places, asked, strict=True):
@@ -115,6 +115,8 @@ class MoneyPipeline:
     def _one_unit(self, asked: Sequence[Asked], unit: UnitOfWork, now: datetime) -> None:
         """Read, check, decide, record, commit. Raises LedgerError; nothing may be said then."""
         facts = self._read(asked, unit)
+        for each in asked:
+            each.settle_card(facts.cards)
         book = Book(unit, facts, now)
         self._check(asked, facts, book)
         for each in asked:
@@ -148,7 +150,7 @@ class MoneyPipeline:
         return unit.read(
             identities=[identity for each in asked for identity in _identities(each)],
             terminals=[each.identity.terminal for each in asked],
-            card_keys=[each.card_key for each in asked if each.card_key],
+            card_keys=[key for each in asked for key in each.card_keys],
             closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
         )
 

@@ -97,7 +97,7 @@ class Desk:
         self.settings = settings
         self.health = health
         self.counters = counters
-        self.maker = CardMaker(keys, entropy, settings.iin, registry.card_key)
+        self.maker = CardMaker(keys, entropy, settings.iin, registry.card_names)
         self.folder = PersonalisationFolder(Path(settings.personalisation))
 
 

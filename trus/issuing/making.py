@@ -12,6 +12,7 @@ from datetime import date
 from typing import Final
 
 from trus.auth.model import PIN_TRIES
+from trus.auth.ports import CardNames
 from trus.cards import verification
 from trus.cards.names import track_name
 from trus.cards.numbers import CardNumber, accounts_of, check_iin, compose_number
@@ -51,12 +52,12 @@ class FreshCard(Secret, frozen=True):
 class CardMaker:
     """Makes groups of cards under one issuer identification number."""
 
-    def __init__(self, keys: KeyStore, entropy: Entropy, iin: str, card_key: Callable[[str], bytes]) -> None:
-        """`card_key` is the keyed hash of a number. Raises CardDataRefused for an unfit `iin`."""
+    def __init__(self, keys: KeyStore, entropy: Entropy, iin: str, card_names: Callable[[str], CardNames]) -> None:
+        """`card_names` returns the keyed hashes of a number. Raises CardDataRefused for an unfit `iin`."""
         self._keys = keys
         self._entropy = entropy
         self._iin = check_iin(iin)
-        self._card_key = card_key
+        self._card_names = card_names
 
     def make(self, holders: Sequence[EmployeeRow], expiry: str, taken: Taken) -> list[FreshCard]:
         """Return a new card for each holder, valid through the month `expiry` (YYMM).
@@ -81,7 +82,7 @@ class CardMaker:
             stored = NewCard(
                 card=names[index],
                 pan=numbers[index].digits,
-                pan_key=self._card_key(numbers[index].digits),
+                pan_key=self._card_names(numbers[index].digits).current,
                 expiry=expiry,
                 pin_reference=reference(pin_key.version, references[index]),
                 tries_left=PIN_TRIES,
@@ -97,10 +98,14 @@ class CardMaker:
         numbers: dict[bytes, CardNumber] = {}
         for _ in range(_MAX_DRAWS):
             new_names = [self._reference() for _ in range(count - len(names))]
-            new_numbers = {self._card_key(number.digits): number for number in self._numbers(count - len(numbers))}
-            used_names, used_keys = taken(new_names, list(new_numbers))
+            drawn = {self._card_names(number.digits): number for number in self._numbers(count - len(numbers))}
+            used_names, used_keys = taken(new_names, [key for each in drawn for key in (each.current, *each.former)])
             names.update((name, None) for name in new_names if name not in used_names)
-            numbers.update((key, number) for key, number in new_numbers.items() if key not in used_keys)
+            numbers.update(
+                (each.current, number)
+                for each, number in drawn.items()
+                if used_keys.isdisjoint((each.current, *each.former))
+            )
             if len(names) == count and len(numbers) == count:
                 return list(names), list(numbers.values())
         raise StorageFailed("the issuer identification number has too few free card numbers")

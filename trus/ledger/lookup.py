@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from trus.auth.ports import CardNames
 from trus.clock import Entropy
 from trus.errors import LedgerError
 
@@ -31,6 +32,10 @@ class FieldUnreadable(LedgerError):
     """A ciphered field does not open: it was moved, altered, or its key version is retired."""
 
 
+def _card_key(key: bytes, pan: str) -> bytes:
+    return hmac.digest(key, pan.encode("utf-8"), hashlib.sha256)[:CARD_KEY_BYTES]
+
+
 def _checked(key: bytes) -> bytes:
     if len(key) != KEY_BYTES:
         raise ValueError(f"a data key has {KEY_BYTES} bytes")
@@ -40,16 +45,30 @@ def _checked(key: bytes) -> bytes:
 class CardLookup:
     """Turns a card number into the key that its row is found by."""
 
-    def __init__(self, key: bytes) -> None:
-        """`key` is 32 bytes that serve nothing else."""
+    def __init__(self, key: bytes, former: Sequence[bytes] = (), repeated: Sequence[bytes] = ()) -> None:
+        """`key` is 32 bytes that serve nothing else.
+
+        While K_DB is rotated, rows that were not reached yet are found under a `former` key; requests
+        made under one of `repeated` may still be repeated, and hold its hash in their digests.
+        """
         self._key = _checked(key)
+        self._former = tuple(_checked(each) for each in former)
+        self._repeated = tuple(_checked(each) for each in repeated)
 
     def card_key(self, pan: str) -> bytes:
-        """Return the first 16 bytes of HMAC-SHA256 over the number's digits.
+        """Return the first 16 bytes of HMAC-SHA256 over the number's digits, under the newest key.
 
         A plain hash would not do: there are few enough card numbers to try them all.
         """
-        return hmac.digest(self._key, pan.encode("utf-8"), hashlib.sha256)[:CARD_KEY_BYTES]
+        return _card_key(self._key, pan)
+
+    def card_names(self, pan: str) -> CardNames:
+        """Return the hash under which a new row is stored, and all others that may stand for the number."""
+        return CardNames(
+            _card_key(self._key, pan),
+            tuple(_card_key(key, pan) for key in self._former),
+            tuple(_card_key(key, pan) for key in self._repeated),
+        )
 
     def __repr__(self) -> str:
         """Return the class name alone."""
@@ -62,13 +81,20 @@ class FieldCipher:
     Sealed form: version (1 byte), nonce (12), ciphertext, tag (16).
     """
 
-    def __init__(self, keys: Mapping[int, bytes], entropy: Entropy) -> None:
-        """`keys` maps a version (1 to 255) to 32 bytes; the highest version seals, all open."""
+    def __init__(self, keys: Mapping[int, bytes], entropy: Entropy, sealing: int | None = None) -> None:
+        """`keys` maps a version (1 to 255) to 32 bytes; all open, `sealing` seals, the highest unless told."""
         if not keys or not all(0 < version < 256 for version in keys):
             raise ValueError("field keys need a version from 1 to 255")
         self._ciphers = {version: AESGCM(_checked(key)) for version, key in keys.items()}
-        self._version = max(keys)
+        self._version = max(keys) if sealing is None else sealing
+        if self._version not in keys:
+            raise ValueError(f"there is no field key of version {self._version}")
         self._entropy = entropy
+
+    @property
+    def version(self) -> int:
+        """The version that seals."""
+        return self._version
 
     def seal(self, text: str, *, table: str, column: str, row: str) -> bytes:
         """Return `text` ciphered for this place. `row` is the row's name, such as a CardRef."""
@@ -95,6 +121,11 @@ class FieldCipher:
     def __repr__(self) -> str:
         """Return the versions alone."""
         return f"<FieldCipher versions {sorted(self._ciphers)}, redacted>"
+
+
+def sealed_version(sealed: bytes) -> int:
+    """Return the key version that a sealed field needs; 0 for no bytes at all."""
+    return sealed[0] if sealed else 0
 
 
 def _place(table: str, column: str, row: str, version: int) -> bytes:

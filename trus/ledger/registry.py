@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from trus.auth.ports import Posting
+from trus.auth.ports import CardNames, Posting
 from trus.ledger.lookup import FieldCipher
 from trus.ledger.posting import AccountKind, post, system_account
 from trus.ledger.registry_approvals import ApprovalRegistry
@@ -118,9 +118,9 @@ class Registry:
     def __init__(self, ledger: SqlLedger) -> None:
         self._ledger = ledger
 
-    def card_key(self, pan: str) -> bytes:
-        """Return the keyed hash under which a card number is looked up."""
-        return self._ledger.card_key(pan)
+    def card_names(self, pan: str) -> CardNames:
+        """Return the keyed hashes under which a card number is looked up."""
+        return self._ledger.card_names(pan)
 
     @contextmanager
     def reading(self) -> Iterator[RegistryView]:

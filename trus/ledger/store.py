@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
-from trus.auth.ports import StoredRequest
+from trus.auth.ports import CardNames, StoredRequest
 from trus.clock import Entropy
 from trus.errors import OutcomeUnknown, StorageFailed
 from trus.ledger.days import microseconds, next_day
@@ -106,8 +106,12 @@ class SqlLedger:
             raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
 
     def card_key(self, pan: str) -> bytes:
-        """Return the keyed hash (16 bytes) under which a card number is looked up."""
+        """Return the keyed hash (16 bytes) under which a new card is stored."""
         return self._lookup.card_key(pan)
+
+    def card_names(self, pan: str) -> CardNames:
+        """Return the keyed hashes (16 bytes each) under which a card number is looked up."""
+        return self._lookup.card_names(pan)
 
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
         """Read identities back on a new connection.
