@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from click.testing import CliRunner
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from twisted.trial.unittest import SynchronousTestCase
 
 from trus.certificates.chains import load_anchors
@@ -16,13 +17,16 @@ from trus.cli.compose import compose_core, open_books, open_token
 from trus.cli.init import init_command
 from trus.cli.layout import InitOptions, Layout, passphrase_of
 from trus.cli.provisioning import AUDIT_KEY_LABEL, provision
+from trus.cli.roottoken import RootToken
+from trus.cli.softhsm import find_module
 from trus.clock import SystemClock, SystemEntropy
 from trus.core.messages import BackendIdentity, Health, HealthReport, IdentityMaterial
 from trus.device.trust import DeviceTrust
-from trus.errors import ConfigurationError
+from trus.errors import ConfigurationError, WrongTokenPin
 from trus.hsm.ports import KeyPurpose
 from trus.ledger.registry import Registry
 from trus.pki.identity import BACKEND_KEY
+from trus.pki.transcript import told, verify
 from trus.settings.files import check_files
 from trus.settings.loading import load
 from trus.values import DeviceRole
@@ -100,6 +104,45 @@ class ProvisionTests(SynchronousTestCase):
                 encrypts = handle.purpose in (KeyPurpose.PIN, KeyPurpose.CARD)
                 self.assertEqual(uses, (encrypts, False, not encrypts, False, False, False), handle)
 
+    def test_the_root_is_in_a_token_of_its_own(self) -> None:
+        """TR-15: the operating token holds no key of the root; the root's opens to both officers together alone."""
+        self.make()
+        token = RootToken(self.layout.root_token, str(find_module()))
+        parts = token.read_parts()
+        assert parts is not None
+        for wrong in (parts[:1], parts[1:], parts[::-1]):
+            self.assertRaises(WrongTokenPin, token.open, wrong)
+        with token.open(parts) as store:
+            self.assertEqual([handle.label for handle in store.handles()], ["individual-root-ca"])
+            said = store.attributes(store.find("individual-root-ca"))
+        self.assertEqual((said.extractable, said.never_extractable, said.local), (False, True, True))
+        root = load_anchors(self.layout.anchor.read_bytes())
+        [transcript] = self.layout.ceremonies.glob("*.txt")
+        self.assertEqual(verify(transcript.read_bytes(), root), root[0])
+        self.assertEqual(told(transcript.read_bytes()).officers, ("officer 1", "officer 2"))
+
+    def test_the_backend_runs_without_its_root(self) -> None:
+        """The root's token can be taken away, opened wherever it is mounted, and nobody in the network notices."""
+        self.make()
+        away = self.parent / "stick"
+        self.layout.root_token.rename(away)
+        core = compose_core(load(self.layout.config), SystemClock(), SystemEntropy(), lambda level, text: None)
+        self.addCleanup(core.close)
+        [material] = core.handle([IdentityMaterial()])
+        assert isinstance(material, BackendIdentity)
+        leaf, issuing = (x509.load_der_x509_certificate(each) for each in material.chain)
+        (self.parent / "leaf.pem").write_bytes(leaf.public_bytes(Encoding.PEM))
+        self.assertEqual(self.layout.issuing.read_bytes(), issuing.public_bytes(Encoding.PEM))
+        verified = ["openssl", "verify", "-x509_strict", "-CAfile", str(self.layout.anchor)]
+        verified += ["-untrusted", str(self.layout.issuing), str(self.parent / "leaf.pem")]
+        subprocess.run(verified, check=True, capture_output=True)
+        core.close()
+        token = RootToken(away, str(find_module()))
+        parts = token.read_parts()
+        assert parts is not None
+        with token.open(parts) as store:
+            self.assertEqual(len(store.handles()), 1)
+
     def test_everything_is_its_owners_alone(self) -> None:
         """No file and no folder of a deployment can be read by anybody but its owner, whatever the umask."""
         before = os.umask(0)
@@ -125,7 +168,8 @@ class ProvisionTests(SynchronousTestCase):
         self.make()
         text = self.layout.config.read_text()
         secrets = [self.layout.pin_file, self.layout.officer_pin_file, *self.layout.root.rglob("*.pass")]
-        self.assertEqual(len(secrets), 11)
+        secrets += RootToken(self.layout.root_token, "").parts
+        self.assertEqual(len(secrets), 13)
         for path in secrets:
             self.assertNotIn(path.read_text().strip(), text)
 
@@ -208,6 +252,8 @@ class ProvisionTests(SynchronousTestCase):
             InitOptions(admins=("a", "a")),
             InitOptions(admins=("../etc",)),
             InitOptions(admins=("Ada",)),
+            InitOptions(officers=("Ada",)),
+            InitOptions(officers=("Ada", "ada")),
             InitOptions(name="two words"),
             InitOptions(iin="1234567"),
             InitOptions(iin="١٢٣٤٥٦"),

@@ -24,6 +24,7 @@ _DEFAULT = InitOptions()
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--currency", default=_DEFAULT.currency, show_default=True, help="ISO 4217 code of all accounts.")
 @click.option("--admin", "admins", multiple=True, help="Name of an admin (may be repeated).  [default: admin]")
+@click.option("--officer", "officers", multiple=True, help="Who attends the root's ceremony (twice).")
 @click.option("--name", default=_DEFAULT.name, show_default=True, help="Name of the network.")
 @click.option("--host", default=_DEFAULT.host, show_default=True, help="Address that the ports are opened on.")
 @click.option("--devices-port", type=int, default=_DEFAULT.devices_port, show_default=True)
@@ -35,6 +36,7 @@ def init_command(
     directory: Path,
     currency: str,
     admins: tuple[str, ...],
+    officers: tuple[str, ...],
     name: str,
     host: str,
     devices_port: int,
@@ -50,6 +52,7 @@ def init_command(
     options = InitOptions(
         currency=currency,
         admins=admins or _DEFAULT.admins,
+        officers=officers or _DEFAULT.officers,
         name=name,
         host=host,
         devices_port=devices_port,
@@ -95,6 +98,8 @@ def describe(made: Provisioned, options: InitOptions) -> str:
             f"  or with openssl {shlex.join(console)}",
             f"  its admin       {admin}, passphrase in {passphrase_of(admin)}",
             f"Keep {layout.officer_pin_file} somewhere else: it is needed only to set a new token PIN.",
+            f"Take {layout.root_token} off this machine: the network runs without its root. Give part-1 and",
+            "part-2 in it to two people; only both together open it (docs/how-to/ca-ceremony.md).",
         ]
     )
 

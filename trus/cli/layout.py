@@ -17,6 +17,8 @@ from trus.cards.numbers import DEFAULT_IIN
 from trus.errors import ConfigurationError
 from trus.money import EXPONENTS
 from trus.pki.channel import BACKEND_HOST
+from trus.pki.policy import CEREMONY_OFFICERS
+from trus.pki.transcript import check_officers
 from trus.settings.model import (
     AdminPortSettings,
     AdminTlsSettings,
@@ -56,11 +58,13 @@ class InitOptions(Frozen, frozen=True):
     """What a deployment is made with.
 
     `currency` is an ISO 4217 code; `module` the PKCS#11 library, found when empty; the ports are
-    those of devices, admins and gateway links on `host`; `business_date` is today's unless told.
+    those of devices, admins and gateway links on `host`; `business_date` is today's unless told;
+    `officers` are who attends the ceremony that makes the root.
     """
 
     currency: str = "USD"
     admins: tuple[str, ...] = ("admin",)
+    officers: tuple[str, ...] = ("officer 1", "officer 2")
     name: str = "trus"
     host: str = "127.0.0.1"
     devices_port: int = 7001
@@ -78,6 +82,7 @@ class InitOptions(Frozen, frozen=True):
             raise ConfigurationError("at least one admin is needed, and each name once")
         for admin in self.admins:
             check_admin_name(admin)
+        check_officers(self.officers, CEREMONY_OFFICERS)
         if _NETWORK.match(self.name) is None:
             raise ConfigurationError("the network's name is up to 64 letters, digits, '.', '_' and '-'")
         if _IIN.match(self.iin) is None:
@@ -119,6 +124,11 @@ class Layout:
         return self.token / "officer-pin"
 
     @property
+    def root_token(self) -> Path:
+        """The off-line root's token: to be taken away from the machine once the deployment stands."""
+        return self.root / "root-token"
+
+    @property
     def database(self) -> Path:
         """The ciphered ledger."""
         return self.root / "db" / "trus.db"
@@ -142,6 +152,21 @@ class Layout:
     def anchor(self) -> Path:
         """The individual authority's root, provisioned to devices."""
         return self.pki / "individual-ca.pem"
+
+    @property
+    def policy(self) -> Path:
+        """What this deployment changes of the certificate policy."""
+        return self.pki / "policy.yaml"
+
+    @property
+    def issuing(self) -> Path:
+        """The issuing authorities below the individual root, PEM, the newest last."""
+        return self.pki / "individual-issuing.pem"
+
+    @property
+    def ceremonies(self) -> Path:
+        """Transcripts of key ceremonies."""
+        return self.pki / "ceremonies"
 
     def authority(self, label: str) -> Path:
         """Return the root certificate of an authority, PEM."""
@@ -208,7 +233,7 @@ def settings_of(layout: Layout, options: InitOptions) -> Settings:
                 softhsm_conf=layout.token_conf,
             ),
             database=DatabaseSettings(url=DatabaseUrl(path=layout.database), heads=layout.heads),
-            identity=IdentitySettings(anchor=layout.anchor),
+            identity=IdentitySettings(anchor=layout.anchor, policy=layout.policy),
             cards=CardSettings(iin=options.iin),
         ),
     )

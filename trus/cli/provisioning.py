@@ -17,6 +17,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trus.admin.model import AdminRole
+from trus.cli.ceremonies import Deed, Officiant, keep_transcript
 from trus.cli.heads import AUDIT_KEY_LABEL
 from trus.cli.layout import (
     TOKEN_LABEL,
@@ -27,6 +28,8 @@ from trus.cli.layout import (
     settings_of,
     write_private,
 )
+from trus.cli.policy import EXAMPLE
+from trus.cli.roottoken import RootToken
 from trus.cli.softhsm import find_module
 from trus.clock import Clock, Entropy
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
@@ -41,6 +44,7 @@ from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABE
 from trus.ledger.registry import Registry
 from trus.ledger.store import SqlLedger
 from trus.pki.authority import Authority
+from trus.pki.ceremony import ROOT
 from trus.pki.channel import (
     ADMIN,
     ADMIN_SERVER_BUNDLE,
@@ -51,8 +55,10 @@ from trus.pki.channel import (
     first_revocation_list,
     make_bundle,
 )
+from trus.pki.generations import request_generation, take_in
 from trus.pki.identity import INDIVIDUAL, create_backend_identity
-from trus.pki.profiles import ADMIN_AUTHORITY, CHANNEL_AUTHORITY, INDIVIDUAL_AUTHORITY, Profile
+from trus.pki.policy import DEFAULT_POLICY
+from trus.pki.profiles import ADMIN_AUTHORITY, CHANNEL_AUTHORITY, Profile
 from trus.settings.writing import dump
 from trus.values import Frozen
 
@@ -112,10 +118,20 @@ def provision(
             folder.mkdir(mode=0o700)
         progress("making the token")
         token = _make_token(layout, str(module), entropy)
+        officiant = Officiant(options.name, DEFAULT_POLICY, options.officers, clock, entropy)
         with Pkcs11Store(token) as store:
-            _fill(layout, store, options, clock, entropy, progress)
+            progress("making keys in the token")
+            for label, purpose in _KEYS:
+                store.generate(label, purpose)
+            _, request = request_generation(store, INDIVIDUAL, officiant.issuing_name())
+        progress("making the root's own token, and the issuing authority below it")
+        deed = _make_root(layout, RootToken(layout.root_token, str(module)), officiant, request)
+        with Pkcs11Store(token) as store:
+            _fill(layout, store, options, deed, clock, entropy, progress)
         progress("writing trus.yaml")
         write_configuration(layout.token, final.token / "tokens")
+        write_configuration(layout.root_token, final.root_token / "tokens")
+        write_private(layout.policy, EXAMPLE)
         write_private(layout.config, dump(settings_of(final, options), final.root, _HEADING))
     return Provisioned(
         directory=str(final.root),
@@ -173,12 +189,31 @@ def _make_token(layout: Layout, module: str, entropy: Entropy) -> TokenSettings:
     return TokenSettings(module=module, pin=pin, token_label=TOKEN_LABEL, softhsm_conf=str(conf))
 
 
+def _make_root(layout: Layout, token: RootToken, officiant: Officiant, request: bytes) -> Deed:
+    """Hold the first ceremony: the root, its list, the first issuing authority. Both parts are at hand."""
+    parts = token.create(officiant.entropy)
+    with token.open(parts) as store:
+        deed = officiant.init_root(store, store, request)
+    if deed.issuing is None or deed.revocation_list is None:
+        raise ConfigurationError("the first ceremony made no issuing authority")
+    write_private(layout.anchor, deed.root.public_bytes(Encoding.PEM))
+    write_private(layout.issuing, deed.issuing.public_bytes(Encoding.PEM))
+    write_private(layout.revocation_list(ROOT), deed.revocation_list.public_bytes(Encoding.PEM))
+    keep_transcript(layout.ceremonies, "init-root", deed.transcript)
+    return deed
+
+
 def _fill(
-    layout: Layout, store: Pkcs11Store, options: InitOptions, clock: Clock, entropy: Entropy, progress: Progress
+    layout: Layout,
+    store: Pkcs11Store,
+    options: InitOptions,
+    deed: Deed,
+    clock: Clock,
+    entropy: Entropy,
+    progress: Progress,
 ) -> None:
-    progress("making keys in the token")
-    for label, purpose in _KEYS:
-        store.generate(label, purpose)
+    if deed.issuing is not None:
+        take_in(store, store, INDIVIDUAL, deed.issuing, deed.root)
 
     def authority(label: str, profile: Profile) -> Authority:
         common_name = f"{options.name} {label} authority"
@@ -186,8 +221,6 @@ def _fill(
         write_private(layout.authority(label), made.pem())
         return made
 
-    progress("making the individual authority")
-    individual = authority(INDIVIDUAL, INDIVIDUAL_AUTHORITY)
     progress("making the channel authority and its certificates")
     channel = authority(CHANNEL, CHANNEL_AUTHORITY)
     _write_list(layout, channel)
@@ -211,6 +244,7 @@ def _fill(
         backend = settings_of(layout, options).backend
         if backend is None:
             raise ConfigurationError("a deployment needs a backend")
+        individual = Authority(store, store, INDIVIDUAL, clock, entropy)
         create_backend_identity(store, store, individual, identities, backend.identity.name)
         register_admins(registry, clock, serials)
         ledger.checkpoint(truncate=True)
