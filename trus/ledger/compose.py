@@ -6,7 +6,7 @@ names them) and call these functions. A database of another version is refused, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -71,10 +71,12 @@ def open_ledger(
     clock: Clock,
     entropy: Entropy,
     slot: int = ONLY_SLOT,
+    direct: Callable[[Connection], Direct] = Direct,
 ) -> SqlLedger:
     """Open the database at `path` for writing in `slot`, bringing its schema up to date first.
 
-    Every key is 32 bytes; `field_keys` maps the version of K_DB to the key derived under it.
+    Every key is 32 bytes; `field_keys` maps the version of K_DB to the key derived under it. `direct`
+    makes the writing connection's way to the driver.
     Raises WrongDatabaseKey; StorageFailed when there is no ledger at `path`, it is a later
     version's, another process writes it, or its disk fails.
     """
@@ -89,7 +91,9 @@ def open_ledger(
             _check_version(engine, path, upgrade=True)
         except DATABASE_ERRORS as failure:
             raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
-        ledger = SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now(), release=lock.release)
+        ledger = SqlLedger(
+            engine, lookup, fields, entropy, slot=slot, now=clock.now(), release=lock.release, direct=direct
+        )
         undo.pop_all()
     return ledger
 

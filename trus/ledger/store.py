@@ -44,8 +44,12 @@ class SqlLedger:
         slot: int,
         now: datetime,
         release: Callable[[], None] = lambda: None,
+        direct: Callable[[Connection], Direct] = Direct,
     ) -> None:
-        """Lease `slot` and continue its chain; `release` is called at the end. Raises StorageFailed."""
+        """Lease `slot` and continue its chain; `release` is called at the end. Raises StorageFailed.
+
+        `direct` makes the writing connection's way to the driver: the simulation's fails at times.
+        """
         self.engine = engine
         self.fields = fields
         self._lookup = lookup
@@ -53,7 +57,7 @@ class SqlLedger:
         self._statements = Statements(engine.dialect)
         self._facts = FactsReader(self._statements)
         holder = entropy.draw(_HOLDER_BYTES).hex()
-        self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now))
+        self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now), direct=direct)
         self._release = release
         self._closed = False
         self._units_since_checkpoint = 0

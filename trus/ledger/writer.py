@@ -6,6 +6,7 @@ taken its slot: both need a restart, and until then nothing is approved.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -33,15 +34,19 @@ class Writer:
         slot: int,
         holder: str,
         at: int,
+        direct: Callable[[Connection], Direct] = Direct,
     ) -> None:
-        """Lease `slot` at `at` (microseconds) and continue its chain. Raises StorageFailed."""
+        """Lease `slot` at `at` (microseconds) and continue its chain. Raises StorageFailed.
+
+        `direct` makes what stands between the hot path and the driver.
+        """
         self._statements: Final = statements
         self._slot: Final = slot
         self._running = False
         self.stopped = ""  #: why nothing is written any more, "" while all is well
         self.in_doubt = False  #: the medium may hold more or less than the system shows
         try:
-            self.direct: Final = Direct(engine.connect())
+            self.direct: Final = direct(engine.connect())
             # Frames that a crashed process left in the log are made durable before anything is said.
             self.direct.checkpoint(truncate=True)
             self._epoch, self.progress = self._lease(holder, at)

@@ -7,6 +7,7 @@ Sources: RFC 5280 section 4.2.1, RFC 9266, RFC 9525.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
@@ -170,7 +171,24 @@ def examine(
     return ChannelPeer(role, name, f"{certificate.serial_number:x}", certificate.not_valid_after_utc)
 
 
-def _connection(transport: object) -> ChannelConnection | None:
+class ProvenChannel(ABC):
+    """A transport that knows its peer without TLS: the simulation's network, and nothing else, makes one.
+
+    OpenSSL's randomness cannot be seeded, so TLS stays out of a network that must replay.
+    """
+
+    peer: ChannelPeer | None = None
+    refusal: Refusal | None = None
+
+    @abstractmethod
+    def export_keying_material(self, label: bytes, olen: int, context: bytes) -> bytes:
+        """Return `olen` bytes that both ends of this connection compute and nobody else (RFC 9266)."""
+        raise NotImplementedError
+
+
+def _connection(transport: object) -> ChannelConnection | ProvenChannel | None:
+    if isinstance(transport, ProvenChannel):
+        return transport
     if not isinstance(transport, TLSMemoryBIOProtocol):
         return None
     handle: object = transport.getHandle()
