@@ -1,4 +1,4 @@
-"""A throw-away certificate for tests of storage."""
+"""Throw-away certificates for tests of storage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from cryptography.x509.oid import NameOID
 
 def some_certificate(name: str) -> bytes:
     """Return a self-signed DER certificate of this common name."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    return certificate_of(ec.generate_private_key(ec.SECP256R1()), name)
+
+
+def certificate_of(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
+    """Return a self-signed DER certificate of this key and common name."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = datetime(2026, 1, 1, tzinfo=UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
