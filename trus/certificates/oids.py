@@ -1,8 +1,9 @@
 """Names the private extended key usages, policies and URNs that certificates of the network carry.
 
-Reads no certificate. The arc hangs under 2.25 (Rec. ITU-T X.667 section 6.3), where a UUID
-drawn once makes an object identifier that nobody else holds and nobody had to register.
-Numbers once given are never given another meaning.
+Reads no certificate. The arc is a UUID drawn once, in the pieces of Microsoft's branch for that,
+so that nobody else holds it and nobody had to register. The branch 2.25 of Rec. ITU-T X.667, where
+a UUID is one number, would not do: RFC 5280 appendix B obliges nobody to read numbers of 2^28 and
+above, and widespread readers do not. Numbers once given are never given another meaning.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from cryptography.x509 import ObjectIdentifier
 
 from trus.values import ChannelRole, DeviceRole
 
-#: 2.25.{141a5e31-48c9-4734-8cb5-e5dc46beeda4}
-ARC: Final = "2.25.26721470085229180486659951095785123236"
+#: {141a5e31-48c9-4734-8cb5-e5dc46beeda4} below 1.2.840.113556.1.8000.2554: five numbers of 16 bits, two of 24.
+ARC: Final = "1.2.840.113556.1.8000.2554.5146.24113.18633.18228.36021.15064134.12512676"
 
 #: Certificate policies: .1.1 individual authority, .1.2 channel authority, .1.3 admin authority.
 INDIVIDUAL_POLICY: Final = ObjectIdentifier(f"{ARC}.1.1")
