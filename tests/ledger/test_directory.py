@@ -19,6 +19,9 @@ def certificate(number: int, state: str = "good", name: str = "T0000001", shop: 
     )
 
 
+ISSUER = b"i" * 20
+
+
 class DirectoryCase(SynchronousTestCase):
     """A registry on a real file."""
 
@@ -110,11 +113,13 @@ class DirectoryCase(SynchronousTestCase):
     def test_what_a_list_bears(self) -> None:
         """Revoked and held certificates stand on a list until they end; released ones come off by a delta."""
         with self.registry.changing(NOON) as change:
-            for number, state in enumerate(("good", "held", "revoked", "revoked")):
+            for number, state in enumerate(("good", "held", "revoked", "revoked", "revoked")):
                 change.identities.register(certificate(number, state))
+                change.directory.add_keys(f"{number:x}", [("issuer", ISSUER if number < 4 else b"o" * 20)])
             change.identities.set_certificate_state("1", "good", 500, "")
         with self.registry.reading() as view:
-            listed = view.directory.listed(("held", "revoked"), 2_002)
+            listed = view.directory.listed("issuer", ISSUER, ("held", "revoked"), 2_002)
             self.assertEqual([(row.serial, row.state) for row in listed], [("3", "revoked")])
-            self.assertEqual(view.directory.released_since(500, 0), ["1"])
-            self.assertEqual(view.directory.released_since(501, 0), [])
+            self.assertEqual(view.directory.released_since("issuer", ISSUER, 500, 0), ["1"])
+            self.assertEqual(view.directory.released_since("issuer", ISSUER, 501, 0), [])
+            self.assertEqual(view.directory.released_since("issuer", b"o" * 20, 500, 0), [])

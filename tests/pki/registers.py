@@ -23,6 +23,7 @@ from trus.pki.generations import request_generation, take_in
 from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
 from trus.pki.policy import DEFAULT_POLICY
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
+from trus.pki.revocation import KeptList, ListedEntry, ListKind
 from trus.values import DeviceRole
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -52,6 +53,7 @@ class MemoryRegister:
         self.records: dict[str, CertificateRecord] = {}
         self.blocked_holders: set[tuple[DeviceRole, str]] = set()
         self.changes: list[tuple[DeviceRole, str]] = []
+        self.lists: dict[tuple[str, ListKind], KeptList] = {}
 
     def activation(self, role: DeviceRole, name: str) -> Activation | None:
         return self.activations.get((role, name))
@@ -76,6 +78,39 @@ class MemoryRegister:
         record = self.records[serial]
         self.records[serial] = msgspec.structs.replace(record, state=state, changed=at, reason=reason)
         self.changes.append((record.role, record.name))
+
+    def found_by(self, kind: str, digest: bytes, limit: int) -> Sequence[CertificateRecord]:
+        found = [each for each in self.records.values() if (kind, digest) in each.keys]
+        return sorted(found, key=lambda each: each.not_after, reverse=True)[:limit]
+
+    def by_keys(self, kind: str, digests: Sequence[bytes]) -> Mapping[bytes, CertificateRecord]:
+        found = {digest: self.found_by(kind, digest, 1) for digest in digests}
+        return {digest: rows[0] for digest, rows in found.items() if rows}
+
+    def listed(self, issuer: bytes, ends_after: datetime) -> Sequence[ListedEntry]:
+        off = (CertificateState.HELD, CertificateState.REVOKED)
+        return [
+            ListedEntry(each.serial, each.changed or each.not_before, each.reason)
+            for each in sorted(self.records.values(), key=lambda each: each.serial)
+            if each.state in off and each.not_after > ends_after and ("issuer", issuer) in each.keys
+        ]
+
+    def released(self, issuer: bytes, since: datetime, ends_after: datetime) -> Sequence[str]:
+        return [
+            each.serial
+            for each in self.records.values()
+            if each.state is CertificateState.GOOD
+            and each.changed is not None
+            and each.changed >= since
+            and each.not_after > ends_after
+            and ("issuer", issuer) in each.keys
+        ]
+
+    def kept_list(self, authority: str, kind: ListKind) -> KeptList | None:
+        return self.lists.get((authority, kind))
+
+    def keep_lists(self, lists: Sequence[KeptList]) -> None:
+        self.lists.update({(each.authority, each.kind): each for each in lists})
 
     def epoch(self) -> int:
         return len(self.changes)

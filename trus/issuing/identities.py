@@ -12,7 +12,7 @@ from typing import Final
 
 from trus.clock import Clock
 from trus.issuing.desk import ORDER_KIND
-from trus.ledger.registry import Registry
+from trus.ledger.registry import Registry, RegistryChange
 from trus.ledger.registry_values import ActivationRow, CertificateRow
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
 from trus.values import DeviceRole
@@ -52,7 +52,7 @@ class RegistryIdentities:
         """Store the redeemed activation and the new certificate's row in one transaction."""
         with self._registry.changing(self._clock.now()) as change:
             change.identities.redeem(_activation_row(activation))
-            change.identities.register(_certificate_row(record))
+            _register(change, record)
             change.post(kind=ORDER_KIND, actor=PKI, rule="ENROL", figures=_figures(record))
 
     # ---------------------------------------------------------------------- certificates
@@ -61,18 +61,18 @@ class RegistryIdentities:
         """Return the rows of these serials; a serial without a row is absent."""
         with self._registry.reading() as view:
             found = view.identities.certificates(serials)
-        return {serial: _record(row) for serial, row in found.items()}
+        return {serial: record(row) for serial, row in found.items()}
 
     def register(self, record: CertificateRecord) -> None:
         """Store the row of a certificate that needed no activation (the backend's own)."""
         with self._registry.changing(self._clock.now()) as change:
-            change.identities.register(_certificate_row(record))
+            _register(change, record)
             change.post(kind=ORDER_KIND, actor=PKI, rule="REGISTER", figures=_figures(record))
 
     def set_state(self, serial: str, state: CertificateState, at: datetime, reason: str) -> None:
         """Change a certificate's state. Raises KeyError when the serial has no row."""
         with self._registry.changing(self._clock.now()) as change:
-            if not change.identities.set_certificate_state(serial, state, _microseconds(at), reason):
+            if not change.identities.set_certificate_state(serial, state, microseconds(at), reason):
                 raise KeyError(serial)
             figures = {"serial": serial, "state": state.value, "reason": reason}
             change.post(kind=ORDER_KIND, actor=PKI, rule="CERTIFICATE-STATE", figures=figures)
@@ -98,11 +98,18 @@ class RegistryIdentities:
             )
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+def _register(change: RegistryChange, record: CertificateRecord) -> None:
+    change.identities.register(_certificate_row(record))
+    change.directory.add_keys(record.serial, record.keys)
 
 
-def _moment(at: int) -> datetime:
+def microseconds(when: datetime) -> int:
+    """Return a moment (aware) as the registry stores it: microseconds since 1970-01-01 UTC."""
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def moment(at: int) -> datetime:
+    """Return a stored moment, aware, UTC."""
     return _EPOCH + timedelta(microseconds=at)
 
 
@@ -113,7 +120,7 @@ def _activation(row: ActivationRow) -> Activation:
         row.shop,
         row.model,
         row.code_hash,
-        _moment(row.expires_at),
+        moment(row.expires_at),
         row.failures,
         row.key_digest,
         row.serial,
@@ -127,14 +134,15 @@ def _activation_row(value: Activation) -> ActivationRow:
         value.shop,
         value.model,
         value.code_hash,
-        _microseconds(value.expires),
+        microseconds(value.expires),
         value.failures,
         value.key_digest,
         value.serial,
     )
 
 
-def _record(row: CertificateRow) -> CertificateRecord:
+def record(row: CertificateRow) -> CertificateRecord:
+    """Return a stored row in the words of the PKI."""
     return CertificateRecord(
         row.serial,
         DeviceRole(row.role),
@@ -143,10 +151,10 @@ def _record(row: CertificateRow) -> CertificateRecord:
         row.model,
         row.handle,
         row.key_digest,
-        _moment(row.not_before),
-        _moment(row.not_after),
+        moment(row.not_before),
+        moment(row.not_after),
         CertificateState(row.state),
-        None if row.changed_at is None else _moment(row.changed_at),
+        None if row.changed_at is None else moment(row.changed_at),
         row.reason,
     )
 
@@ -160,10 +168,10 @@ def _certificate_row(value: CertificateRecord) -> CertificateRow:
         value.model,
         value.handle,
         value.key_digest,
-        _microseconds(value.not_before),
-        _microseconds(value.not_after),
+        microseconds(value.not_before),
+        microseconds(value.not_after),
         value.state,
-        None if value.changed is None else _microseconds(value.changed),
+        None if value.changed is None else microseconds(value.changed),
         value.reason,
     )
 

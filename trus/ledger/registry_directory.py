@@ -20,6 +20,9 @@ REVOCATION_EPOCH: Final = "revocation_epoch"
 #: Changes told at once: whoever is further behind looks at every session instead.
 MAX_CHANGES: Final = 4_096
 
+#: Keys in one IN list.
+_CHUNK: Final = 500
+
 _CERTIFICATE_COLUMNS: Final = (
     certificate.c.serial,
     certificate.c.role,
@@ -118,6 +121,19 @@ class DirectoryRegistry:
         )
         return [CertificateRow(*tuple(row)) for row in self._connection.execute(query)]
 
+    def by_keys(self, kind: str, digests: Sequence[bytes]) -> dict[bytes, CertificateRow]:
+        """Return the entry that each of several keys finds; a key that finds none is absent."""
+        found: dict[bytes, CertificateRow] = {}
+        for start in range(0, len(digests), _CHUNK):
+            query = (
+                select(certificate_key.c.digest, *_CERTIFICATE_COLUMNS)
+                .join(certificate, certificate_key.c.serial == certificate.c.serial)
+                .where(certificate_key.c.kind == kind, certificate_key.c.digest.in_(digests[start : start + _CHUNK]))
+            )
+            for digest, *row in self._connection.execute(query):
+                found[bytes(digest)] = CertificateRow(*row)
+        return found
+
     def without_keys(self, limit: int) -> list[CertificateRow]:
         """Return entries that no key finds yet: those of an earlier version."""
         known = select(certificate_key.c.serial).where(certificate_key.c.serial == certificate.c.serial).exists()
@@ -155,18 +171,25 @@ class DirectoryRegistry:
 
     # --------------------------------------------------------------------- revocation lists
 
-    def listed(self, states: Sequence[str], ends_after: int) -> list[ListedRow]:
-        """Return what a full list bears: entries in these states that end after a moment, by serial number."""
-        query = select(certificate.c.serial, certificate.c.state, certificate.c.changed_at, certificate.c.reason).where(
-            certificate.c.state.in_(states), certificate.c.not_after > ends_after
+    def listed(self, kind: str, issuer: bytes, states: Sequence[str], ends_after: int) -> list[ListedRow]:
+        """Return what a full list of an issuer bears, by serial number.
+
+        That is: in one of these states, found by the issuer's key, ending after a moment (microseconds).
+        """
+        columns = (certificate.c.serial, certificate.c.state, certificate.c.changed_at, certificate.c.reason)
+        query = select(*columns).where(
+            certificate.c.state.in_(states), certificate.c.not_after > ends_after, _keyed(kind, issuer)
         )
         rows = self._connection.execute(query.order_by(certificate.c.serial))
         return [ListedRow(serial, state, changed or 0, reason) for serial, state, changed, reason in rows]
 
-    def released_since(self, at: int, ends_after: int) -> list[str]:
-        """Return serial numbers that became good again at or after a moment: what a delta list takes off."""
+    def released_since(self, kind: str, issuer: bytes, at: int, ends_after: int) -> list[str]:
+        """Return serials of an issuer that became good again at or after a moment: a delta list takes them off."""
         query = select(certificate.c.serial).where(
-            certificate.c.state == "good", certificate.c.changed_at >= at, certificate.c.not_after > ends_after
+            certificate.c.changed_at >= at,
+            certificate.c.state == "good",
+            certificate.c.not_after > ends_after,
+            _keyed(kind, issuer),
         )
         return list(self._connection.execute(query.order_by(certificate.c.serial)).scalars())
 
@@ -195,6 +218,13 @@ def note_change(connection: Connection, role: str, name: str, at: int) -> int:
     connection.execute(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=str(epoch)))
     connection.execute(insert(standing), {"epoch": epoch, "role": role, "name": name, "at": at})
     return epoch
+
+
+def _keyed(kind: str, digest: bytes) -> ColumnElement[bool]:
+    """Return the condition that a key finds the certificate."""
+    key = certificate_key.c
+    found = select(key.serial).where(key.kind == kind, key.digest == digest, key.serial == certificate.c.serial)
+    return found.exists()
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:

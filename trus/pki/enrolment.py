@@ -21,6 +21,7 @@ from trus.hsm.ports import ObjectStore
 from trus.pki.activation import ActivationCodes, make_code
 from trus.pki.authority import individual_names
 from trus.pki.csr import ProvenKey, prove
+from trus.pki.directory import lookup_keys
 from trus.pki.generations import Generations
 from trus.pki.ports import Activation, ActivationStore, CertificateRecord, CertificateRegister
 from trus.pki.profiles import ACTIVATION_VALIDITY, DEVICE_PROFILES, MAX_ACTIVATION_FAILURES
@@ -55,6 +56,7 @@ def record_of(certificate: x509.Certificate, peer: PeerIdentity, handle: str, ke
         key_digest=key_digest,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        keys=lookup_keys(certificate),
     )
 
 

@@ -42,6 +42,8 @@ class CertificateRecord(Frozen, frozen=True):
     state: CertificateState = CertificateState.GOOD
     changed: datetime | None = None
     reason: str = ""
+    #: By what the directory finds it: (kind, SHA-1) each; given when it is registered, and not read back.
+    keys: tuple[tuple[str, bytes], ...] = ()
 
 
 class Activation(Secret, frozen=True):
