@@ -6,10 +6,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from trus.backend.batching import IN_FLIGHT, Batcher
+from trus.backend.batching import HANDSHAKES_BESIDE, Batcher
 from trus.backend.port import InlineCore
-from trus.core.messages import Answer, DayOpen, DayState, Failed, Request, SignHandshake, VerifyPeer
+from trus.core.messages import AdminCommand, Answer, DayOpen, DayState, Failed, Request, SignHandshake, VerifyPeer
 from trus.values import BusinessDate
+
+
+def order(name: str) -> AdminCommand:
+    """Return a request that is no handshake."""
+    return AdminCommand("ada", "01", name, {})
+
+
+def named(request: Request) -> DayOpen:
+    """Return an answer that names its request."""
+    name = request.command if isinstance(request, AdminCommand) else request.payload.decode()  # type: ignore[union-attr]
+    return DayOpen(BusinessDate(name))
 
 
 class SlowCore:
@@ -27,12 +38,12 @@ class SlowCore:
 
     def answer(self) -> None:
         batch = self.batches[len(self.batches) - len(self.pending)]
-        self.pending.pop(0).callback([DayOpen(BusinessDate(request.payload.decode())) for request in batch])  # type: ignore[union-attr]
+        self.pending.pop(0).callback([named(request) for request in batch])
 
 
 class Echo:
     def handle(self, batch: list[Request]) -> list[Answer]:
-        return [DayOpen(BusinessDate(request.payload.decode())) for request in batch]  # type: ignore[union-attr]
+        return [named(request) for request in batch]
 
 
 class BatcherTests(SynchronousTestCase):
@@ -48,7 +59,7 @@ class BatcherTests(SynchronousTestCase):
 
     def ask(self, *names: str) -> None:
         for name in names:
-            self.batcher.ask(SignHandshake(name.encode()), self._hear)
+            self.batcher.ask(order(name), self._hear)
 
     def _hear(self, answer: Answer) -> None:
         assert isinstance(answer, DayOpen)
@@ -64,18 +75,27 @@ class BatcherTests(SynchronousTestCase):
         self.assertEqual((self.heard, self.rounds), (["a", "b", "c"], 1))
 
     def test_a_busy_core_gathers_the_next_batch(self) -> None:
-        """While IN_FLIGHT batches are out, requests gather and go as one when an answer comes."""
-        for turn in range(IN_FLIGHT):
-            self.ask(f"first{turn}")
+        """While the core works on a batch, requests gather and go as one when its answers come."""
+        self.ask("first")
+        self.clock.advance(0)
+        for name in "xyz":
+            self.ask(name)
             self.clock.advance(0)
-        self.ask("x")
-        self.clock.advance(0)
-        self.ask("y")
-        self.clock.advance(0)
-        self.assertEqual(len(self.core.batches), IN_FLIGHT)
-        self.assertEqual(self.batcher.waiting, 2)
+        self.assertEqual((len(self.core.batches), self.batcher.waiting), (1, 3))
         self.core.answer()
-        self.assertEqual(len(self.core.batches[-1]), 2)
+        self.assertEqual([len(batch) for batch in self.core.batches], [1, 3])
+
+    def test_a_large_batch_is_sent_ahead(self) -> None:
+        """What is worth a commit of its own goes while another batch is worked on, and no third one."""
+        self.ask("first")
+        self.clock.advance(0)
+        self.ask(*"abcd")
+        self.clock.advance(0)
+        self.ask(*"efgh")
+        self.clock.advance(0)
+        self.assertEqual([len(batch) for batch in self.core.batches], [1, 4])
+        self.core.answer()
+        self.assertEqual([len(batch) for batch in self.core.batches], [1, 4, 4])
 
     def test_a_batch_is_bounded(self) -> None:
         """A flood is cut into batches of the stated size, in order."""
@@ -89,15 +109,26 @@ class BatcherTests(SynchronousTestCase):
 
     def test_a_flood_of_handshakes_waits_behind_payments(self) -> None:
         """Whoever floods the backend with handshakes does not stand before a cardholder."""
-        for turn in range(IN_FLIGHT):
-            self.ask(f"first{turn}")
-            self.clock.advance(0)
-        self.ask(*"abcdefgh")
+        self.ask("first")
+        self.clock.advance(0)
+        for name in b"abcdefgh":
+            self.batcher.ask(SignHandshake(bytes([name])), self._hear)
         day = DayState()
         self.batcher.ask(day, self._hear_nothing)
         self.batcher.ask(day, self._hear_nothing)
         self.core.answer()
         self.assertEqual(self.core.batches[-1], [day, day, SignHandshake(b"a"), SignHandshake(b"b")])
+
+    def test_payments_share_a_batch_with_few_handshakes(self) -> None:
+        """A handshake costs as much as several payments: beside these there are only a few in a batch."""
+        batcher = Batcher(self.core, self.clock)
+        for number in range(50):
+            batcher.ask(SignHandshake(b"%d" % number), self._hear)
+        batcher.ask(order("pay"), self._hear)
+        self.clock.advance(0)
+        self.assertEqual(len(self.core.batches[-1]), 1 + HANDSHAKES_BESIDE)
+        self.core.answer()
+        self.assertEqual(len(self.core.batches[-1]), 50 - HANDSHAKES_BESIDE)
 
     def test_a_flood_of_handshakes_is_bounded(self) -> None:
         """Handshakes beyond the bound are told to come back, and hold no memory; what was begun is finished."""
@@ -119,7 +150,7 @@ class BatcherTests(SynchronousTestCase):
         def broken(answer: Answer) -> None:
             raise RuntimeError("secret")
 
-        self.batcher.ask(SignHandshake(b"a"), broken)
+        self.batcher.ask(order("a"), broken)
         self.ask("b")
         self.clock.advance(0)
         self.core.answer()
