@@ -21,6 +21,8 @@ from sqlcipher3 import dbapi2
 #: Everything that a database call can raise.
 DATABASE_ERRORS: Final = (SQLAlchemyError, dbapi2.Error)
 
+#: The result code that ends a copy (sqlite.org, "Result and Error Codes").
+SQLITE_DONE: Final = 101
 #: The low byte of a SQLite result code (sqlite.org, "Result and Error Codes").
 _PRIMARY: Final = 0xFF
 
@@ -109,6 +111,18 @@ class Direct:
         """
         [row] = self.rows(f"PRAGMA wal_checkpoint({'TRUNCATE' if truncate else 'PASSIVE'})", ())
         return int(row[1]), int(row[2])
+
+    def empty_log(self) -> None:
+        """Move the whole log into the main file and cut it off; does less while another process reads it.
+
+        Waits for no reader: whoever is answered here must not.
+        """
+        [patience] = self.rows("PRAGMA busy_timeout", ())
+        self.rows("PRAGMA busy_timeout = 0", ())
+        try:
+            self.checkpoint(truncate=True)
+        finally:
+            self.rows(f"PRAGMA busy_timeout = {int(patience[0])}", ())
 
     def structure(self) -> tuple[int, list[str]]:
         """Check every page's seal, every table and every index. Returns (pages, what is wrong)."""

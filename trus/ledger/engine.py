@@ -31,6 +31,8 @@ HMAC_ALGORITHM: Final = "HMAC_SHA256"
 BUSY_MILLISECONDS: Final = 5_000
 #: Pages that a connection keeps deciphered: 64 MiB.
 CACHE_KIBIBYTES: Final = 64 * 1024
+#: The same while a database is copied: what is ciphered shall go to the file soon, not at the end.
+COPY_CACHE_KIBIBYTES: Final = 1024
 #: The log file is cut back to this size when a checkpoint empties it: 64 MiB.
 LOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
 #: Compiled statements that the driver keeps for a connection; the hot path uses about 60.
@@ -85,7 +87,7 @@ def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Eng
         raise StorageFailed(f"there is no database at {path}")
 
     def connect() -> Any:
-        return _connect(path, key, read_only=read_only)
+        return open_connection(path, key, read_only=read_only)
 
     engine = create_engine(
         "sqlite://",
@@ -102,11 +104,45 @@ def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Eng
         return engine
 
 
-def _connect(path: Path, key: KeyProvider, *, read_only: bool) -> Any:
+def open_connection(path: Path, key: KeyProvider, *, read_only: bool = False) -> Any:
+    """Return a keyed connection of the driver to the file at `path`; engines make theirs with this.
+
+    Raises WrongDatabaseKey, or StorageFailed when the file cannot be opened.
+    """
+    connection = _keyed(path, key, "ro" if read_only else "rw")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # A checkpoint inside a commit would make one unlucky cardholder wait for everybody's pages.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
+    return connection
+
+
+def open_copy(path: Path, key: KeyProvider) -> Any:
+    """Return a connection to the empty file at `path` that a whole database is copied into.
+
+    It keeps no journal and few pages: what is half done is thrown away, and whoever copies makes the
+    file durable at the end. Raises StorageFailed.
+    """
+    connection = _keyed(path, key, "rw")
+    connection.execute("PRAGMA journal_mode = OFF")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute(f"PRAGMA cache_size = -{COPY_CACHE_KIBIBYTES}")
+    return connection
+
+
+def _keyed(path: Path, key: KeyProvider, mode: str) -> Any:
     raw = key()
     if len(raw) != KEY_BYTES:
         raise ValueError(f"the database key has {KEY_BYTES} bytes")
-    mode = "ro" if read_only else "rw"
     try:
         connection = dbapi2.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
@@ -129,17 +165,4 @@ def _connect(path: Path, key: KeyProvider, *, read_only: bool) -> Any:
         if getattr(failure, "sqlite_errorcode", None) == dbapi2.SQLITE_NOTADB:
             raise WrongDatabaseKey(f"the database {path} does not open under this key") from None
         raise StorageFailed(f"the database {path} cannot be read: {failure}") from None
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    # A checkpoint inside a commit would make one unlucky cardholder wait for everybody's pages.
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
     return connection

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
@@ -17,7 +17,7 @@ from trus.auth.ports import CardNames, StoredRequest
 from trus.clock import Entropy
 from trus.errors import OutcomeUnknown, StorageFailed
 from trus.ledger.days import microseconds, next_day
-from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
+from trus.ledger.dialect import DATABASE_ERRORS, SQLITE_DONE, Direct, cause
 from trus.ledger.facts import FactsReader
 from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.statements import Statements
@@ -56,8 +56,10 @@ class SqlLedger:
         self._entropy = entropy
         self._statements = Statements(engine.dialect)
         self._facts = FactsReader(self._statements)
-        holder = entropy.draw(_HOLDER_BYTES).hex()
-        self._writer = Writer(engine, self._statements, slot=slot, holder=holder, at=microseconds(now), direct=direct)
+        self._slot = slot
+        self._holder = entropy.draw(_HOLDER_BYTES).hex()
+        self._direct = direct
+        self._writer = self._write_with(engine, now)
         self._release = release
         self._closed = False
         self._units_since_checkpoint = 0
@@ -156,6 +158,66 @@ class SqlLedger:
                 )
             )
         return opened
+
+    # -------------------------------------------------------------------- a change of keys
+
+    def use_keys(self, lookup: CardLookup, fields: FieldCipher) -> None:
+        """Find cards and cipher fields with other keys from now on; no unit may be open."""
+        self._lookup = lookup
+        self.fields = fields
+
+    def copy_into(self, target: Any, pages: int, step: Callable[[int, int], None]) -> None:
+        """Copy the whole database into `target`, a connection of the driver to another file, in steps of `pages`.
+
+        `step(left, total)` is called after each but the last one, and may use this ledger as ever: what
+        it commits reaches the copy too (sqlite.org, "Online Backup API"). What it raises ends the copying
+        and is raised. Raises StorageFailed.
+        """
+        source = self._writer.direct.connection.connection.driver_connection
+        if source is None:
+            raise StorageFailed("the ledger is closed")
+
+        def progress(status: int, left: int, total: int) -> None:
+            if status != SQLITE_DONE:
+                step(left, total)
+
+        try:
+            source.backup(target, pages=pages, progress=progress)
+        except DATABASE_ERRORS as failure:
+            raise StorageFailed(f"the database cannot be copied: {cause(failure)}") from None
+
+    def empty_log(self) -> None:
+        """Move the whole log into the main file, if no other process reads it. Raises StorageFailed."""
+        try:
+            self._writer.direct.empty_log()
+        except DATABASE_ERRORS as failure:
+            raise self._writer.failed(failure) from None
+
+    def exchange(self, replace: Callable[[], Engine], now: datetime) -> None:
+        """Close every connection, have `replace` put another file in place, and go on with its engine.
+
+        `replace` returns an engine in any case. The slot's chain and its event numbers go on. Raises
+        StorageFailed when that file cannot be used; nothing can be stored then until a restart.
+        """
+        progress = self._writer.progress
+        self._writer.close()
+        self.engine.dispose()
+        self.engine = replace()
+        self._writer = self._write_with(self.engine, now)
+        if self._writer.progress.head != progress.head:
+            self._writer.stopped = "the database that was put in place has another history: restart the ledger"
+            raise StorageFailed(self._writer.stopped)
+        self._writer.progress = progress
+
+    def _write_with(self, engine: Engine, now: datetime) -> Writer:
+        return Writer(
+            engine,
+            self._statements,
+            slot=self._slot,
+            holder=self._holder,
+            at=microseconds(now),
+            direct=self._direct,
+        )
 
     # ------------------------------------------------------------------------------- upkeep
 
