@@ -164,13 +164,11 @@ def _write_networks(value: tuple[IpNetwork, ...], _base: Path) -> list[str]:
     return [str(network) for network in value]
 
 
-def _read_module(value: object, base: Path) -> Path | None:
-    if value == "auto":
-        return None
-    return _read_path(_MODULE_EXPECTED)(value, base)
+def _read_path_or_auto(expected: str) -> Callable[[object, Path], Path | None]:
+    return lambda value, base: None if value == "auto" else _read_path(expected)(value, base)
 
 
-def _write_module(value: Path | None, base: Path) -> str | None:
+def _write_path_or_auto(value: Path | None, base: Path) -> str | None:
     return "auto" if value is None else _write_path(value, base)
 
 
@@ -194,6 +192,7 @@ _ADDRESS_EXPECTED: Final = "an IP address of this machine, 0.0.0.0 or '::' for a
 _NETWORK_EXPECTED: Final = "an address block such as 192.0.2.0/24 or 2001:db8::/32, host bits zero"
 _NETWORKS_EXPECTED: Final = "a list of address blocks such as 192.0.2.0/24 or 2001:db8::/32"
 _MODULE_EXPECTED: Final = "auto, or the path of a PKCS#11 library"
+_AUTO_EXPECTED: Final = "auto, or the path of a file"
 _DATABASE_EXPECTED: Final = "sqlcipher:FILE or postgresql+psycopg://USER@HOST/NAME"
 
 TRUTH: Final = Kind("true or false", _truth, _as_is)
@@ -203,8 +202,10 @@ ADDRESS: Final = Kind(_ADDRESS_EXPECTED, _read_address, _as_is)
 HOST: Final = text(r"[0-9A-Za-z:._%-]{1,253}", "a host name or an IP address")
 NAME: Final = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of up to 64 letters, digits, '.', '_', '-'")
 LABEL: Final = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", "a token label of up to 32 letters, digits, '.', '_', '-'")
+PARAMETERS: Final = text(r"[ -~]{0,1000}", "up to 1,000 printable ASCII characters")
 FILE: Final = Kind("the path of a file", _read_path("the path of a file"), _write_path)
 FOLDER: Final = Kind("the path of a folder", _read_path("the path of a folder"), _write_path)
 NETWORKS: Final = Kind(_NETWORKS_EXPECTED, _read_networks, _write_networks)
-MODULE: Final = Kind(_MODULE_EXPECTED, _read_module, _write_module)
+MODULE: Final = Kind(_MODULE_EXPECTED, _read_path_or_auto(_MODULE_EXPECTED), _write_path_or_auto)
+FILE_OR_AUTO: Final = Kind(_AUTO_EXPECTED, _read_path_or_auto(_AUTO_EXPECTED), _write_path_or_auto)
 DATABASE: Final = Kind(_DATABASE_EXPECTED, _read_database, _write_database)

@@ -10,39 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from trus.settings import kinds
-from trus.settings.kinds import IpNetwork, Kind
+from trus.settings.kinds import IpNetwork
+from trus.settings.model_directory import DirectoryPortSettings, DirectorySettings
 from trus.settings.problems import Misfit
+from trus.settings.sections import Section, section, setting
 from trus.settings.values import DatabaseUrl, Duration, Size
 
 EVERYWHERE: tuple[IpNetwork, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 ANY_PORT = 0
-
-
-def setting(kind: Kind, doc: str, default: Any = attrs.NOTHING, *, spell: bool = False) -> Any:
-    """Declare a setting: its kind, what it is for, and its default when it may be left out.
-
-    `spell` has a written file spell it out even where it has its default.
-    """
-    return attrs.field(default=default, metadata={"kind": kind, "doc": doc, "spell": spell})
-
-
-def section(doc: str, default: Any = attrs.NOTHING) -> Any:
-    """Declare a section, or a list of sections."""
-    return attrs.field(default=default, metadata={"doc": doc})
-
-
-@attrs.frozen(kw_only=True)
-class Section:
-    """Base of all sections."""
-
-    def misfits(self) -> Iterator[Misfit]:
-        """Yield what is wrong between the settings of this section."""
-        return iter(())
 
 
 @attrs.frozen(kw_only=True)
@@ -202,17 +181,20 @@ class GatewaySettings(Section):
     name: str = setting(kinds.NAME, "The gateway's name, told to backends.", "gateway-1", spell=True)
     devices: DevicesSettings = section("The device port.")
     admin: AdminPortSettings | None = section("The admin port; left out, there is none.", None)
+    directory: DirectoryPortSettings | None = section("The directory port; left out, there is none.", None)
     link: LinkSettings = section("The way to the backends.")
     screening: ScreeningSettings = section("Limits of the device port.", attrs.Factory(ScreeningSettings))
 
     def misfits(self) -> Iterator[Misfit]:
         """Yield one port given to two listeners."""
-        if (
-            self.admin is not None
-            and self.admin.port != ANY_PORT
-            and (self.admin.host, self.admin.port) == (self.devices.host, self.devices.port)
-        ):
-            yield Misfit(str(self.admin.port), "another port than devices.port", ("admin", "port"))
+        taken = {(self.devices.host, self.devices.port): "devices"}
+        for name, listener in (("admin", self.admin), ("directory", self.directory)):
+            if listener is None or listener.port == ANY_PORT:
+                continue
+            place = (listener.host, listener.port)
+            if place in taken:
+                yield Misfit(str(listener.port), f"another port than {taken[place]}.port", (name, "port"))
+            taken.setdefault(place, name)
 
 
 @attrs.frozen(kw_only=True)
@@ -236,6 +218,21 @@ class AdminTlsSettings(Section):
 
 
 @attrs.frozen(kw_only=True)
+class PinSealSettings(Section):
+    """A smart card, or another second token, without which the first one's PIN is not to be had (TR-18)."""
+
+    module: Path | None = setting(
+        kinds.MODULE, "The PKCS#11 library of the second token; auto as for the first.", None, spell=True
+    )
+    label: str = setting(kinds.LABEL, "The second token's label.")
+    pin_file: Path | None = setting(
+        kinds.FILE, "File with the second token's user PIN; left out, it is asked for on the terminal.", None
+    )
+    softhsm_conf: Path | None = setting(kinds.FILE, "SoftHSM's own configuration file, when the second is one.", None)
+    parameters: str = setting(kinds.PARAMETERS, "Text handed to its library at C_Initialize.", "")
+
+
+@attrs.frozen(kw_only=True)
 class TokenSettings(Section):
     """The PKCS#11 token that holds every key of the backend (TR-13, TR-18)."""
 
@@ -252,6 +249,31 @@ class TokenSettings(Section):
     softhsm_conf: Path | None = setting(
         kinds.FILE, "SoftHSM's own configuration file; left out for another token.", None
     )
+    parameters: str = setting(
+        kinds.PARAMETERS, "Text handed to the library at C_Initialize; NSS's softokn takes its folder from it.", ""
+    )
+    objects: Path | None = setting(
+        kinds.FILE_OR_AUTO,
+        "File of devices' certificates and pairs, wrapped under keys of the token; auto is "
+        "keystore/objects.db beside the database's folder.",
+        None,
+    )
+    deadline: Duration = setting(
+        kinds.duration("100ms", "1m"),
+        "A call of the token that takes longer counts as failed; while one lasts longer, what waits gets code 91.",
+        Duration(5),
+    )
+    abandon: Duration = setting(
+        kinds.duration("2s", "1h"), "The core is replaced when a call of the token has lasted this long.", Duration(60)
+    )
+    pin_sealed_by: PinSealSettings | None = section(
+        "The second token whose key opens the PIN file; left out, the PIN file holds the PIN itself.", None
+    )
+
+    def misfits(self) -> Iterator[Misfit]:
+        """Yield a call that is given up before it is late."""
+        if self.abandon <= self.deadline:
+            yield Misfit(str(self.abandon), f"more than deadline ({self.deadline})", ("abandon",))
 
 
 @attrs.frozen(kw_only=True)
@@ -267,6 +289,11 @@ class CoreSettings(Section):
     """The process that verifies, decides and commits; the backend starts it and watches it."""
 
     max_batch: int = setting(kinds.whole(1, 4_096), "Most requests decided and committed together.", 256)
+    answer_deadline: Duration = setting(
+        kinds.duration("1s", "1h"),
+        "A batch that the core has not answered by then is answered 96, and what waits 91, until it answers again.",
+        Duration(30),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -301,6 +328,7 @@ class BackendSettings(Section):
     database: DatabaseSettings = section("The ledger.")
     core: CoreSettings = section("The deciding process.", attrs.Factory(CoreSettings))
     identity: IdentitySettings = section("The individual authority.")
+    directory: DirectorySettings = section("The certificate directory.", attrs.Factory(DirectorySettings))
     cards: CardSettings = section("Card numbers.")
 
 
@@ -319,6 +347,7 @@ class Settings(Section):
         if self.gateway is None or self.backend is None:
             return
         link = self.backend.link
-        for name, port in (("devices", self.gateway.devices), ("admin", self.gateway.admin)):
+        gateway = self.gateway
+        for name, port in (("devices", gateway.devices), ("admin", gateway.admin), ("directory", gateway.directory)):
             if port is not None and port.port != ANY_PORT and (port.host, port.port) == (link.host, link.port):
                 yield Misfit(str(port.port), "another port than backend.link.port", ("gateway", name, "port"))
