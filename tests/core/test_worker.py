@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Callable
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -18,10 +20,35 @@ from trus.core.codec import (
     decode_from_core,
     encode,
 )
+from trus.core.jobs import Job, NoJob, Serve
 from trus.core.messages import Answer, DayOpen, DayState, Request
 from trus.core.worker import BlockingFrames, PairOutOfStep, serve
 from trus.errors import WrongTokenPin
 from trus.values import BusinessDate
+
+
+class Digging:
+    """A job of some pieces that serves within each, as the copying of a file does."""
+
+    def __init__(self, pieces: int) -> None:
+        self.left = pieces
+        self.served: list[bool] = []
+        self.broken_off = False
+
+    @property
+    def busy(self) -> bool:
+        return self.left > 0
+
+    due = busy
+
+    def work(self, serve: Serve) -> None:
+        self.left -= 1
+        try:
+            for _ in range(3):
+                self.served.append(serve(0.05))
+        except BaseException:
+            self.broken_off = True
+            raise
 
 
 class EchoCore:
@@ -30,6 +57,7 @@ class EchoCore:
     def __init__(self) -> None:
         self.closed = False
         self.idled = 0
+        self.job: Job = NoJob()
 
     def handle(self, batch: list[Request]) -> list[Answer]:
         return [DayOpen(BusinessDate("2026-11-20")) for _ in batch]
@@ -69,6 +97,11 @@ class WorkerTests(SynchronousTestCase):
     def read(self) -> FromCore:
         length = int.from_bytes(self.front.recv(4, socket.MSG_WAITALL), "big")
         return decode_from_core(self.front.recv(length, socket.MSG_WAITALL))
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 5
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def test_batches_are_answered_under_their_numbers(self) -> None:
         """Every batch is answered once, with its own number; Stop closes database and token."""
@@ -126,6 +159,58 @@ class WorkerTests(SynchronousTestCase):
         self.send(encode(Stop()))
         thread.join(10)
         self.assertGreaterEqual(self.core.idled, 1)
+
+    def test_a_long_job_is_worked_on_at_once(self) -> None:
+        """A core with nothing to answer works on its long job without a pause, and still keeps house."""
+        digging = Digging(3)
+        self.core.job = digging
+        thread = self.run_worker()
+        self.assertEqual(self.read(), Started())
+        self.wait_for(lambda: len(digging.served) == 9)
+        self.send(encode(Stop()))
+        thread.join(5)
+        self.assertEqual((digging.left, digging.broken_off), (0, False))
+        self.assertGreater(self.core.idled, 0)
+
+    def test_requests_are_answered_within_a_long_job(self) -> None:
+        """Whoever asks in the middle of a long piece is answered before it goes on."""
+        digging = Digging(20)
+        self.core.job = digging
+        thread = self.run_worker()
+        self.assertEqual(self.read(), Started())
+        for number in range(1, 30):
+            self.send(encode(Batch(number, [DayState()])))
+            self.assertEqual(self.read(), Answers(number, [DayOpen(BusinessDate("2026-11-20"))]))
+        self.assertIn(True, digging.served)
+        self.send(encode(Stop()))
+        thread.join(5)
+        self.assertTrue(self.core.closed)
+
+    def test_stop_breaks_a_long_job_off(self) -> None:
+        """Told to stop, or left alone, in the middle of a long piece, a core closes at once and not at its end."""
+        for say in (lambda: self.send(encode(Stop())), lambda: self.front.close()):
+            digging = Digging(10_000)
+            self.core.job = digging
+            thread = self.run_worker()
+            self.assertEqual(self.read(), Started())
+            self.wait_for(lambda: digging.left < 10_000)
+            say()
+            thread.join(5)
+            self.assertEqual((thread.is_alive(), self.core.closed, digging.broken_off), (False, True, True))
+            self.front, theirs = socket.socketpair()
+            self.front.settimeout(10)
+            self.addCleanup(self.front.close)
+            self.frames, self.core = BlockingFrames(theirs), EchoCore()
+        self.assertEqual((self.worked, self.failures), ([True, True], []))
+
+    def test_a_broken_frame_within_a_long_job_ends_the_core(self) -> None:
+        """A frame of another version ends the core in the middle of a long piece as well, and says so."""
+        self.core.job = Digging(10_000)
+        thread = self.run_worker()
+        self.assertEqual(self.read(), Started())
+        self.send(b"\xc1")
+        thread.join(5)
+        self.assertEqual((len(self.failures), self.core.closed), (1, True))
 
     def test_notes_survive_the_pair(self) -> None:
         """A line for the operator's log is the same on both sides."""

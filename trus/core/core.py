@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, cast
 
 from trus.core.faults import describe
+from trus.core.jobs import Job, NoJob
 from trus.core.messages import (
     AdminAnswer,
     AdminCommand,
@@ -135,8 +136,13 @@ class Core:
         upkeep: Upkeep,
         note: Callable[[str, str], None],
         counters: dict[str, int] | None = None,
+        job: Job | None = None,
     ) -> None:
-        """`note(level, text)` receives lines for the operator's log; `counters` is filled in place."""
+        """`note(level, text)` receives lines for the operator's log; `counters` is filled in place.
+
+        `job` is worked on between batches by whoever runs this core.
+        """
+        self.job: Job = job or NoJob()
         self._identity = identity
         self._admin = admin
         self._upkeep = upkeep

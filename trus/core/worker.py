@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from trus.core.codec import MAX_FRAME_BYTES, Answers, FromCore, Started, Stop, decode_to_core, encode
+from trus.core.jobs import Job
 from trus.core.messages import Answer, Request
 from trus.errors import TrusError
 
@@ -22,6 +23,8 @@ from trus.errors import TrusError
 IDLE_SECONDS: Final = 1.0
 #: Batches between two looks at housekeeping when there is no quiet second.
 BATCHES_PER_UPKEEP: Final = 512
+#: Batches answered between two pieces of a long job.
+BATCHES_A_PIECE: Final = 8
 _LENGTH_BYTES: Final = 4
 
 
@@ -30,6 +33,11 @@ class ClosableCore(Protocol):
 
     def handle(self, batch: list[Request]) -> list[Answer]:
         """Answer every request, in order."""
+        ...
+
+    @property
+    def job(self) -> Job:
+        """The long job that is worked on between batches."""
         ...
 
     def idle(self) -> None:
@@ -103,7 +111,7 @@ def serve(frames: BlockingFrames, build: Callable[[], ClosableCore]) -> bool:
         return False
     try:
         frames.send(Started())
-        _loop(frames, core)
+        _Loop(frames, core).run()
     except (BrokenPipeError, ConnectionResetError):
         # The front died while it was being answered. What was committed stays committed.
         return True
@@ -113,21 +121,72 @@ def serve(frames: BlockingFrames, build: Callable[[], ClosableCore]) -> bool:
     return True
 
 
-def _loop(frames: BlockingFrames, core: ClosableCore) -> None:
-    since_upkeep = 0
-    while True:
-        if not frames.wait(IDLE_SECONDS) or since_upkeep >= BATCHES_PER_UPKEEP:
-            since_upkeep = 0
-            core.idle()
-            continue
-        payload = frames.receive()
+class _Left(BaseException):
+    """The front is gone, or has told the core to stop, in the middle of a long job."""
+
+
+class _Loop:
+    """Takes frames and answers them; between them housekeeping, and a long job in pieces."""
+
+    def __init__(self, frames: BlockingFrames, core: ClosableCore) -> None:
+        self._frames = frames
+        self._core = core
+        self._since_upkeep = 0
+        self._fault: Exception | None = None
+
+    def run(self) -> None:
+        """Serve until the front says Stop or is gone. Raises PairOutOfStep, OSError."""
+        job = self._core.job
+        try:
+            while True:
+                if self._frames.wait(0.0 if job.busy else IDLE_SECONDS):
+                    if not self._answer():
+                        return
+                    if job.due:
+                        job.work(self._serve)
+                else:
+                    self._keep_house()
+                    if job.busy:
+                        job.work(self._serve)
+        except _Left:
+            if self._fault is not None:
+                raise self._fault from None
+
+    def _serve(self, least: float) -> bool:
+        """Answer what comes within `least` seconds and what waits then; return whether anything did.
+
+        The job that calls this is broken off when the front is gone, however it says so.
+        """
+        answered = 0
+        try:
+            while answered < BATCHES_A_PIECE and self._frames.wait(0.0 if answered else least):
+                if not self._answer():
+                    raise _Left
+                answered += 1
+        except Exception as failure:
+            self._fault = failure
+            raise _Left from failure
+        if not answered:
+            self._keep_house()
+        return answered > 0
+
+    def _answer(self) -> bool:
+        """Answer the next frame; return False when there will be none any more."""
+        if self._since_upkeep >= BATCHES_PER_UPKEEP:
+            self._keep_house()
+        payload = self._frames.receive()
         if payload is None:
-            return
+            return False
         try:
             said = decode_to_core(payload)
         except msgspec.DecodeError as failure:
             raise PairOutOfStep("the front sent a frame of another version") from failure
         if isinstance(said, Stop):
-            return
-        since_upkeep += 1
-        frames.send(Answers(said.number, core.handle(said.requests)))
+            return False
+        self._since_upkeep += 1
+        self._frames.send(Answers(said.number, self._core.handle(said.requests)))
+        return True
+
+    def _keep_house(self) -> None:
+        self._since_upkeep = 0
+        self._core.idle()
