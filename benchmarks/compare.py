@@ -1,6 +1,6 @@
 """Measures trus and its baselines one after the other, in turns, and writes the ratios down.
 
-    python -m benchmarks.compare [--seconds S] [--turns N] [--json FILE]
+    python -m benchmarks.compare [--seconds S] [--turns N] [--json FILE] [--record docs/performance.md]
 
 (a) a bare echo over two hops of two-way TLS; (b) the same debits in raw SQLCipher, one commit
 each; (c) purchases beside a storm of new handshakes. Each turn measures all of them, so that a
@@ -21,7 +21,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import report
 from tests.integration.network import Network
+from trus.clock import SystemClock
 
 PROJECT = Path(__file__).resolve().parents[1]
 CLIENTS, DEPTH = 16, 8
@@ -105,6 +107,8 @@ def measure(seconds: float, turns: int, console: Console) -> dict[str, Any]:
         network.remove()
     rates = {name: statistics.median(each["rate"] for each in runs) for name, runs in figures.items()}
     return {
+        "date": SystemClock().now().date().isoformat(),
+        "seconds": seconds,
         "machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]},
         "rates": rates,
         "ratios": {
@@ -144,10 +148,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--record", type=Path, help="docs/performance.md")
     options = parser.parse_args()
     console = Console()
     result = measure(options.seconds, options.turns, console)
     show(result, console)
+    if options.record is not None:
+        report.write(options.record, result)
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
