@@ -114,13 +114,20 @@ class SessionTests(SynchronousTestCase):
         self.bench.core.answer(core.Signature(b""))
         self.assertEqual(self.hear(session).fields["code"], "96")
 
-    def test_refunds_are_known_and_not_carried_out(self) -> None:
-        """A refund is answered 40, function not supported, in its dialogue."""
+    def test_a_refund_reaches_the_core_with_what_it_names(self) -> None:
+        """A refund comes to the core with its purchase's reference, and its identity where the terminal tells it."""
         session = self.bench.connect()
         fields = {"stan": "000001", "amount": "1.00", "currency": "USD", "date": DAY}
         sealed = {"rid": format_octets(bytes(16)), "original-rrn": "632500000042"}
-        self.bench.send(session.seal(Kind.COMMAND, "REFUND", fields, sealed, dialogue=session.open_dialogue()))
-        self.assertEqual(dict(self.hear(session).fields), {"result": "declined", "code": "40"})
+        named = {"original-stan": "000007", "original-date": DAY, "original-rid": format_octets(bytes(15) + b"7")}
+        for rest in ({}, named):
+            line = session.seal(Kind.COMMAND, "REFUND", fields, {**sealed, **rest}, dialogue=session.open_dialogue())
+            self.bench.send(line)
+        bare, told = [request for request, _ in self.bench.core.asked]
+        assert isinstance(bare, core.Refund) and isinstance(told, core.Refund)
+        self.assertEqual((bare.reference, bare.amount, bare.original), ("632500000042", 100, None))
+        assert told.original is not None
+        self.assertEqual((told.original.stan, told.original_rid), (7, bytes(15) + b"7"))
 
     def test_a_forged_seal_ends_the_session_without_a_word(self) -> None:
         """A changed bit ends the session: nothing is said, nothing is asked, the connection closes."""

@@ -12,12 +12,14 @@ import msgspec
 from tests.core.worlds import TODAY, Line, Purse, SetClock
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
+from trus.auth.ports import ENDING, BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
 from trus.cards.numbers import CardNumber
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
 
 _replace = msgspec.structs.replace
+#: The account of the issuer's risk.
+RISK = -1
 
 
 class Kept:
@@ -29,17 +31,29 @@ class Kept:
         self.policies: dict[int, tuple[Policy, ...]] = {}
         self.events: dict[int, Event] = {}
         self.by_identity: dict[Identity, int] = {}
-        self.reversals: dict[int, int] = {}
+        self.endings: dict[int, int] = {}
         self.balances: dict[int, int] = {}
         self.floors: set[int] = set()
         self.day = TODAY
         self.previous = BusinessDate("2026-11-19")
 
+    def requests(self, identities: Sequence[Identity], references: Sequence[str] = ()) -> dict[Identity, StoredRequest]:
+        found = {each: stored for each in identities if (stored := self.stored(each)) is not None}
+        for event in self.events.values():
+            if event.rrn in references and event.identity is not None:
+                found[event.identity] = self._stored(event)
+        for purchase in [each.original for each in found.values() if each.kind == EventKind.REFUND and each.original]:
+            event = self.events[purchase]
+            if event.identity is not None:
+                found[event.identity] = self._stored(event)
+        return found
+
     def stored(self, identity: Identity) -> StoredRequest | None:
         number = self.by_identity.get(identity)
-        if number is None:
-            return None
-        event = self.events[number]
+        return None if number is None else self._stored(self.events[number])
+
+    def _stored(self, event: Event) -> StoredRequest:
+        ending = self.endings.get(event.event_id, 0)
         return StoredRequest(
             event_id=event.event_id,
             kind=event.kind,
@@ -52,10 +66,20 @@ class Kept:
             rrn=event.rrn,
             answer=event.answer,
             card_id=event.card_id,
-            reversed_by=self.reversals.get(event.event_id, 0),
+            reversed_by=ending,
             postings=event.postings,
             counter_day=event.counter_day,
             authorized=event.authorized,
+            shop_id=event.shop_id,
+            original=event.original,
+            given_back=self.events[ending].authorized if ending else 0,
+            refunded=sum(
+                each.authorized
+                for each in self.events.values()
+                if each.kind == EventKind.REFUND
+                and each.original == event.event_id
+                and each.event_id not in self.endings
+            ),
         )
 
     def totals(self, terminal: str) -> BatchTotals:
@@ -64,24 +88,25 @@ class Kept:
             (each.event_id for each in own if each.kind == "close-batch" and each.result == "approved"), default=0
         )
         batch = [each for each in own if each.event_id > closed and each.authorized > 0]
-        bought = [each.authorized for each in batch if each.kind == EventKind.PURCHASE]
-        given = [each.authorized for each in batch if each.kind == EventKind.REVERSAL]
-        return BatchTotals(len(bought), sum(bought), len(given), sum(given))
+        found = BatchTotals()
+        for each in batch:
+            found = found.plus(each.kind, each.rule, 1, each.authorized)
+        return found
 
     def apply(self, events: Sequence[Event]) -> None:
         """Store all of the events or none. Raises StorageFailed."""
         taken = set(self.by_identity)
-        reversed_ = set(self.reversals)
+        ended = set(self.endings)
         balances = dict(self.balances)
         for event in events:
             if event.identity is not None:
                 if event.identity in taken:
                     raise StorageFailed("UNIQUE identity")
                 taken.add(event.identity)
-            if event.kind == EventKind.REVERSAL:
-                if event.original in reversed_ or event.original is None:
+            if event.kind in ENDING:
+                if event.original in ended or event.original is None:
                     raise StorageFailed("UNIQUE original")
-                reversed_.add(event.original)
+                ended.add(event.original)
             for posting in event.postings:
                 balances[posting.account] = balances.get(posting.account, 0) + posting.amount
                 if posting.account in self.floors and balances[posting.account] < 0:
@@ -90,8 +115,8 @@ class Kept:
             self.events[event.event_id] = event
             if event.identity is not None:
                 self.by_identity[event.identity] = event.event_id
-            if event.kind == EventKind.REVERSAL and event.original is not None:
-                self.reversals[event.original] = event.event_id
+            if event.kind in ENDING and event.original is not None:
+                self.endings[event.original] = event.event_id
             for purse in event.purses:
                 self._update(purse)
             if event.tries is not None:
@@ -139,10 +164,11 @@ class FakeUnit:
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
+        references: Sequence[str] = (),
     ) -> BatchFacts:
         self._ledger.step("read")
         kept = self._kept
-        requests = {each: found for each in identities if (found := kept.stored(each)) is not None}
+        requests = kept.requests(identities, references)
         cards = {key: kept.cards[key] for key in card_keys if key in kept.cards}
         by_id = {card.card_id: card for card in kept.cards.values()}
         named = {each.card_id for each in requests.values()} | {card.card_id for card in cards.values()}
@@ -156,6 +182,9 @@ class FakeUnit:
             policies={card.company_id: kept.policies.get(card.company_id, ()) for card in read.values()},
             totals={name: kept.totals(name) for name in closing},
         )
+
+    def risk_account(self, currency: str) -> int:
+        return RISK
 
     def next_event(self) -> tuple[int, str]:
         return self._ledger.next_event()
@@ -238,7 +267,7 @@ class FakeLedger:
 
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
         self.step("stored")
-        return {each: found for each in identities if (found := self.kept.stored(each)) is not None}
+        return self.kept.requests(identities)
 
 
 class FakeWorld:
@@ -328,6 +357,9 @@ class FakeWorld:
 
     def owed(self, shop: str) -> int:
         return self._kept.balances[self._shops[shop]]
+
+    def risk(self) -> int:
+        return self._kept.balances.get(RISK, 0)
 
     def journal(self) -> list[Line]:
         return [

@@ -246,6 +246,8 @@ class ClosingPromises(PipelineCase):
                 "purchase-amount": "33.00",
                 "reversal-count": "1",
                 "reversal-amount": "10.00",
+                "refund-count": "0",
+                "refund-amount": "0.00",
             },
         )
         self.assertEqual(self.world.journal()[-1].rule, "batch-balanced")

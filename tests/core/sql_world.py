@@ -14,6 +14,7 @@ from trus.auth.model import State
 from trus.auth.policy import Policy
 from trus.auth.ports import Posting
 from trus.cards.numbers import CardNumber
+from trus.ledger.audit import verify
 from trus.ledger.compose import create_database, open_ledger
 from trus.ledger.registry import Registry, RegistryView
 from trus.ledger.registry_values import NewCard, NewEmployee
@@ -24,7 +25,7 @@ from trus.values import BusinessDate
 DATABASE_KEY = bytes(range(32))
 LOOKUP_KEY = bytes(range(1, 33))
 FIELD_KEYS = {1: bytes(range(2, 34))}
-_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch")
+_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch", "refund", "void")
 
 
 class SqlWorld:
@@ -46,7 +47,11 @@ class SqlWorld:
         self.registry = Registry(self.ledger)
 
     def close(self) -> None:
+        """Close the ledger, after an audit: whatever a promise did, the books must hold."""
+        report = verify(self.ledger.engine)
         self.ledger.close()
+        if not report.sound:
+            raise AssertionError(f"the audit finds {report.findings}")
 
     def add_company(self, company: str, **policy: Any) -> None:
         with self.registry.changing(self.clock.now()) as change:
@@ -114,6 +119,15 @@ class SqlWorld:
                 entry.join(account, account.c.id == entry.c.account).join(shop, shop.c.account == account.c.id)
             )
             .where(shop.c.shop == shop_id)
+        )
+        with self.ledger.reading() as reader:
+            return int(reader.execute(query).scalar_one())
+
+    def risk(self) -> int:
+        query = (
+            select(func.coalesce(func.sum(entry.c.amount), 0))
+            .select_from(entry.join(account, account.c.id == entry.c.account))
+            .where(account.c.kind == "risk")
         )
         with self.ledger.reading() as reader:
             return int(reader.execute(query).scalar_one())

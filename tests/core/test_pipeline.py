@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.fake_ledger import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.worlds import World
 
 
@@ -35,4 +36,12 @@ class Reversals(InMemory, ReversalPromises, SynchronousTestCase):
 
 
 class Closings(InMemory, ClosingPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Refunds(InMemory, RefundPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class RefundReversals(InMemory, RefundReversalPromises, SynchronousTestCase):
     """On a ledger in memory."""

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.sql_world import SqlWorld
 from tests.core.worlds import World
 
@@ -39,4 +40,12 @@ class Reversals(OnDisk, ReversalPromises, SynchronousTestCase):
 
 
 class Closings(OnDisk, ClosingPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Refunds(OnDisk, RefundPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class RefundReversals(OnDisk, RefundReversalPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

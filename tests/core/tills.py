@@ -13,7 +13,7 @@ from trus.cards.numbers import CardNumber, compose_number
 from trus.cards.pin import Pin, reference, reference_input, seal_pin
 from trus.cards.tracks import SERVICE_CODE, StripeData, encode_track_two
 from trus.core.keyring import find_card_keys
-from trus.core.messages import Balance, CloseBatch, MoneyRequest, Outcome, Purchase, Reverse
+from trus.core.messages import Balance, CloseBatch, MoneyRequest, Outcome, Purchase, Refund, Reverse
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.hsm.memory import MemoryStore
 from trus.hsm.ports import KeyHandle, KeyPurpose
@@ -168,7 +168,7 @@ class Till:
             }
         )  # type: ignore[arg-type]
 
-    def reverse(self, original: Purchase | Balance, **changes: Any) -> Reverse:
+    def reverse(self, original: Purchase | Balance | Refund, **changes: Any) -> Reverse:
         """Take a request back."""
         identity = self.identity()
         fields: dict[str, Any] = {
@@ -181,6 +181,19 @@ class Till:
             "currency": "USD",
         }
         return Reverse(**{**fields, **changes})
+
+    def refund(self, paid: Outcome, amount: int, **changes: Any) -> Refund:
+        """Give money of a purchase back, by the reference number of its answer."""
+        identity = changes.pop("identity", None) or self.identity(changes.pop("date", None))
+        fields: dict[str, Any] = {
+            "peer": self.peer,
+            "identity": identity,
+            "rid": rid_of(identity),
+            "amount": amount,
+            "currency": "USD",
+            "reference": paid.rrn,
+        }
+        return Refund(**{**fields, **changes})
 
     def close(self, purchases: int, amount: int, reversals: int = 0, back: int = 0, **changes: Any) -> CloseBatch:
         """Close the batch with these totals."""

@@ -101,6 +101,10 @@ class World(Protocol):
         """Return what the ledger owes a shop."""
         ...
 
+    def risk(self) -> int:
+        """Return what the issuer's risk account holds: below zero once it bore a shortfall."""
+        ...
+
     def journal(self) -> list[Line]:
         """Return the durable events that terminals caused, oldest first."""
         ...

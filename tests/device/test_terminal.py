@@ -7,6 +7,7 @@ from twisted.trial import unittest
 from tests.device.acting import (
     NUMBER,
     PIN,
+    TERMINAL,
     TERMS,
     TRACK2,
     KeptSession,
@@ -23,7 +24,7 @@ from trus.device.requests import TRANSITIONS, Event, OutOfOrder, Phase, Request
 from trus.device.terminal import Terminal
 from trus.money import AmountError
 from trus.protocol.messages import Kind, Message
-from trus.values import Identity, Result, TerminalId
+from trus.values import BusinessDate, Identity, Result, TerminalId
 
 
 class Paying(unittest.SynchronousTestCase):
@@ -284,3 +285,43 @@ class Refunding(unittest.SynchronousTestCase):
         [asked] = stage.drain()
         said = stage.hear(result(asked.dialogue, "declined", "96"))
         self.assertEqual(said[-1].head, "COMMAND REVERSE")
+
+    def test_refund_of_own_purchase(self) -> None:
+        """A refund of a purchase that this terminal made names it by number, date and rid too."""
+        stage = Stage()
+        stage.connect()
+        original = Reference(Identity(TERMINAL, BusinessDate("2026-11-20"), 7), bytes(16), 1250, "USD")
+        stage.terminal.refund(RefundOrder(500, "USD", "632500000042", original))
+        [asked] = stage.drain()
+        self.assertEqual((asked.fields["original-stan"], asked.fields["original-date"]), ("000007", "2026-11-20"))
+        self.assertEqual(asked.fields["original-rid"], "A" * 22)
+
+    def test_totals(self) -> None:
+        """Refunds that were approved, and the money that a reversal gave back, are in the batch's totals."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.refund(RefundOrder(500, "USD", "632500000042"))
+        [asked] = stage.drain()
+        stage.hear(result(asked.dialogue, rrn="632500000043"))
+        stage.terminal.purchase(order(1000))
+        [asked] = [said for said in stage.drain() if said.head == "COMMAND PROCESS"]
+        stage.hear(result(asked.dialogue, approval="A1B2C3"))
+        reference = stage.finished[-1].answer.reference
+        assert reference is not None
+        stage.terminal.reverse(reference)
+        [asked] = [said for said in stage.drain() if said.head == "COMMAND REVERSE"]
+        stage.hear(result(asked.dialogue, "reversed", amount="6.00", currency="USD"))
+        stage.terminal.close_batch()
+        [asked] = [said for said in stage.drain() if said.head == "COMMAND CLOSE-BATCH"]
+        told = {name: asked.fields[name] for name in asked.fields if name.endswith(("count", "amount"))}
+        self.assertEqual(
+            told,
+            {
+                "purchase-count": "1",
+                "purchase-amount": "10.00",
+                "reversal-count": "1",
+                "reversal-amount": "6.00",
+                "refund-count": "1",
+                "refund-amount": "5.00",
+            },
+        )

@@ -139,9 +139,19 @@ class LunchDay(unittest.SynchronousTestCase):
         closed = trus("pos", "--home", home, "close")
         self.assertEqual(closed.returncode, 0)
         self.assertIn("both sides counted the same", closed.stdout)
-        refund = trus("pos", "--home", home, "refund", "--amount", "1.10", "--reference", "632500000042")
-        self.assertEqual(refund.returncode, 3)
-        self.assertIn("not yet supported", refund.stdout)
+        again = trus("pos", "--home", home, "buy", "--amount", "1.10", *read)
+        reference = re.search(r"reference\s+([0-9]{12})", again.stdout)
+        assert reference is not None, again.stdout
+        refund = ("pos", "--home", home, "refund", "--reference", reference[1], "--amount")
+        for amount, code in (("1.11", 3), ("0.40", 0), ("0.71", 3), ("0.70", 0), ("0.01", 3)):
+            done = trus(*refund, amount)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        unknown = trus("pos", "--home", home, "refund", "--amount", "1.10", "--reference", "632500000042")
+        self.assertEqual(unknown.returncode, 3)
+        self.assertIn("code 25", unknown.stdout)
+        closed = trus("pos", "--home", home, "close")
+        self.assertIn("both sides counted the same", closed.stdout)
+        self.assertIn("2 refunds, 1.10 USD", closed.stdout)
         for done in (bought, declined, closed):
             self.assertNotIn(card["track2"][:16], done.stdout + done.stderr)
 

@@ -181,7 +181,8 @@ class RecordTests(SynchronousTestCase):
             [
                 {
                     "date": "2026-11-20", "shop": "S1", "name": "Żabka", "currency": "USD", "count": "3",
-                    "gross": "22.50", "reversal-count": "1", "reversals": "12.50", "net": "10.00",
+                    "gross": "22.50", "reversal-count": "1", "reversals": "12.50", "refund-count": "0",
+                    "refunds": "0.00", "net": "10.00",
                 }
             ],
         )  # fmt: skip

@@ -198,7 +198,7 @@ class TamperCase(AuditCase):
         """A reversal of another amount, and a second reversal, are found."""
         event_id = self.reversal.event_id
         self.tamper(
-            "DROP INDEX uq_event_reversal",
+            "DROP INDEX uq_event_ended",
             f"UPDATE entry SET amount = amount * 2 WHERE event_id = {event_id}",
             f"UPDATE event SET kind = 'reversal', original = {self.first.event_id} WHERE id = {self.second.event_id}",
         )

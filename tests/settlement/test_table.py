@@ -15,7 +15,7 @@ DATE = BusinessDate("2026-11-20")
 DAYS = [
     SettlementRow("S1", 'Żabka "Nano", Kraków', "EUR", 3, 2250, 1, 1250),
     SettlementRow("S2", "=cmd|'/c calc'!A1", "JPY", 1, 700, 0, 0),
-    SettlementRow("S3", "Yesterday's", "EUR", 0, 0, 1, 500),
+    SettlementRow("S3", "Yesterday's", "EUR", 0, 0, 1, 300, 1, 200),
 ]
 
 
@@ -26,7 +26,7 @@ class TableTests(SynchronousTestCase):
         """TR-25: each shop's row shows count, gross, reversals and net, which may be below zero."""
         found = [(row["shop"], row["gross"], row["reversals"], row["net"]) for row in rows(DATE, DAYS)]
         self.assertEqual(
-            found, [("S1", "22.50", "12.50", "10.00"), ("S2", "700", "0", "700"), ("S3", "0.00", "5.00", "-5.00")]
+            found, [("S1", "22.50", "12.50", "10.00"), ("S2", "700", "0", "700"), ("S3", "0.00", "3.00", "-5.00")]
         )
         self.assertEqual(tuple(rows(DATE, DAYS)[0]), COLUMNS)
 

@@ -17,7 +17,7 @@ from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 
 #: The events that TRANSACTIONS shows.
-TRANSACTION_KINDS: Final = ("purchase", "balance", "reversal", "close-batch", "refill", "funding")
+TRANSACTION_KINDS: Final = ("purchase", "refund", "balance", "reversal", "close-batch", "refill", "funding")
 
 _ADMIN = AdminRole.ADMINISTRATOR
 _ISSUER = AdminRole.ISSUER

@@ -18,12 +18,18 @@ AMOUNTS: Final = frozenset(
         "authorized",
         "balance",
         "given_back",
+        "left",
         "limit",
+        "paid",
         "pin_above",
         "purchase_amount",
+        "refund_amount",
+        "refunded",
         "reversal_amount",
+        "shortfall",
         "spent",
         "terminal_purchase_amount",
+        "terminal_refund_amount",
         "terminal_reversal_amount",
     }
 )
@@ -69,15 +75,27 @@ SENTENCES: Final[Mapping[str, str]] = {
     "funds": "{asked} was asked, and the purse held {balance}.",
     "business-date": "The request was new and of {date}, when the open business date was {open}.",
     "taken-back": "The terminal took it back ({reason}); {given_back} was given back.",
+    "purchase-unknown": (
+        "No purchase of this shop has the reference {purchase}, or what the terminal said of it is wrong."
+    ),
+    "purchase-taken-back": "The purchase {purchase} was taken back or cancelled, so that nothing of it is left.",
+    "currency-of-purchase": "The request was in {currency}, and the purchase {purchase} in {purchase_currency}.",
+    "refund-too-large": (
+        "{asked} was asked back of the purchase {purchase}; it paid {paid}, of which {refunded} was refunded before,"
+        " so that {left} is left."
+    ),
+    "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",
+    "refund-taken-back": "The terminal took the refund back ({reason}); {given_back} was taken from the purse again.",
     "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",
     "batch-balanced": (
         "The terminal's totals agree: {purchases} purchases of {purchase_amount},"
-        " {reversals} reversals of {reversal_amount}."
+        " {reversals} reversals of {reversal_amount}, {refunds} refunds of {refund_amount}."
     ),
     "batch-differs": (
-        "The terminal counted {terminal_purchases} purchases of {terminal_purchase_amount} and {terminal_reversals}"
-        " reversals of {terminal_reversal_amount}; the ledger holds {purchases} of {purchase_amount} and {reversals}"
-        " of {reversal_amount}."
+        "The terminal counted {terminal_purchases} purchases of {terminal_purchase_amount}, {terminal_reversals}"
+        " reversals of {terminal_reversal_amount}, and {terminal_refunds} refunds of {terminal_refund_amount}; the"
+        " ledger holds {purchases} of {purchase_amount}, {reversals} of {reversal_amount} and {refunds} of"
+        " {refund_amount}."
     ),
 }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -27,6 +27,14 @@ class EventKind(StrEnum):
     REVERSAL = "reversal"  #: under its own identity; `original` is the event taken back
     TOMBSTONE = "tombstone"  #: under the identity and rid of an original that never came
     CLOSE_BATCH = "close-batch"
+    REFUND = "refund"  #: `original` is the purchase whose money is given back
+    VOID = "void"  #: `original` is the purchase cancelled before its batch was closed
+
+
+#: An event of these kinds ends its `original`, which happens once: a unique index sees to it.
+ENDING: Final = (EventKind.REVERSAL, EventKind.VOID)
+#: What a purchase is, however it came about: what can be refunded and counts as sold.
+SOLD: Final = frozenset({EventKind.PURCHASE})
 
 
 class Posting(Frozen, frozen=True):
@@ -42,7 +50,9 @@ class StoredRequest(Frozen, frozen=True):
 
     `answer` is the stored Outcome, encoded; `reversed_by` is the event that took it back,
     0 when none did. `postings` is what it moved. `amount` is what was asked, `authorized`
-    what was approved (less after a partial approval, 0 after a decline).
+    what was approved (less after a partial approval, 0 after a decline). `original` is the event
+    that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
+    approved refunds of a purchase that were not taken back themselves.
     """
 
     event_id: int
@@ -60,6 +70,10 @@ class StoredRequest(Frozen, frozen=True):
     postings: tuple[Posting, ...] = ()
     counter_day: str = ""
     authorized: int = 0
+    shop_id: int | None = None
+    original: int | None = None
+    given_back: int = 0
+    refunded: int = 0
 
 
 class BatchTotals(Frozen, frozen=True):
@@ -67,13 +81,43 @@ class BatchTotals(Frozen, frozen=True):
 
     Purchases are those approved, whole or in part, with their authorized amounts, whether
     or not taken back later; reversals are those that gave money back (authorized above 0),
-    whenever their originals were made. Minor units.
+    whenever their originals were made. Refunds are those approved and not taken back. Minor units.
     """
 
     purchase_count: int = 0
     purchase_amount: int = 0
     reversal_count: int = 0
     reversal_amount: int = 0
+    refund_count: int = 0
+    refund_amount: int = 0
+    void_count: int = 0
+    void_amount: int = 0
+
+    def plus(self, kind: str, rule: str, count: int, amount: int) -> BatchTotals:
+        """Return the totals with `count` more events of a kind, which moved `amount` in all."""
+        sign = 1
+        if kind == EventKind.REVERSAL and rule == REFUND_TAKEN_BACK:
+            kind, sign = EventKind.REFUND, -1
+        name = _COUNTED.get(kind)
+        if name is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            **{
+                f"{name}_count": getattr(self, f"{name}_count") + sign * count,
+                f"{name}_amount": getattr(self, f"{name}_amount") + sign * amount,
+            },
+        )
+
+
+#: The rule under which the reversal of a refund is recorded: in a batch it is one refund less.
+REFUND_TAKEN_BACK: Final = "refund-taken-back"
+_COUNTED: Final[dict[str, str]] = {
+    EventKind.PURCHASE.value: "purchase",
+    EventKind.REVERSAL.value: "reversal",
+    EventKind.REFUND.value: "refund",
+    EventKind.VOID.value: "void",
+}
 
 
 class PurseUpdate(Frozen, frozen=True):
@@ -124,7 +168,8 @@ class BatchFacts(Frozen, frozen=True):
     """Everything read for a batch, keyed as asked. What is not there does not exist.
 
     `cards_by_id` holds every card read, also those that stored originals name. `totals` has
-    an entry for each terminal asked for, all zero where its batch is empty.
+    an entry for each terminal asked for, all zero where its batch is empty. `requests` holds also
+    what reference numbers named, and the purchases of the refunds among them.
     """
 
     terminals: dict[str, TerminalFacts]
@@ -168,13 +213,19 @@ class UnitOfWork(Protocol):
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
+        references: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch in a few set-based statements.
 
         `card_keys` are keyed hashes of card numbers (trus.ledger.lookup). Cards that the
         stored originals name are read too (`cards_by_id`). `closing` names the terminals
-        that want their BatchTotals. Raises StorageFailed.
+        that want their BatchTotals, `references` the retrieval reference numbers
+        of requests that others are about. Raises StorageFailed.
         """
+        ...
+
+    def risk_account(self, currency: str) -> int:
+        """Return the account of the shortfalls that the issuer bears. Raises StorageFailed."""
         ...
 
     def next_event(self) -> tuple[int, str]:

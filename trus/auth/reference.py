@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from trus.auth.linked import REFUND
 from trus.auth.rules import AFTER_PIN, BEFORE_PIN, LIMITS, PIN, Effect
 from trus.auth.texts import CATALOGUE
 from trus.values import ResponseCode
@@ -36,9 +37,16 @@ def rule_table() -> str:
     return _table(("#", "Rule", "Code", "Stage", "It applies when"), rows)
 
 
+def refund_table() -> str:
+    """Return a row for every rule of refunds, in the order in which they are asked."""
+    rows = [(str(number), f"`{rule.name}`", rule.code.value, rule.reason) for number, rule in enumerate(REFUND, 1)]
+    return _table(("#", "Rule", "Code", "It applies when"), rows)
+
+
 def codes_of_rules() -> frozenset[ResponseCode]:
     """Return the codes that some rule gives."""
-    return frozenset(rule.code for rule in (*BEFORE_PIN, *PIN, *AFTER_PIN)) | {limit.code for limit in LIMITS}
+    linked = {rule.code for rule in REFUND}
+    return frozenset(rule.code for rule in (*BEFORE_PIN, *PIN, *AFTER_PIN)) | {limit.code for limit in LIMITS} | linked
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -18,6 +18,7 @@ from trus.core.messages import (
     Outcome,
     PinWanted,
     Purchase,
+    Refund,
     Refused,
     Reverse,
 )
@@ -173,6 +174,31 @@ def _reverse(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> R
     )
 
 
+def _refund(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Refund:
+    currency = _known_currency(fields["currency"])
+    track2 = fields.get("track2")
+    return Refund(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        parse_amount(fields["amount"], currency),
+        currency,
+        fields["original-rrn"],
+        *_named(fields, peer),
+        None if track2 is None else TrackTwo(track2),
+        fields.get("repeat") == "yes",
+    )
+
+
+def _named(fields: Mapping[str, str], peer: PeerIdentity) -> tuple[Identity | None, bytes]:
+    """Return the identity and rid of the request that another one is about, as far as they are told."""
+    rid = fields.get("original-rid")
+    if rid is None:
+        return None, b""
+    date, stan = BusinessDate(fields["original-date"]), parse_stan(fields["original-stan"])
+    return Identity(TerminalId(peer.name), date, stan), parse_octets(rid)
+
+
 def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> CloseBatch:
     currency = _known_currency(fields["currency"])
     return CloseBatch(
@@ -184,6 +210,8 @@ def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) 
         parse_amount(fields["purchase-amount"], currency),
         parse_count(fields["reversal-count"]),
         parse_amount(fields["reversal-amount"], currency),
+        parse_count(fields.get("refund-count", "0")),
+        parse_amount(fields["refund-amount"], currency) if "refund-amount" in fields else 0,
     )
 
 
@@ -199,5 +227,6 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "PROCESS": _purchase,
     "BALANCE": _balance,
     "REVERSE": _reverse,
+    "REFUND": _refund,
     "CLOSE-BATCH": _close_batch,
 }

@@ -319,9 +319,6 @@ class DeviceConnection:
         elif verb == "REKEY":
             self._rekey(label, opened)
         elif message.kind is Kind.COMMAND and dialogue is not None:
-            if verb in _UNSUPPORTED:
-                self._say(label, opened, declined(ResponseCode.NOT_SUPPORTED), dialogue)
-                return
             request = request_of(message, opened.session.peer, opened.session.pin_key)
             self._decide(label, opened, dialogue, request)
 
@@ -388,9 +385,6 @@ class DeviceConnection:
                 Kind.INFO, "ERROR", {"code": code.value}, phase=Phase.OPENING, sender=Side.RESPONDER, session=label
             )
         )
-
-
-_UNSUPPORTED: Final = frozenset({"REFUND"})
 
 
 def _reason(answer: Answer) -> str:

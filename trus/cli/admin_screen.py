@@ -19,7 +19,21 @@ from trus.admin.client import AdminReply
 _FOLD = 60
 #: Columns that hold numbers, and so stand to the right.
 _NUMBERS = frozenset(
-    {"amount", "balance", "count", "gross", "moved", "net", "prepaid", "purses", "reversals", "reversal-count", "total"}
+    {
+        "amount",
+        "balance",
+        "count",
+        "gross",
+        "moved",
+        "net",
+        "prepaid",
+        "purses",
+        "refund-count",
+        "refunds",
+        "reversals",
+        "reversal-count",
+        "total",
+    }
 )
 
 

@@ -178,13 +178,17 @@ def reverse_command(path: Path, number: int | None) -> None:
 @click.option("--reference", required=True, help="The purchase's retrieval reference, 12 characters.")
 @click.pass_obj
 def refund_command(path: Path, amount: str, reference: str) -> None:
-    """Ask the network to give money of a purchase back."""
+    """Give money of a purchase of this shop back to the card that paid, whole or in part.
+
+    The purchase may be of another terminal of the shop. No card is needed; the reference stands on the
+    receipt. As often as wanted, until nothing is left of the purchase.
+    """
 
     async def refund(till: Till) -> int:
         minor = _minor(amount, till.client.terms.currency)
-        answer = await till.client.refund(minor, reference)
-        if answer.code == ResponseCode.NOT_SUPPORTED:
-            till.console.print("Refunds are not yet supported by this network.")
+        kept = till.journal.memory.purchases.values()
+        known = next((each.reference for each in kept if each.settled.rrn == reference), None)
+        answer = await till.client.refund(minor, reference, original=known)
         return await _told(till, Asked.REFUND, answer)
 
     _at_the_till(path, refund)

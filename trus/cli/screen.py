@@ -40,12 +40,15 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
         word = "BATCH CLOSED"
     if asked is Asked.BALANCE and answer.approved:
         word = "BALANCE"
+    if asked is Asked.REFUND and answer.approved:
+        word = "REFUNDED"
     lines: list[Text] = [Text(word.center(WIDTH - 6), style=style)]
     lines += [Text(line) for line in _body(asked, answer, totals)]
     if answer.text and answer.text.casefold() != word.casefold():
         lines.append(Text(answer.text, style="bold"))
     if answer.reversing:
-        lines.append(Text("This purchase is being taken back.", style="yellow"))
+        what = "refund" if asked is Asked.REFUND else "purchase"
+        lines.append(Text(f"This {what} is being taken back.", style="yellow"))
     console.print(Panel(Text("\n").join(lines), width=WIDTH, box=box.HEAVY, padding=(0, 1)))
     if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, Asked.REFUND):
         receipt(console, answer, card)
@@ -54,7 +57,7 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
 def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     lines: list[str] = []
     reference = answer.reference
-    if answer.approved and answer.amount is not None and asked is Asked.PURCHASE:
+    if answer.approved and answer.amount is not None and asked in (Asked.PURCHASE, Asked.REFUND):
         lines.append(f"{format_amount(answer.amount, answer.currency)} {answer.currency}")
         if answer.result is Result.PARTIAL and reference is not None:
             rest = reference.amount - answer.amount
@@ -68,6 +71,9 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     if totals is not None and reference is not None:
         amount = format_amount(totals.purchase_amount - totals.reversal_amount, reference.currency)
         lines.append(f"{totals.purchase_count - totals.reversal_count} purchases, {amount} {reference.currency}")
+        if totals.refund_count:
+            amount = format_amount(totals.refund_amount, reference.currency)
+            lines.append(f"{totals.refund_count} refunds, {amount} {reference.currency}")
     if answer.code:
         approval = f"  approval {answer.approval}" if answer.approval else ""
         lines.append(f"code {answer.code}{approval}")

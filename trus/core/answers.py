@@ -71,8 +71,8 @@ def _settled_reversal(asked: Asked, request: Reverse, requests: Mapping[Identity
     if original.kind not in _REVERSIBLE:
         return declined(ResponseCode.INVALID_TRANSACTION)
     if original.kind == EventKind.TOMBSTONE or original.reversed_by:
-        return taken_back(original.rrn, original.authorized, original.currency)
+        return taken_back(original.rrn, original.given_back, original.currency)
     return None
 
 
-_REVERSIBLE: Final = frozenset({EventKind.PURCHASE, EventKind.BALANCE, EventKind.TOMBSTONE})
+_REVERSIBLE: Final = frozenset({EventKind.PURCHASE, EventKind.BALANCE, EventKind.REFUND, EventKind.TOMBSTONE})

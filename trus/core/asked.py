@@ -18,7 +18,18 @@ from trus.auth.model import Checks
 from trus.auth.ports import CardNames, EventKind
 from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
-from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, Outcome, PinWanted, Purchase, Refused, Reverse
+from trus.core.messages import (
+    Balance,
+    CloseBatch,
+    Failed,
+    MoneyRequest,
+    Outcome,
+    PinWanted,
+    Purchase,
+    Refund,
+    Refused,
+    Reverse,
+)
 from trus.values import Identity, PinMaterial
 
 #: Version of the canonical form of a request.
@@ -27,6 +38,15 @@ FORM: Final = 1
 MoneyAnswer = Outcome | PinWanted | Failed | Refused
 
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+#: How each request is recorded.
+_KINDS: Final[dict[type, EventKind]] = {
+    Purchase: EventKind.PURCHASE,
+    Balance: EventKind.BALANCE,
+    Reverse: EventKind.REVERSAL,
+    Refund: EventKind.REFUND,
+    CloseBatch: EventKind.CLOSE_BATCH,
+}
 
 
 class Asked:
@@ -65,21 +85,21 @@ class Asked:
         self.checks: Checks | None = None
         self.answer: MoneyAnswer | None = None
         self.durable = False
+        self.kind = _KINDS[type(request)]
+        track = None
         if isinstance(request, (Purchase, Balance)):
-            self.kind = EventKind.PURCHASE if isinstance(request, Purchase) else EventKind.BALANCE
-            self.pin = request.pin
+            track, self.pin = request.track2, request.pin
+        elif isinstance(request, Refund):
+            track = request.track2
+        if track is not None:
             try:
-                self.stripe = parse_track_two(request.track2)
+                self.stripe = parse_track_two(track)
             except CardDataRefused:
                 # A rule says so to the terminal, after equal work.
                 self.stripe = None
             else:
                 self.names = card_names(self.stripe.number.digits)
                 self.card_key = self.names.current
-        elif isinstance(request, Reverse):
-            self.kind = EventKind.REVERSAL
-        else:
-            self.kind = EventKind.CLOSE_BATCH
         self.digest = digest_of(request, self.card_key)
 
     @property
@@ -127,14 +147,20 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
                 request.amount,
                 request.currency,
             )
-        case CloseBatch():
+        case Refund():
+            purchase = request.original
             fields = (
-                "close-batch",
+                "refund",
                 *name,
+                request.amount,
                 request.currency,
-                request.purchase_count,
-                request.purchase_amount,
-                request.reversal_count,
-                request.reversal_amount,
+                request.reference,
+                *(() if purchase is None else (purchase.business_date, purchase.stan, request.original_rid)),
+                card_key,
             )
+        case CloseBatch():
+            totals = (request.purchase_count, request.purchase_amount, request.reversal_count, request.reversal_amount)
+            # Totals of a later version count when there are any, so that older digests stay what they are.
+            later = (request.refund_count, request.refund_amount)
+            fields = ("close-batch", *name, request.currency, *totals, *(later if any(later) else ()))
     return hashlib.sha256(_encode((FORM, *fields))).digest()

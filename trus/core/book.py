@@ -8,12 +8,17 @@ of one card in one batch, or of two cards on one purse, therefore see each other
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
+
+import msgspec
 
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
 from trus.errors import LedgerError
 from trus.values import BusinessDate, Identity, Result
+
+_replace: Final = msgspec.structs.replace
 
 
 class Book:
@@ -80,10 +85,29 @@ class Book:
         if event.identity is not None:
             self._remember(event, event.identity)
 
-    def mark_reversed(self, original: Identity, event_id: int) -> None:
-        """Note that an original was taken back by an event of this batch."""
-        stored = self.requests[original]
-        self.requests[original] = _reversed(stored, event_id)
+    def named(self, reference: str) -> tuple[Identity, StoredRequest] | None:
+        """Return the request of a retrieval reference number, as it stands now."""
+        return next(((each, stored) for each, stored in self.requests.items() if stored.rrn == reference), None)
+
+    def purchase_of(self, refund: StoredRequest) -> tuple[Identity, StoredRequest]:
+        """Return the purchase of a refund. Raises LedgerError when it was not read."""
+        for identity, stored in self.requests.items():
+            if stored.event_id == refund.original:
+                return identity, stored
+        raise LedgerError("the purchase of a stored refund was not read")
+
+    def risk_account(self, currency: str) -> int:
+        """Return the account of the shortfalls that the issuer bears. Raises LedgerError."""
+        return self._unit.risk_account(currency)
+
+    def mark_ended(self, original: Identity, event_id: int, given_back: int) -> None:
+        """Note that an original was ended by an event of this batch, which gave back so much."""
+        self.requests[original] = _replace(self.requests[original], reversed_by=event_id, given_back=given_back)
+
+    def mark_refunded(self, purchase: Identity, amount: int) -> None:
+        """Note that so much more of a purchase is refunded; less when a refund was taken back."""
+        stored = self.requests[purchase]
+        self.requests[purchase] = _replace(stored, refunded=stored.refunded + amount)
 
     def _remember(self, event: Event, identity: Identity) -> None:
         self.requests[identity] = StoredRequest(
@@ -102,6 +126,8 @@ class Book:
             event.postings,
             event.counter_day,
             event.authorized,
+            event.shop_id,
+            event.original,
         )
         totals = self._totals.get(identity.terminal)
         if totals is None:
@@ -110,13 +136,7 @@ class Book:
             if event.result == Result.APPROVED:
                 self._totals[identity.terminal] = BatchTotals()
         elif event.authorized:
-            bought, given = (1, 0) if event.kind == EventKind.PURCHASE else (0, 1)
-            self._totals[identity.terminal] = BatchTotals(
-                totals.purchase_count + bought,
-                totals.purchase_amount + bought * event.authorized,
-                totals.reversal_count + given,
-                totals.reversal_amount + given * event.authorized,
-            )
+            self._totals[identity.terminal] = totals.plus(event.kind, event.rule, 1, event.authorized)
 
     def _current(self, facts: CardFacts) -> CardFacts:
         purse = self._purses.get(facts.purse_account)
@@ -144,23 +164,3 @@ class Book:
             purse.day_amount,
             purse.day_count,
         )
-
-
-def _reversed(stored: StoredRequest, event_id: int) -> StoredRequest:
-    return StoredRequest(
-        stored.event_id,
-        stored.kind,
-        stored.rid,
-        stored.digest,
-        stored.amount,
-        stored.currency,
-        stored.result,
-        stored.code,
-        stored.rrn,
-        stored.answer,
-        stored.card_id,
-        event_id,
-        stored.postings,
-        stored.counter_day,
-        stored.authorized,
-    )

@@ -2,7 +2,7 @@
 
 Moves no money: the ledger's figures are what the shop is paid by, and a difference is for
 people to look at. Terminals do not count a purchase whose answer was lost, nor its reversal:
-so what agrees is purchases less reversals, in number and in amount.
+so what agrees is purchases less reversals, and refunds that stand, in number and in amount.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
     balanced = (
         held.purchase_count - held.reversal_count == request.purchase_count - request.reversal_count
         and held.purchase_amount - held.reversal_amount == request.purchase_amount - request.reversal_amount
+        and (held.refund_count, held.refund_amount) == (request.refund_count, request.refund_amount)
     )
     currency = request.currency
     details = {
@@ -58,6 +59,8 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
         "purchase-amount": format_amount(held.purchase_amount, currency),
         "reversal-count": str(held.reversal_count),
         "reversal-amount": format_amount(held.reversal_amount, currency),
+        "refund-count": str(held.refund_count),
+        "refund-amount": format_amount(held.refund_amount, currency),
     }
     text = BALANCED_TEXT if balanced else DIFFERS_TEXT
     rule = BALANCED if balanced else DIFFERS
@@ -77,10 +80,14 @@ def _figures(request: CloseBatch, held: BatchTotals) -> Figures:
         "terminal_purchase_amount": request.purchase_amount,
         "terminal_reversals": request.reversal_count,
         "terminal_reversal_amount": request.reversal_amount,
+        "terminal_refunds": request.refund_count,
+        "terminal_refund_amount": request.refund_amount,
         "purchases": held.purchase_count,
         "purchase_amount": held.purchase_amount,
         "reversals": held.reversal_count,
         "reversal_amount": held.reversal_amount,
+        "refunds": held.refund_count,
+        "refund_amount": held.refund_amount,
     }
 
 

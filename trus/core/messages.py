@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
 from trus.values import (
     BusinessDate,
     Frozen,
@@ -72,6 +73,25 @@ class Reverse(Frozen, frozen=True, tag="reverse"):
     repeat: bool = False
 
 
+class Refund(Secret, frozen=True, tag="refund"):
+    """A terminal gives `amount` minor units of a purchase of its shop back to the card that paid.
+
+    `reference` is the purchase's retrieval reference number. `original` and `original_rid`, where
+    the terminal knows them, and `track2`, where the card is there, must be those of that purchase.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+    reference: str
+    original: Identity | None = None
+    original_rid: bytes = b""
+    track2: TrackTwo | None = None
+    repeat: bool = False
+
+
 class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     """A terminal closes its batch with its own totals, in minor units, for comparison."""
 
@@ -83,6 +103,8 @@ class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     purchase_amount: int
     reversal_count: int
     reversal_amount: int
+    refund_count: int = 0
+    refund_amount: int = 0
 
 
 class Outcome(Frozen, frozen=True, tag="outcome"):
@@ -267,7 +289,7 @@ class HealthReport(Frozen, frozen=True, tag="health-report"):
     counters: dict[str, int]
 
 
-MoneyRequest = Purchase | Balance | Reverse | CloseBatch
+MoneyRequest = Purchase | Balance | Reverse | Refund | CloseBatch
 Request = (
     MoneyRequest
     | SignHandshake
@@ -276,6 +298,8 @@ Request = (
     | CheckStanding
     | StandingsSince
     | RecheckPeers
+    | Lookup
+    | Renew
     | Enrol
     | AdminCommand
     | DayState
@@ -289,6 +313,8 @@ Answer = (
     | PeerVerified
     | StandingsChanged
     | PeersRechecked
+    | LookedUp
+    | Renewed
     | Enrolled
     | Refused
     | AdminAnswer
@@ -323,6 +349,8 @@ __all__ = [
     "Health",
     "HealthReport",
     "IdentityMaterial",
+    "LookedUp",
+    "Lookup",
     "MoneyRequest",
     "Outcome",
     "PeerVerified",
@@ -330,6 +358,7 @@ __all__ = [
     "PinWanted",
     "Purchase",
     "RecheckPeers",
+    "Refund",
     "Refused",
     "Request",
     "Reverse",

@@ -26,7 +26,8 @@ from trus.core.closing import close_batch
 from trus.core.dates import RETRY_DAYS, is_new, is_within
 from trus.core.faults import describe
 from trus.core.keyring import CardKeys
-from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, PinWanted, Purchase, Refused, Reverse
+from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, PinWanted, Purchase, Refund, Refused, Reverse
+from trus.core.refunding import give_back
 from trus.core.reversing import take_back
 from trus.errors import KeyStoreError, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
@@ -152,6 +153,7 @@ class MoneyPipeline:
             terminals=[each.identity.terminal for each in asked],
             card_keys=[key for each in asked for key in each.card_keys],
             closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
+            references=[each.request.reference for each in asked if isinstance(each.request, Refund)],
         )
 
     def _check(self, asked: Sequence[Asked], facts: BatchFacts, book: Book) -> None:
@@ -202,6 +204,8 @@ class MoneyPipeline:
         new = is_new(each.identity.business_date, book.business_date, book.previous_date)
         if isinstance(request, CloseBatch):
             each.answer = close_batch(each, request, book, new=new)
+        elif isinstance(request, Refund):
+            each.answer = give_back(each, request, book, new=new)
         elif not new:
             each.answer = self._authorizer.refuse_date(each, request, book)
         elif each.checks is None:

@@ -8,15 +8,17 @@ taken back once, and every repeat gets the same answer (trus.core.answers).
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
+from trus.auth.ports import REFUND_TAKEN_BACK, Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.core.answers import encode_outcome, taken_back
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
+from trus.core.linking import purse_of, repay, settle_up
 from trus.core.messages import Outcome, Reverse
-from trus.errors import LedgerError
 from trus.values import ResponseCode, Result
 
 #: What the journal says led to a reversal and to a tombstone.
@@ -34,8 +36,9 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
     original = book.requests.get(request.original)
     if original is None:
         return _lay_tombstone(asked, request, book)
+    undone = _undo_refund(original, book) if original.kind == EventKind.REFUND else _undo(original, book)
     event_id, rrn = book.number()
-    outcome = taken_back(original.rrn, original.authorized, original.currency)
+    outcome = taken_back(original.rrn, undone.amount, original.currency)
     terminal = book.terminal(request.identity.terminal)
     book.record(
         Event(
@@ -52,34 +55,73 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
             ResponseCode.APPROVED.value,
             "",
             rrn,
-            TAKEN_BACK,
-            {"reason": request.reason[:_MAX_REASON], "given_back": original.authorized, "currency": original.currency},
+            undone.rule,
+            {
+                "reason": request.reason[:_MAX_REASON],
+                "given_back": undone.amount,
+                "currency": original.currency,
+                **undone.figures,
+            },
             encode_outcome(outcome),
             actor_of(request.peer),
             original.event_id,
-            tuple(Posting(each.account, -each.amount, each.currency) for each in original.postings),
-            _purses(original, book),
+            undone.postings,
+            undone.purses,
             None,
-            original.authorized,
+            undone.amount,
             original.counter_day,
         )
     )
-    book.mark_reversed(request.original, event_id)
+    book.mark_ended(request.original, event_id, undone.amount)
     return outcome
 
 
-def _purses(original: StoredRequest, book: Book) -> tuple[PurseUpdate, ...]:
-    """Return the purse after the money is back; the counters follow on the day that they were used."""
+class _Undone(NamedTuple):
+    """What takes a request back: `amount` minor units move in the other direction."""
+
+    amount: int
+    rule: str
+    postings: tuple[Posting, ...] = ()
+    purses: tuple[PurseUpdate, ...] = ()
+    figures: Mapping[str, int | str] = MappingProxyType({})
+
+
+def _undo(original: StoredRequest, book: Book) -> _Undone:
+    """Give back what is left of a purchase after its refunds; the counters follow on the day that they were used."""
     if not original.postings:
-        return ()
-    card = book.card_of(original.card_id)
-    back = -sum(each.amount for each in original.postings if each.account == card.purse_account)
-    if back != original.authorized:
-        raise LedgerError("the purse of a card is not the one that its purchase was taken from")
-    day_amount, day_count = card.day_amount, card.day_count
-    if card.counter_day == original.counter_day:
-        day_amount, day_count = max(0, day_amount - back), max(0, day_count - 1)
-    return (PurseUpdate(card.purse_account, card.balance + back, card.counter_day, day_amount, day_count),)
+        return _Undone(original.authorized, TAKEN_BACK)
+    card = purse_of(original, book)
+    left = original.authorized - original.refunded
+    postings = settle_up(original, card.purse_account, left)
+    purse = repay(card, original, left, same_day=True, whole=left > 0)
+    return _Undone(left, TAKEN_BACK, postings, (purse,))
+
+
+def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
+    """Take the money of a refund from the purse again; what is not there any more is the issuer's risk.
+
+    When the purchase itself was taken back meanwhile, what was left of it went back and the refund
+    stays: nothing of the purchase is left to pay for.
+    """
+    if not refund.postings:
+        return _Undone(0, REFUND_TAKEN_BACK)
+    identity, purchase = book.purchase_of(refund)
+    if purchase.reversed_by:
+        return _Undone(0, REFUND_TAKEN_BACK)
+    card = purse_of(refund, book)
+    amount, currency = refund.authorized, refund.currency
+    taken = min(amount, card.balance)
+    postings = [Posting(each.account, -each.amount, each.currency) for each in refund.postings if each.amount < 0]
+    postings.append(Posting(card.purse_account, -taken, currency))
+    if taken < amount:
+        postings.append(Posting(book.risk_account(currency), taken - amount, currency))
+    spent, count = card.day_amount, card.day_count
+    if refund.counter_day and card.counter_day == refund.counter_day:
+        spent, count = spent + amount, count + (purchase.refunded == purchase.authorized)
+    book.mark_refunded(identity, -amount)
+    purse = PurseUpdate(card.purse_account, card.balance - taken, card.counter_day, spent, count)
+    figures: dict[str, int | str] = {"shortfall": amount - taken} if taken < amount else {}
+    return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures)
 
 
 def _lay_tombstone(asked: Asked, request: Reverse, book: Book) -> Outcome:

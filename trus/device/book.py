@@ -116,6 +116,10 @@ class Book:
         """Write down how a request ended, and forget it."""
         if request.opened is not None:
             amount = answer.amount or 0
+            if answer.amount is None and request.asked is Asked.REVERSE and request.opened.original is not None:
+                # The answer does not say how much went back: the whole of it.
+                purchased = self._journal.memory.purchases.get(request.opened.original)
+                amount = 0 if purchased is None else purchased.settled.amount
             self._journal.append(
                 Settled(request.opened.identity, answer.result, answer.code, amount, answer.approval, answer.rrn)
             )

@@ -167,13 +167,13 @@ class TerminalClient:
         """
         return await self._answer(self._terminal.reverse(original, reason))
 
-    async def refund(self, amount: int, rrn: str, *, currency: str = "") -> Answer:
+    async def refund(self, amount: int, rrn: str, *, currency: str = "", original: Reference | None = None) -> Answer:
         """Ask to give back `amount` minor units of the purchase with retrieval reference `rrn`.
 
-        Raises as `purchase` does.
+        `original` names it too, where this terminal made it. Raises as `purchase` does.
         """
         check_rrn(rrn)
-        order = RefundOrder(amount, currency or self._terminal.terms.currency, rrn)
+        order = RefundOrder(amount, currency or self._terminal.terms.currency, rrn, original)
         return await self._answer(self._terminal.refund(order))
 
     async def close_batch(self) -> Answer:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
+from msgspec.structs import astuple
 
 from trus.device.orders import Reference
 from trus.errors import TrusError
@@ -59,6 +60,17 @@ class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
     purchase_amount: int = 0
     reversal_count: int = 0
     reversal_amount: int = 0
+    refund_count: int = 0
+    refund_amount: int = 0
+
+    def plus(self, kind: str, amount: int) -> Totals:
+        """Return the totals with one more purchase, reversal or refund of `amount`."""
+        count, sum_ = f"{kind}_count", f"{kind}_amount"
+        return msgspec.structs.replace(self, **{count: getattr(self, count) + 1, sum_: getattr(self, sum_) + amount})
+
+    def minus(self, other: Totals) -> Totals:
+        """Return what is left when a part of the totals was closed."""
+        return Totals(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
@@ -182,35 +194,21 @@ class Memory:
         opened = self.unfinished.pop(settled.identity, None)
         if opened is None:
             return
-        totals = self.totals
         match opened.asked:
             case Asked.PURCHASE if settled.result in (Result.APPROVED, Result.PARTIAL):
                 self.purchases[opened.identity] = Purchased(opened, settled)
                 if len(self.purchases) > KEPT_PURCHASES:
                     del self.purchases[next(iter(self.purchases))]
-                self.totals = msgspec.structs.replace(
-                    totals,
-                    purchase_count=totals.purchase_count + 1,
-                    purchase_amount=totals.purchase_amount + settled.amount,
-                )
+                self.totals = self.totals.plus("purchase", settled.amount)
             case Asked.REVERSE if settled.result is Result.REVERSED and opened.original is not None:
-                purchased = self.purchases.pop(opened.original, None)
                 # What was never known to be approved was never counted either.
-                if purchased is not None:
-                    self.totals = msgspec.structs.replace(
-                        totals,
-                        reversal_count=totals.reversal_count + 1,
-                        reversal_amount=totals.reversal_amount + purchased.settled.amount,
-                    )
+                if self.purchases.pop(opened.original, None) is not None:
+                    self.totals = self.totals.plus("reversal", settled.amount)
+            case Asked.REFUND if settled.result is Result.APPROVED:
+                self.totals = self.totals.plus("refund", settled.amount)
             case Asked.CLOSE if settled.result is Result.APPROVED and opened.totals is not None:
                 # Purchases may have been answered since the closing was asked for: they stay.
-                closed = opened.totals
-                self.totals = Totals(
-                    totals.purchase_count - closed.purchase_count,
-                    totals.purchase_amount - closed.purchase_amount,
-                    totals.reversal_count - closed.reversal_count,
-                    totals.reversal_amount - closed.reversal_amount,
-                )
+                self.totals = self.totals.minus(opened.totals)
             case _:
                 pass
 

@@ -34,14 +34,6 @@ class BalanceOrder(Secret, frozen=True):
     pin: str | None = None
 
 
-class RefundOrder(Frozen, frozen=True):
-    """Money of a purchase to give back: `rrn` is the purchase's retrieval reference (12 characters)."""
-
-    amount: int
-    currency: str
-    rrn: str
-
-
 class Reference(Frozen, frozen=True):
     """A request of this terminal that can be taken back: identity, rid, minor units, currency."""
 
@@ -49,6 +41,18 @@ class Reference(Frozen, frozen=True):
     rid: bytes
     amount: int
     currency: str
+
+
+class RefundOrder(Frozen, frozen=True):
+    """Money of a purchase to give back: `rrn` is the purchase's retrieval reference (12 characters).
+
+    `original` names the purchase as this terminal knows it, None when another terminal made it.
+    """
+
+    amount: int
+    currency: str
+    rrn: str
+    original: Reference | None = None
 
 
 class Answer(Frozen, frozen=True):

@@ -65,6 +65,12 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
         clear["repeat"] = "yes"
     if isinstance(order, RefundOrder):
         sealed["original-rrn"] = order.rrn
+        if order.original is not None:
+            sealed |= {
+                "original-stan": fields.format_stan(order.original.identity.stan),
+                "original-date": order.original.identity.business_date,
+                "original-rid": fields.format_octets(order.original.rid),
+            }
     elif order is not None:
         sealed["track2"] = order.track2
         sealed["entry"] = "stripe"
@@ -86,6 +92,8 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
             "purchase-amount": fields.format_amount(totals.purchase_amount, opened.currency),
             "reversal-count": str(totals.reversal_count),
             "reversal-amount": fields.format_amount(totals.reversal_amount, opened.currency),
+            "refund-count": str(totals.refund_count),
+            "refund-amount": fields.format_amount(totals.refund_amount, opened.currency),
         }
     return Line(Kind.COMMAND, _COMMANDS[opened.asked], clear, sealed)
 

@@ -16,6 +16,7 @@ from sqlalchemy.sql import Select
 from trus.errors import StorageFailed
 from trus.ledger.audit_chain import walk_chains
 from trus.ledger.audit_heads import check_export, check_heads
+from trus.ledger.audit_links import check_refunds, check_reversals
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.findings import AuditReport, Check, Findings
 from trus.ledger.heads import HeadVerifier
@@ -56,7 +57,8 @@ def _verify(
         findings.add(Check.FILE, "database", line)
     _check_entries(connection, findings)
     _check_accounts(connection, findings)
-    _check_reversals(connection, findings)
+    check_reversals(connection, findings)
+    check_refunds(connection, findings)
     _check_references(connection, findings)
     _check_days(connection, findings)
     events, entries = walk_chains(connection, findings)
@@ -124,41 +126,6 @@ def _check_accounts(connection: Connection, findings: Findings) -> None:
     count = _count(connection, select(func.count()).select_from(account).where(account.c.balance.is_not(None)))
     findings.examine(Check.BALANCES, count)
     findings.examine(Check.FLOORS, count)
-
-
-def _check_reversals(connection: Connection, findings: Findings) -> None:
-    """Check that a reversal's entries are its original's with the signs turned, and that it is the only one."""
-    reversal, original = event.alias("reversal"), event.alias("original")
-    pairs = (
-        select(reversal.c.id, reversal.c.original, original.c.id)
-        .outerjoin_from(reversal, original, original.c.id == reversal.c.original)
-        .where(reversal.c.kind == "reversal")
-        .order_by(reversal.c.id)
-    )
-    taken_back: dict[int, int] = {}
-    count = 0
-    for event_id, named, found in connection.execute(pairs):
-        count += 1
-        row = f"event {event_id}"
-        if found is None:
-            findings.add(Check.REVERSALS, row, f"it takes back event {named}, which does not exist")
-            continue
-        if found in taken_back:
-            findings.add(Check.REVERSALS, row, f"event {found} was taken back before, by event {taken_back[found]}")
-        taken_back[found] = event_id
-        if _moves(connection, event_id, -1) != _moves(connection, found, 1):
-            findings.add(Check.REVERSALS, row, f"it does not undo the entries of event {found}")
-    findings.examine(Check.REVERSALS, count)
-
-
-def _moves(connection: Connection, event_id: int, sign: int) -> dict[tuple[int, str], int]:
-    moved: dict[tuple[int, str], int] = {}
-    rows = connection.execute(
-        select(entry.c.account, entry.c.currency, entry.c.amount).where(entry.c.event_id == event_id)
-    )
-    for number, currency, amount in rows:
-        moved[number, currency] = moved.get((number, currency), 0) + sign * amount
-    return moved
 
 
 def _check_references(connection: Connection, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from trus.ledger.statements import MAX_KEYS, Statements, padded
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
 
 _STATES: Final = {state.value: state for state in State}
+_REFUND: Final = EventKind.REFUND.value
 #: Distinct policies kept decoded; a network of this size has a few hundred companies.
 _POLICIES_KEPT: Final = 4096
 
@@ -44,9 +45,13 @@ class FactsReader:
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
+        originals: Sequence[int] = (),
     ) -> BatchFacts:
-        """Return the facts of a batch, keyed as asked. Repeated keys are read once."""
-        requests = self.requests(direct, identities)
+        """Return the facts of a batch, keyed as asked. Repeated keys are read once.
+
+        `originals` are ids of events that requests name by reference.
+        """
+        requests = self.requests(direct, identities, originals)
         cards: dict[bytes, CardFacts] = {}
         by_id: dict[int, CardFacts] = {}
         for row in self._rows(direct, "cards", card_keys):
@@ -66,16 +71,26 @@ class FactsReader:
             totals=self._totals(direct, closing) if closing else {},
         )
 
-    def requests(self, direct: Direct, identities: Sequence[Identity]) -> dict[Identity, StoredRequest]:
-        """Return what is stored under these identities, with postings and reversals."""
+    def requests(
+        self, direct: Direct, identities: Sequence[Identity], originals: Sequence[int] = ()
+    ) -> dict[Identity, StoredRequest]:
+        """Return what is stored under these identities and ids, with postings, and with what ended it.
+
+        A refund brings its purchase along.
+        """
         rows: list[Any] = []
         distinct = list(dict.fromkeys(identities))
         for start in range(0, len(distinct), MAX_KEYS):
             size, keys = padded(distinct[start : start + MAX_KEYS])
             parameters = tuple(part for key in keys for part in (key.business_date, key.terminal, key.stan))
             rows += direct.rows(self._statements.text("requests", size), parameters)
+        if originals:
+            rows += self._rows(direct, "requests_by_id", originals)
         if not rows:
             return {}
+        purchases = [row[18] for row in rows if row[4] == _REFUND and row[18] is not None]
+        if purchases:
+            rows += self._rows(direct, "requests_by_id", purchases)
         postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
         for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
@@ -93,13 +108,12 @@ class FactsReader:
             # An event carries its request's date, which may be older than the day it came on.
             oldest = days_before(closed_on, OLDEST_REQUEST_DAYS) if closed_on else ""
             dates = [row[0] for row in direct.rows(self._statements.text("dates"), (oldest,))]
-            sums = {EventKind.PURCHASE.value: (0, 0), EventKind.REVERSAL.value: (0, 0)}
+            held = BatchTotals()
             for start in range(0, len(dates), MAX_KEYS):
                 size, keys = padded(dates[start : start + MAX_KEYS])
-                for kind, count, amount in direct.rows(self._statements.text("totals", size), (terminal, after, *keys)):
-                    if kind in sums:
-                        sums[kind] = (sums[kind][0] + count, sums[kind][1] + amount)
-            found[terminal] = BatchTotals(*sums[EventKind.PURCHASE.value], *sums[EventKind.REVERSAL.value])
+                for row in direct.rows(self._statements.text("totals", size), (terminal, after, *keys)):
+                    held = held.plus(*row)
+            found[terminal] = held
         return found
 
     def _policies(self, direct: Direct, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
@@ -192,4 +206,8 @@ def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
         postings=postings,
         counter_day=row[15],
         authorized=row[16],
+        shop_id=row[17],
+        original=row[18],
+        given_back=row[19] or 0,
+        refunded=row[20] or 0,
     )

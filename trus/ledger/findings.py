@@ -25,6 +25,7 @@ class Check(StrEnum):
     FLOORS = "floors hold"
     POSTED = "approved events are posted"
     REVERSALS = "reversals undo originals"
+    REFUNDS = "refunds within purchases"
     REFERENCES = "events name what exists"
     NUMBERS = "numbers fit dates"
     DAYS = "one business date is open"

@@ -8,13 +8,13 @@ commits, together with whatever else belongs to the same order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from trus.auth.ports import Event, Posting, PurseUpdate
 from trus.errors import LedgerError
+from trus.ledger.accounts import FLOORED, AccountKind, add_account, network_account
 from trus.ledger.tables import account
 from trus.ledger.unit import SqlUnit
 from trus.values import ResponseCode, Result
@@ -24,21 +24,6 @@ _NO_RID: Final = bytes(16)
 _NO_DIGEST: Final = bytes(32)
 #: Keys in one IN list.
 _KEYS_AT_ONCE: Final = 500
-
-
-class AccountKind(StrEnum):
-    """Whose money an account holds."""
-
-    EXTERNAL = "external"  #: the world outside: banks, cash; no floor
-    COMPANY = "company"  #: loaded by a company, not yet given out; floor zero
-    PURSE = "purse"  #: an employee's; floor zero
-    SHOP = "shop"  #: owed to a shop; the sum of its entries
-    GAINS = "gains"  #: the issuer's own
-    RISK = "risk"  #: shortfalls that the issuer bears
-
-
-#: Kinds whose balance is a locked row that never goes below zero.
-FLOORED: Final = frozenset({AccountKind.COMPANY, AccountKind.PURSE})
 
 
 class BelowFloor(LedgerError):
@@ -52,26 +37,13 @@ class BelowFloor(LedgerError):
 
 
 def open_account(unit: SqlUnit, kind: AccountKind, owner: str, currency: str) -> int:
-    """Open an account and return its id. `owner` names company, employee or shop ("" for none).
-
-    Raises sqlalchemy.exc.IntegrityError when that owner has one of this kind and currency.
-    """
-    zero = 0 if kind in FLOORED else None
-    done = unit.connection.execute(
-        insert(account).values(kind=kind.value, owner=owner, currency=currency, floor=zero, balance=zero)
-    )
-    [number] = done.inserted_primary_key or (0,)
-    return int(number)
+    """Open an account in a unit of work (trus.ledger.accounts.add_account)."""
+    return add_account(unit.connection, kind, owner, currency)
 
 
 def system_account(unit: SqlUnit, kind: AccountKind, currency: str) -> int:
     """Return the network's own account of this kind (external, gains, risk), opened when missing."""
-    if kind in FLOORED or kind is AccountKind.SHOP:
-        raise ValueError(f"{kind.value} accounts have an owner")
-    found = unit.connection.execute(
-        select(account.c.id).where(account.c.kind == kind.value, account.c.owner == "", account.c.currency == currency)
-    ).scalar()
-    return open_account(unit, kind, "", currency) if found is None else int(found)
+    return network_account(unit.connection, kind, currency)
 
 
 def post(
@@ -151,3 +123,6 @@ def _follow(unit: SqlUnit, postings: Sequence[Posting]) -> tuple[PurseUpdate, ..
                 raise BelowFloor(number, before, floor - after)
             updates.append(PurseUpdate(number, after, day, amount, count))
     return tuple(updates)
+
+
+__all__ = ["FLOORED", "AccountKind", "BelowFloor", "open_account", "post", "system_account"]

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, or_, select, text
 
+from trus.auth.ports import REFUND_TAKEN_BACK
 from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event
 from trus.ledger.registry_values import CompanyBalanceRow, SettlementRow, TransactionRow
-from trus.ledger.tables import account, card, company, employee, entry, event, shop
+from trus.ledger.tables import ENDING_WHERE, account, card, company, employee, entry, event, shop
 from trus.values import Frozen
 
 #: Events that one page may look at, about a tenth of a second.
@@ -58,7 +59,7 @@ _FROM: Final = (
     .outerjoin(employee, employee.c.id == card.c.employee_id)
     .outerjoin(company, company.c.id == employee.c.company_id)
     .outerjoin(_original, _original.c.id == event.c.original)
-    .outerjoin(_reversal, (_reversal.c.original == event.c.id) & (_reversal.c.kind == "reversal"))
+    .outerjoin(_reversal, (_reversal.c.original == event.c.id) & text(f"reversal_event.{ENDING_WHERE}"))
 )
 
 
@@ -122,7 +123,10 @@ class ReportRegistry:
         """Return what each shop is owed for a ledger date, from the entries of its account, in order of shops."""
         first = first_event(ledger_date)
         sold = (event.c.kind == "purchase") & (entry.c.amount != 0)
-        back = (event.c.kind == "reversal") & (entry.c.amount != 0)
+        # A refund that was taken back is one refund less, and one purchase never taken back.
+        unsaid = (event.c.kind == "reversal") & (event.c.rule == REFUND_TAKEN_BACK)
+        back = event.c.kind.in_(("reversal", "void")) & (entry.c.amount != 0) & ~unsaid
+        refunded = (event.c.kind == "refund") & (entry.c.amount != 0)
         query = (
             select(
                 shop.c.shop,
@@ -132,6 +136,8 @@ class ReportRegistry:
                 func.sum(case((sold, entry.c.amount), else_=0)),
                 func.sum(case((back, 1), else_=0)),
                 func.sum(case((back, -entry.c.amount), else_=0)),
+                func.sum(case((refunded, 1), (unsaid, -1), else_=0)),
+                func.sum(case((refunded | unsaid, -entry.c.amount), else_=0)),
             )
             .select_from(
                 event.join(entry, entry.c.event_id == event.c.id).join(shop, shop.c.account == entry.c.account)
@@ -139,7 +145,7 @@ class ReportRegistry:
             .where(
                 event.c.id > first,
                 event.c.id < first + NUMBERS_A_DAY,
-                event.c.kind.in_(("purchase", "reversal")),
+                event.c.kind.in_(("purchase", "reversal", "void", "refund")),
             )
             .group_by(shop.c.shop, shop.c.name, entry.c.currency)
             .order_by(shop.c.shop, entry.c.currency)

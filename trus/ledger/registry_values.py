@@ -122,6 +122,7 @@ class ActivationRow(Secret, frozen=True):
     failures: int
     key_digest: bytes
     serial: str
+    opened_by: str = ""
 
 
 class CertificateRow(Frozen, frozen=True):
@@ -206,7 +207,7 @@ class TransactionRow(Frozen, frozen=True):
 
 
 class SettlementRow(Frozen, frozen=True):
-    """What a shop is owed for one ledger date: purchases, reversals, and their difference (minor units)."""
+    """What a shop is owed for one ledger date: purchases less reversals, voids and refunds (minor units)."""
 
     shop: str
     name: str
@@ -215,11 +216,13 @@ class SettlementRow(Frozen, frozen=True):
     gross: int
     reversal_count: int
     reversals: int
+    refund_count: int = 0
+    refunds: int = 0
 
     @property
     def net(self) -> int:
-        """What is owed to the shop; below zero when more was taken back than sold."""
-        return self.gross - self.reversals
+        """What is owed to the shop; below zero when more was taken or given back than sold."""
+        return self.gross - self.reversals - self.refunds
 
 
 class CompanyBalanceRow(Frozen, frozen=True):

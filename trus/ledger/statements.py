@@ -15,13 +15,16 @@ from sqlalchemy import (
     Dialect,
     Executable,
     Integer,
+    Select,
     Table,
+    TextClause,
     and_,
     bindparam,
     func,
     insert,
     literal_column,
     select,
+    text,
     tuple_,
     update,
 )
@@ -29,6 +32,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from trus.ledger.chain import CHAINED, PERSONAL
 from trus.ledger.tables import (
+    ENDING_WHERE,
     account,
     business_day,
     card,
@@ -86,6 +90,7 @@ class Statements:
         self._makers: dict[str, Callable[[int], Executable]] = {
             "day": lambda _: _day(),
             "requests": _requests,
+            "requests_by_id": _requests_by_id,
             "request_entries": _request_entries,
             "terminals": _terminals,
             "cards": lambda size: _cards(card.c.pan_key, size),
@@ -130,8 +135,28 @@ def _day() -> Executable:
 
 
 def _requests(size: int) -> Executable:
-    reversal = event.alias("reversal")
     identity = tuple_(event.c.business_date, event.c.terminal, event.c.stan)
+    return _stored().where(identity.in_([("", "", 0)] * size))
+
+
+def _requests_by_id(size: int) -> Executable:
+    return _stored().where(event.c.id.in_(_markers(size)), event.c.terminal.is_not(None))
+
+
+def _stored() -> Select[Any]:
+    """Return what is kept of a request, how it ended, and what was refunded of it.
+
+    The kinds are spelled out because the indexes cover them alone. What hangs on a request is looked
+    for only where there is one, so that a new request pays nothing for it.
+    """
+    ending, refund, undone = event.alias("ending"), event.alias("refund"), event.alias("undone")
+    refunded = (
+        select(func.sum(refund.c.authorized))
+        .select_from(refund)
+        .outerjoin(undone, and_(undone.c.original == refund.c.id, _ends("undone")))
+        .where(refund.c.original == event.c.id, text("refund.kind = 'refund'"), undone.c.id.is_(None))
+        .scalar_subquery()
+    )
     return (
         select(
             event.c.terminal,
@@ -148,14 +173,21 @@ def _requests(size: int) -> Executable:
             event.c.rrn,
             event.c.answer,
             event.c.card_id,
-            reversal.c.id,
+            ending.c.id,
             event.c.counter_day,
             event.c.authorized,
+            event.c.shop_id,
+            event.c.original,
+            ending.c.authorized,
+            refunded,
         )
         .select_from(event)
-        .outerjoin(reversal, and_(reversal.c.original == event.c.id, reversal.c.kind == literal_column("'reversal'")))
-        .where(identity.in_([("", "", 0)] * size))
+        .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
     )
+
+
+def _ends(alias: str) -> TextClause:
+    return text(f"{alias}.{ENDING_WHERE}")
 
 
 def _request_entries(size: int) -> Executable:
@@ -223,14 +255,14 @@ def _dates() -> Executable:
 def _totals(size: int) -> Executable:
     # A join with the dates would read better; SQLite then walks all terminals of every date.
     return (
-        select(event.c.kind, func.count(), func.sum(event.c.authorized))
+        select(event.c.kind, event.c.rule, func.count(), func.sum(event.c.authorized))
         .where(
             event.c.terminal == bindparam(None, unique=True),
             event.c.id > bindparam(None, unique=True),
             event.c.authorized > literal_column("0"),
             event.c.business_date.in_(_markers(size)),
         )
-        .group_by(event.c.kind)
+        .group_by(event.c.kind, event.c.rule)
     )
 
 

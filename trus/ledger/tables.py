@@ -30,6 +30,7 @@ from sqlalchemy import (
 from trus.ledger.schema import Number, metadata
 from trus.ledger.tables_approvals import ceremony, order_approval, pending_order
 from trus.ledger.tables_directory import certificate_key, revocation_list, standing
+from trus.ledger.tables_keys import backup, key_rotation
 
 # ------------------------------------------------------------------------------ who is who
 
@@ -186,13 +187,23 @@ event: Final = Table(
     UniqueConstraint("business_date", "terminal", "stan"),
 )
 
-#: A request is taken back once: the reversal's row says of which event (no row of `event` changes).
+#: A request is ended once, by its reversal, its void, or whatever else ends it: that row says which
+#: event it ends (no row of `event` changes).
+ENDING_WHERE: Final = "kind IN ('reversal', 'void', 'completion', 'release', 'expiry')"
 Index(
-    "uq_event_reversal",
+    "uq_event_ended",
     event.c.original,
     unique=True,
-    sqlite_where=text("original IS NOT NULL AND kind = 'reversal'"),
-    postgresql_where=text("original IS NOT NULL AND kind = 'reversal'"),
+    sqlite_where=text(f"original IS NOT NULL AND {ENDING_WHERE}"),
+    postgresql_where=text(f"original IS NOT NULL AND {ENDING_WHERE}"),
+)
+
+#: Finds the refunds of a purchase, of which there may be several.
+Index(
+    "ix_event_refund",
+    event.c.original,
+    sqlite_where=text("original IS NOT NULL AND kind = 'refund'"),
+    postgresql_where=text("original IS NOT NULL AND kind = 'refund'"),
 )
 
 #: Finds where a terminal's batch begins: after its last approved close-batch.
@@ -338,6 +349,7 @@ __all__ = [
     "account",
     "activation",
     "admin",
+    "backup",
     "booking",
     "business_day",
     "card",
@@ -348,6 +360,7 @@ __all__ = [
     "employee",
     "entry",
     "event",
+    "key_rotation",
     "meta",
     "metadata",
     "order_approval",

@@ -15,8 +15,9 @@ import msgspec
 from trus.auth.ports import BatchFacts, Event, PurseUpdate
 from trus.clock import Entropy
 from trus.errors import LedgerError, StorageFailed, Unbalanced
+from trus.ledger.accounts import risk_account
 from trus.ledger.chain import SALT_BYTES, ChainHead, commit_personal, extend
-from trus.ledger.days import NUMBERS_A_DAY, first_event, rrn_prefix
+from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event, rrn_prefix
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
 from trus.ledger.statements import Statements
@@ -122,16 +123,26 @@ class SqlUnit:
         terminals: Sequence[str],
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
+        references: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
+        originals = [number for rrn in references for number in candidates(rrn, self._day)]
         try:
-            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing)
+            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing, originals)
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None
         for card in facts.cards_by_id.values():
             self._balances[card.purse_account] = card.balance
         return facts
+
+    def risk_account(self, currency: str) -> int:
+        """Return the account of the shortfalls that the issuer bears, opened when missing. Raises StorageFailed."""
+        try:
+            return risk_account(self.connection, currency)
+        except DATABASE_ERRORS as failure:
+            self._over = True
+            raise self._ending.failed(failure) from None
 
     def held(self, account: int, stored: int) -> int:
         """Return the balance of a locked row inside this unit; `stored` is what its row says.

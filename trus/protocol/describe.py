@@ -156,7 +156,7 @@ def verb_fields() -> str:
         columns = ("field", "where", "required", "type", "since", "meaning")
         parts.append(_table(columns, rows) if rows else "No fields.\n")
         if spec.together:
-            names = " and ".join(f"`{name}`" for name in spec.together)
+            names = ", ".join(f"`{name}`" for name in spec.together[:-1]) + f" and `{spec.together[-1]}`"
             parts.append(f"\n{names} are both there or both absent.\n")
         parts.append("\n")
     return "".join(parts)

@@ -39,6 +39,12 @@ _ORIGINAL: Final = (
     FieldSpec("original-date", f.DATE, "business date of the request taken back"),
     FieldSpec("original-rid", f.RID, "rid of the request taken back"),
 )
+#: What the terminal knows of an earlier purchase beside its reference; checked when it is there.
+_NAMED: Final = (
+    _may("original-stan", f.STAN, "trace number of the purchase"),
+    _may("original-date", f.DATE, "business date of the purchase"),
+    _may("original-rid", f.RID, "rid of the purchase"),
+)
 _TICKET: Final = (
     _may("ticket", f.BLOB, "opaque; resumes this session later"),
     _may("lifetime", f.COUNT, "seconds until the ticket ends"),
@@ -264,8 +270,14 @@ _PURCHASE: Final = (
         Need.MUST,
         Need.MUST,
         (_STAN, _AMOUNT, _CURRENCY, _DATE, _REPEAT),
-        (_RID, FieldSpec("original-rrn", f.RRN, "retrieval reference of the purchase"), _may(*_TRACK2[:3])),
+        (
+            _RID,
+            FieldSpec("original-rrn", f.RRN, "retrieval reference of the purchase"),
+            _may(*_TRACK2[:3]),
+            *_NAMED,
+        ),
         "Give back money of a purchase.",
+        together=("original-stan", "original-date", "original-rid"),
     ),
     VerbSpec(
         Kind.COMMAND,

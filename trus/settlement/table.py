@@ -15,7 +15,19 @@ from trus.money import format_amount
 from trus.values import BusinessDate
 
 #: The columns of the table, in this order; amounts in major units with the currency's decimals.
-COLUMNS: Final = ("date", "shop", "name", "currency", "count", "gross", "reversal-count", "reversals", "net")
+COLUMNS: Final = (
+    "date",
+    "shop",
+    "name",
+    "currency",
+    "count",
+    "gross",
+    "reversal-count",
+    "reversals",
+    "refund-count",
+    "refunds",
+    "net",
+)
 #: Characters that make a spreadsheet take a field for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -45,11 +57,17 @@ class ShopDay(Protocol):
     def reversals(self) -> int: ...  # noqa: D102
 
     @property
+    def refund_count(self) -> int: ...  # noqa: D102
+
+    @property
+    def refunds(self) -> int: ...  # noqa: D102
+
+    @property
     def net(self) -> int: ...  # noqa: D102
 
 
 class Total(NamedTuple):
-    """The sums of all shops in one currency, minor units."""
+    """The sums of all shops in one currency, minor units; `reversals` with the refunds."""
 
     currency: str
     shops: int
@@ -71,6 +89,8 @@ def rows(date: BusinessDate, days: Iterable[ShopDay]) -> list[dict[str, str]]:
             "gross": format_amount(day.gross, day.currency),
             "reversal-count": str(day.reversal_count),
             "reversals": format_amount(day.reversals, day.currency),
+            "refund-count": str(day.refund_count),
+            "refunds": format_amount(day.refunds, day.currency),
             "net": format_amount(day.net, day.currency),
         }
         for day in days
@@ -88,7 +108,7 @@ def totals(days: Sequence[ShopDay]) -> list[Total]:
                 len(of_it),
                 sum(day.count for day in of_it),
                 sum(day.gross for day in of_it),
-                sum(day.reversals for day in of_it),
+                sum(day.reversals + day.refunds for day in of_it),
                 sum(day.net for day in of_it),
             )
         )

@@ -1,0 +1,95 @@
+"""Proves of every event that is about an earlier one that both fit: reversals undo, refunds stay within.
+
+Reads entries alone, never a stored answer. A reversal undoes its original; where refunds came between,
+all of them together leave the shop with nothing of the purchase, and whatever a purse could not
+pay back stands on the issuer's risk.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, and_, func, select
+
+from trus.ledger.findings import Check, Findings
+from trus.ledger.tables import account, entry, event
+
+#: Kinds that take an event back.
+_UNDOING: Final = ("reversal", "void")
+
+
+def check_reversals(connection: Connection, findings: Findings) -> None:
+    """Check that what takes an event back undoes its entries, and that it is the only one."""
+    reversal, original = event.alias("reversal"), event.alias("original")
+    pairs = (
+        select(reversal.c.id, reversal.c.original, original.c.id, original.c.kind, original.c.original)
+        .outerjoin_from(reversal, original, original.c.id == reversal.c.original)
+        .where(reversal.c.kind.in_(_UNDOING))
+        .order_by(reversal.c.id)
+    )
+    taken_back: dict[int, int] = {}
+    count = 0
+    for event_id, named, found, kind, about in connection.execute(pairs):
+        count += 1
+        row = f"event {event_id}"
+        if found is None:
+            findings.add(Check.REVERSALS, row, f"it takes back event {named}, which does not exist")
+            continue
+        if found in taken_back:
+            findings.add(Check.REVERSALS, row, f"event {found} was taken back before, by event {taken_back[found]}")
+        taken_back[found] = event_id
+        if _moves(connection, event_id, -1) == _moves(connection, found, 1):
+            continue
+        if not _settled(connection, event_id, found, about if kind == "refund" else found):
+            findings.add(Check.REVERSALS, row, f"it does not undo the entries of event {found}")
+    findings.examine(Check.REVERSALS, count)
+
+
+def check_refunds(connection: Connection, findings: Findings) -> None:
+    """Check that a refund is of an event that exists, and that all of one purchase are within what it paid."""
+    refund, purchase, undone = event.alias("refund"), event.alias("purchase"), event.alias("undone")
+    refunds = (
+        select(refund.c.original, purchase.c.id, purchase.c.authorized, func.sum(refund.c.authorized), func.count())
+        .select_from(refund)
+        .outerjoin(purchase, purchase.c.id == refund.c.original)
+        .outerjoin(undone, and_(undone.c.original == refund.c.id, undone.c.kind.in_(_UNDOING)))
+        .where(refund.c.kind == "refund", refund.c.original.is_not(None), undone.c.id.is_(None))
+        .group_by(refund.c.original, purchase.c.id, purchase.c.authorized)
+        .order_by(refund.c.original)
+    )
+    examined = 0
+    for named, found, paid, refunded, count in connection.execute(refunds):
+        examined += count
+        if found is None:
+            findings.add(Check.REFUNDS, f"event {named}", "it was refunded and does not exist")
+        elif refunded > paid:
+            findings.add(Check.REFUNDS, f"event {named}", f"{refunded} of it was refunded, and it paid {paid}")
+    findings.examine(Check.REFUNDS, examined)
+
+
+def _settled(connection: Connection, ending: int, original: int, purchase: int | None) -> bool:
+    """Return whether a purchase with its refunds, or a refund with its reversal, leaves every shop with nothing."""
+    undone = select(event.c.id).where(event.c.original == purchase, event.c.kind.in_(_UNDOING))
+    family = {ending, original}
+    if purchase is not None and connection.execute(undone).first() is not None:
+        refunds = select(event.c.id).where(event.c.original == purchase, event.c.kind == "refund")
+        family |= {purchase, *connection.execute(undone).scalars(), *connection.execute(refunds).scalars()}
+        of_refunds = select(event.c.id).where(event.c.original.in_(refunds), event.c.kind.in_(_UNDOING))
+        family |= set(connection.execute(of_refunds).scalars())
+    sums = (
+        select(func.sum(entry.c.amount))
+        .join_from(entry, account, account.c.id == entry.c.account)
+        .where(entry.c.event_id.in_(family), account.c.kind == "shop")
+        .group_by(entry.c.account, entry.c.currency)
+    )
+    return not any(connection.execute(sums).scalars())
+
+
+def _moves(connection: Connection, event_id: int, sign: int) -> dict[tuple[int, str], int]:
+    moved: dict[tuple[int, str], int] = {}
+    rows = connection.execute(
+        select(entry.c.account, entry.c.currency, entry.c.amount).where(entry.c.event_id == event_id)
+    )
+    for number, currency, amount in rows:
+        moved[number, currency] = moved.get((number, currency), 0) + sign * amount
+    return moved
