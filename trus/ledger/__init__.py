@@ -16,6 +16,9 @@
 | audit (audit_chain, audit_heads, findings) | proves the whole ledger, and names the row that does not hold |
 | erasure | takes out what names a person; the chain still proves the rest |
 | registry, registry_* | companies, people, shops, cards, identities and reports, for the issuer |
+| keyring | which version of K_DB a file opens under |
+| rotation, rotation_* | rotates K_DB while payments go on; resumes after a kill |
+| retired, backups | what still needs an older version of K_DB |
 | compose | opens all of it from explicit arguments |
 | migrations | the schema's history (Alembic) |
 """

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, insert, inspect
+from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from trus.clock import Clock, Entropy
 from trus.errors import StorageFailed
@@ -19,7 +19,9 @@ from trus.ledger import migrations
 from trus.ledger.days import microseconds
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.engine import WriterLock, create_file, open_engine
+from trus.ledger.keyring import KeySource, find_file_version
 from trus.ledger.lookup import CardLookup, FieldCipher
+from trus.ledger.rotation_state import keys_in_use, rotations
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import business_day, meta
 from trus.values import BusinessDate
@@ -96,6 +98,39 @@ def open_ledger(
         )
         undo.pop_all()
     return ledger
+
+
+class Opened(NamedTuple):
+    """A ledger open for writing, and the version of K_DB that its file opens under."""
+
+    ledger: SqlLedger
+    file_version: int
+
+
+def open_under(path: Path, source: KeySource, *, clock: Clock, entropy: Entropy, slot: int = ONLY_SLOT) -> Opened:
+    """Open the database at `path` for writing, under whichever version of K_DB it stands, rotations included.
+
+    Raises as `open_ledger` does, and KeyStoreError.
+    """
+    with ExitStack() as undo:
+        lock = WriterLock(path)
+        undo.callback(lock.release)
+        version = find_file_version(path, source)
+        key = source.keys(version).file
+        engine = open_engine(path, lambda: key)
+        undo.callback(engine.dispose)
+        try:
+            _check_version(engine, path, upgrade=True)
+            with engine.connect() as connection:
+                known = rotations(connection)
+                open_day = select(business_day.c.date).where(business_day.c.state == "open")
+                today = connection.execute(open_day).scalar() or ""
+        except DATABASE_ERRORS as failure:
+            raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
+        lookup, fields = keys_in_use(known, source, version, entropy, today)
+        ledger = SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now(), release=lock.release)
+        undo.pop_all()
+    return Opened(ledger, version)
 
 
 def open_for_reading(path: Path, *, db_key: bytes) -> Engine:
