@@ -2,7 +2,7 @@
 
 | module | what it does |
 |---|---|
-| model | names every setting: kind, default, reason |
+| sections, model, model_directory | names every setting: kind, default, reason |
 | kinds, values | how values are read, checked and written; durations and sizes |
 | reading, loading | a file to Settings, or to all its problems at once |
 | writing | Settings to commented YAML |

@@ -16,8 +16,9 @@ import attrs
 
 from trus.settings.kinds import Kind
 from trus.settings.loading import sections_of
-from trus.settings.model import Section, Settings
+from trus.settings.model import Settings
 from trus.settings.policy import PolicySettings
+from trus.settings.sections import Section
 from trus.settings.writing import scalar
 
 _HEAD: Final = """\

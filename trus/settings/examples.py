@@ -31,6 +31,7 @@ from trus.settings.model import (
     TlsSettings,
     TokenSettings,
 )
+from trus.settings.model_directory import DirectoryPortSettings, DirectorySettings
 from trus.settings.values import DatabaseUrl
 from trus.settings.writing import dump
 
@@ -86,6 +87,7 @@ def _backend(folder: Path, host: str) -> BackendSettings:
         token=TokenSettings(pin_file=folder / "token" / "pin", softhsm_conf=folder / "token" / "softhsm2.conf"),
         database=DatabaseSettings(url=DatabaseUrl(path=folder / "db" / "trus.db"), heads=folder / "heads"),
         identity=IdentitySettings(anchor=folder / "pki" / "individual-ca.pem", policy=folder / "pki" / "policy.yaml"),
+        directory=DirectorySettings(url="http://192.0.2.10:7004"),
         cards=CardSettings(iin="990001"),
     )
 
@@ -94,6 +96,7 @@ def _all_in_one(folder: Path) -> Settings:
     gateway = GatewaySettings(
         devices=DevicesSettings(tls=_tls(folder, "gateway")),
         admin=AdminPortSettings(),
+        directory=DirectoryPortSettings(),
         link=LinkSettings(backends=(BackendAddress(name="backend-1"),), tls=_tls(folder, "gateway-link")),
     )
     return Settings(network=NetworkSettings(name="lunch"), gateway=gateway, backend=_backend(folder, "127.0.0.1"))
@@ -102,6 +105,7 @@ def _all_in_one(folder: Path) -> Settings:
 def _gateway_alone(folder: Path) -> Settings:
     gateway = GatewaySettings(
         devices=DevicesSettings(host="0.0.0.0", tls=_tls(folder, "gateway")),  # noqa: S104 - terminals come from anywhere
+        directory=DirectoryPortSettings(host="0.0.0.0"),  # noqa: S104 - what it gives out is public
         admin=AdminPortSettings(host="192.0.2.10", allow=(ip_network("192.0.2.0/24"),)),
         link=LinkSettings(
             backends=(BackendAddress(name="backend-1", host="198.51.100.20"),), tls=_tls(folder, "gateway-link")

@@ -13,8 +13,9 @@ from pathlib import Path
 import attrs
 
 from trus.settings import kinds
-from trus.settings.model import Section, Settings
+from trus.settings.model import Settings
 from trus.settings.problems import Problem
+from trus.settings.sections import Section
 from trus.settings.values import DatabaseUrl
 
 #: Settings that name a file whose content opens something.

@@ -22,9 +22,10 @@ from cattrs import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from trus.settings.kinds import Kind
-from trus.settings.model import Section, Settings
+from trus.settings.model import Settings
 from trus.settings.problems import Misfit, Misfits, Problem, SettingsInvalid, join_path, show
 from trus.settings.reading import MAX_FILE_BYTES, Document, read_document
+from trus.settings.sections import Section
 
 _Steps = tuple[str | int, ...]
 

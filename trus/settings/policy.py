@@ -16,8 +16,8 @@ import attrs
 
 from trus.settings import kinds
 from trus.settings.kinds import Kind
-from trus.settings.model import Section, section, setting
 from trus.settings.problems import Misfit, show
+from trus.settings.sections import Section, section, setting
 from trus.settings.values import Duration
 
 

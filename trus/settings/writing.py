@@ -16,7 +16,8 @@ import attrs
 import yaml
 
 from trus.settings.kinds import Kind
-from trus.settings.model import Section, Settings
+from trus.settings.model import Settings
+from trus.settings.sections import Section
 
 _WIDTH: Final = 100
 
