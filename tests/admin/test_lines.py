@@ -168,7 +168,10 @@ class TableTests(SynchronousTestCase):
             self.assertEqual(required, sorted(required, reverse=True), command.verb)
 
     def test_roles_limit_what_changes(self) -> None:
-        """An auditor changes nothing; support changes cards, employees and terminals in distress alone."""
+        """An auditor changes nothing; support changes cards, employees and terminals in distress alone.
+
+        What support may order it may also approve, when another ordered it.
+        """
         auditor = {command.verb for command in commands_for([AdminRole.AUDITOR]) if command.mutating}
         support = {command.verb for command in commands_for([AdminRole.SUPPORT]) if command.mutating}
         self.assertEqual(auditor, set())
@@ -176,7 +179,7 @@ class TableTests(SynchronousTestCase):
             support,
             {
                 "CARD-BLOCK", "CARD-LOST", "CARD-STOLEN", "CARD-SUSPECT", "CARD-TRIES", "CARD-UNBLOCK",
-                "CERTIFICATE-HOLD", "EMPLOYEE-BLOCK", "TERMINAL-BLOCK",
+                "APPROVE", "CERTIFICATE-HOLD", "EMPLOYEE-BLOCK", "REJECT", "TERMINAL-BLOCK",
             },
         )  # fmt: skip
         self.assertEqual(set(COMMANDS), {command.verb for command in commands_for([AdminRole.ADMINISTRATOR])})

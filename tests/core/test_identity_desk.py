@@ -63,7 +63,7 @@ class Pki:
     def changes_since(self, epoch: int) -> list[tuple[DeviceRole, str]] | None:
         return None if epoch < 5 else [(DeviceRole.POS, "T0000001")]
 
-    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
+    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes, address: str = "") -> Issued:
         if code != "right":
             raise IdentityRefused("wrong-code")
         return Issued(PEER, [b"leaf"])

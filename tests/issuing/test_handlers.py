@@ -10,7 +10,7 @@ from trus.admin.model import AdminRole, RefusalCode
 from trus.core.messages import AdminCommand
 from trus.errors import KeyStoreUnavailable, OutcomeUnknown, StorageFailed
 from trus.hsm.memory import MemoryStore
-from trus.issuing.handlers import DENIED, HANDLERS
+from trus.issuing.handlers import DENIED, DUAL_CONTROL, HANDLERS
 
 #: Arguments with which each command of the table can be given after House.lunch(), one after the other.
 EXAMPLES: dict[str, dict[str, str]] = {
@@ -73,7 +73,8 @@ class RoleTests(SynchronousTestCase):
 
     def test_the_table_has_no_command_without_a_hand(self) -> None:
         """Every command of the table is carried out: by the console itself, or by the core."""
-        self.assertEqual(set(HANDLERS), {verb for verb, command in COMMANDS.items() if not command.local})
+        carried_out = {verb for verb, command in COMMANDS.items() if not command.local}
+        self.assertEqual({*HANDLERS, *DUAL_CONTROL}, carried_out)
 
     def test_every_command_with_every_role(self) -> None:
         """A command is carried out for exactly the roles of its table; any other role is told 63."""
@@ -89,7 +90,8 @@ class RoleTests(SynchronousTestCase):
     def test_every_change_names_its_admin_in_the_chain(self) -> None:
         """Every mutating command leaves an event with the admin's name; every other leaves none."""
         reading = [verb for verb, command in COMMANDS.items() if not command.local and verb not in EXAMPLES]
-        for verb in [*reading, *EXAMPLES, "DAY-ADVANCE"]:
+        waiting = {"APPROVE", "REJECT"}  # they are about an order that waits: tests.issuing.test_approvals
+        for verb in [*(verb for verb in reading if verb not in waiting), *EXAMPLES, "DAY-ADVANCE"]:
             known = {row.event_id for row in self.house.orders()}
             self.assertEqual(self.give(verb, "administrator"), "00", verb)
             new = [row for row in self.house.orders() if row.event_id not in known and row.actor == "administrator"]

@@ -179,7 +179,7 @@ class RegisterTests(SynchronousTestCase):
         self.assertEqual(
             (kept.state, kept.reason, kept.changed), (CertificateState.REVOKED, "keyCompromise", self.house.clock.now())
         )
-        rules = [row.rule for row in self.house.orders() if row.actor == "pki"]
+        rules = [row.rule for row in self.house.journal("admin", "enrolment") if row.actor == "pki"]
         self.assertEqual(rules, ["REGISTER", "ENROL", *["CERTIFICATE-STATE"] * 3])
         self.assertRaises(
             KeyError, self.house.store.set_state, "ffff", CertificateState.HELD, self.house.clock.now(), ""

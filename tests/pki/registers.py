@@ -52,6 +52,8 @@ class MemoryRegister:
         self.activations: dict[tuple[DeviceRole, str], Activation] = {}
         self.records: dict[str, CertificateRecord] = {}
         self.blocked_holders: set[tuple[DeviceRole, str]] = set()
+        self.refusals: list[tuple[str, ...]] = []
+        self.shops: dict[str, str] = {}
         self.changes: list[tuple[DeviceRole, str]] = []
         self.lists: dict[tuple[str, ListKind], KeptList] = {}
 
@@ -64,7 +66,30 @@ class MemoryRegister:
     def count_failure(self, role: DeviceRole, name: str, failures: int) -> None:
         self.activations[role, name] = msgspec.structs.replace(self.activations[role, name], failures=failures)
 
-    def complete(self, activation: Activation, record: CertificateRecord) -> None:
+    def refused(self, role: DeviceRole, name: str, step: str, reason: str, address: str) -> None:
+        self.refusals.append((role.value, name, step, reason, address))
+
+    def of_key(self, digest: bytes) -> Sequence[CertificateRecord]:
+        return [each for each in self.records.values() if each.key_digest == digest]
+
+    def live_certificates(self, role: DeviceRole, name: str, now: datetime) -> int:
+        return sum(
+            (each.role, each.name) == (role, name)
+            and each.state is not CertificateState.REVOKED
+            and each.not_after >= now
+            for each in self.records.values()
+        )
+
+    def issued_since(self, since: datetime, shop: str = "") -> int:
+        return sum(
+            each.role is not DeviceRole.BACKEND and each.not_before > since and shop in ("", each.shop)
+            for each in self.records.values()
+        )
+
+    def shop_of(self, role: DeviceRole, name: str) -> str | None:
+        return self.shops.get(name)
+
+    def complete(self, activation: Activation, record: CertificateRecord, birth: str = "device") -> None:
         self.open_activation(activation)
         self.register(record)
 

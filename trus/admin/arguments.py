@@ -293,6 +293,13 @@ def reference(text: str) -> str:
     return text
 
 
+def model(text: str) -> str:
+    """Return a device's model as certificates name it: 1 to 32 letters, digits, dots and hyphens."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,31}", text, re.ASCII) is None:
+        raise ArgumentRefused("1 to 32 letters, digits, dots and hyphens are expected")
+    return text
+
+
 def page_mark(text: str) -> str:
     """Return the mark that a page ended with: 1 to 40 letters, digits, dots, dashes and underscores."""
     if re.fullmatch(r"[0-9A-Za-z._-]{1,40}", text, re.ASCII) is None:

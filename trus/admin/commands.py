@@ -12,12 +12,13 @@ from typing import Final
 
 from trus.admin import arguments as kinds
 from trus.admin.arguments import ArgumentRefused, Converter
+from trus.admin.commands_approvals import APPROVAL_COMMANDS, ENROLMENT_COMMANDS
 from trus.admin.commands_certificates import CERTIFICATE_COMMANDS, REASON
 from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 
 #: The events that TRANSACTIONS shows.
-TRANSACTION_KINDS: Final = ("purchase", "refund", "balance", "reversal", "close-batch", "refill", "funding")
+TRANSACTION_KINDS: Final = ("purchase", "refund", "void", "balance", "reversal", "close-batch", "refill", "funding")
 
 _ADMIN = AdminRole.ADMINISTRATOR
 _ISSUER = AdminRole.ISSUER
@@ -136,7 +137,11 @@ _TABLE: Final[tuple[Command, ...]] = (
         "TERMINAL-ADD",
         "Registers a terminal and shows its activation code, once.",
         _ISSUERS,
-        (_required("id", _TERMINAL_ID, "TERMINAL", "8 letters and digits (ISO 8583 field 41)"), _SHOP),
+        (
+            _required("id", _TERMINAL_ID, "TERMINAL", "8 letters and digits (ISO 8583 field 41)"),
+            _SHOP,
+            _optional("model", kinds.model, "MODEL", "its model, which its certificate will name"),
+        ),
         mutating=True,
     ),
     Command(
@@ -157,6 +162,7 @@ _TABLE: Final[tuple[Command, ...]] = (
         REASON,
     ),
     *CERTIFICATE_COMMANDS,
+    *ENROLMENT_COMMANDS,
     # ---------------------------------------------------------------------------- cards
     Command(
         "CARD-ISSUE",
@@ -264,6 +270,8 @@ _TABLE: Final[tuple[Command, ...]] = (
         _EVERYONE,
         (_required("date", kinds.calendar_date, "DATE", "business date"), _SOME_SHOP),
     ),
+    # ------------------------------------------------------------------------ dual control
+    *APPROVAL_COMMANDS,
     # ---------------------------------------------------------------------------- operation
     Command("DAY", "Shows the open business date.", _EVERYONE),
     Command("DAY-ADVANCE", "Closes the business date and opens the next (cut-over).", _ADMINISTRATORS, mutating=True),

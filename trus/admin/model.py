@@ -27,6 +27,7 @@ class RefusalCode(StrEnum):
     """The fixed codes of a console answer; those of ISO 8583 field 39 keep their sense."""
 
     DONE = "00"
+    PENDING = "09"
     UNKNOWN_COMMAND = "12"
     AMOUNT = "13"
     NOT_FOUND = "25"
@@ -43,6 +44,7 @@ class RefusalCode(StrEnum):
 #: What each code tells the admin.
 CODE_MEANINGS: Final[dict[RefusalCode, str]] = {
     RefusalCode.DONE: "carried out",
+    RefusalCode.PENDING: "not carried out yet: another admin must approve it",
     RefusalCode.UNKNOWN_COMMAND: "no such command",
     RefusalCode.AMOUNT: "the amount is not one of that currency, or not above zero",
     RefusalCode.NOT_FOUND: "something named in the command does not exist",

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from trus.admin.commands import COMMANDS
+from trus.issuing.approvals import approvable
 from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.profiles import Birth, KeyKind, Profile
 from trus.settings.loading import load_as
@@ -44,7 +45,7 @@ activation:
 # quotas:
 #   shop_a_day: 500
 #   network_a_day: 20000
-#   live: 4
+#   live: 12
 #
 # profiles:
 #   - name: pos-identity
@@ -101,13 +102,9 @@ def _unknown(settings: PolicySettings) -> Iterator[Problem]:
             yield Problem(f"profiles[{number}].name", repr(profile.name), f"one of {', '.join(profiles)}")
     for number, order in enumerate(settings.approvals.commands):
         command = COMMANDS.get(order.name)
-        if command is None or not command.mutating or command.verb in _NEVER:
+        if command is None or not approvable(command):
             place = f"approvals.commands[{number}].name"
-            yield Problem(place, repr(order.name), "a command that changes something, and not APPROVE or REJECT")
-
-
-#: Approving these would need approval for ever.
-_NEVER: Final = frozenset({"APPROVE", "REJECT"})
+            yield Problem(place, repr(order.name), "a command that changes something and names no person")
 
 
 def _profile(usual: Profile, changed: ProfileSettings | None) -> Profile:

@@ -72,8 +72,8 @@ class Identities(Protocol):
         """Judge holders of tickets, reading the register once."""
         ...
 
-    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
-        """Issue a certificate against an activation code. Raises IdentityRefused."""
+    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes, address: str = "") -> Issued:
+        """Issue a certificate against an activation code; `address` is the device's. Raises IdentityRefused."""
         ...
 
     def epoch(self) -> int:
@@ -150,7 +150,7 @@ class IdentityDesk:
         if role is None or role is DeviceRole.BACKEND:
             return _refused("unknown-role")
         try:
-            issued = self._identities.enrol(role, request.name, request.code, request.csr)
+            issued = self._identities.enrol(role, request.name, request.code, request.csr, request.address)
         except IdentityRefused as refusal:
             self._note("warn", f"enrolment refused: {refusal.reason}, from {request.address}")
             return _refused(refusal.reason)

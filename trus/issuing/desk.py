@@ -43,7 +43,14 @@ class Activations(Protocol):
     """What the desk needs of trus.pki.identity.IdentityService."""
 
     def open_activation(
-        self, role: DeviceRole, name: str, *, shop: str = "", model: str = "", validity: timedelta | None = None
+        self,
+        role: DeviceRole,
+        name: str,
+        *,
+        shop: str = "",
+        model: str = "",
+        validity: timedelta | None = None,
+        opened_by: str = "",
     ) -> str:
         """Open an activation in the place of an earlier one, and return its code."""
         ...
@@ -54,11 +61,16 @@ class Activations(Protocol):
 
 
 class Order(Secret, frozen=True):
-    """A command whose admin and arguments have been checked."""
+    """A command whose admin and arguments have been checked.
+
+    Where others had to approve it (trus.issuing.approvals), they are in `approved_by`.
+    """
 
     admin: AdminRow
     verb: str
     arguments: dict[str, str]
+    approved_by: tuple[str, ...] = ()
+    order_id: str = ""
 
     def text(self, name: str) -> str:
         """Return an argument, "" when it was not given."""
@@ -126,7 +138,12 @@ def page(order: Order, rows: list[dict[str, str]], mark: str, what: str) -> Admi
 
 
 def audit(change: RegistryChange, order: Order, figures: Mapping[str, int | str]) -> tuple[int, str]:
-    """Leave the event of an order that moves no money; return its id and reference number."""
+    """Leave the event of an order that moves no money; return its id and reference number.
+
+    Those who approved it are in the event as well.
+    """
+    if order.approved_by:
+        figures = {**figures, "order": order.order_id, "approved-by": " ".join(order.approved_by)}
     return change.post(kind=ORDER_KIND, actor=order.admin.name, rule=order.verb, figures=figures)
 
 

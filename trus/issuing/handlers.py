@@ -14,8 +14,9 @@ from trus.admin.model import Command, RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer, AdminCommand
 from trus.errors import CommandRefused, KeyStoreError, OutcomeUnknown, StorageFailed
-from trus.issuing import cards, certificates, companies, money, operation, policies, records, shops
-from trus.issuing.desk import ORDER_KIND, Desk, Handler, Order, refuse
+from trus.issuing import cards, certificates, companies, enrolments, money, operation, policies, records, shops
+from trus.issuing.approvals import WAITING, Approvals, OrderPolicy
+from trus.issuing.desk import ORDER_KIND, Desk, Handler, Order, page, refuse
 from trus.ledger.registry_values import AdminRow
 
 #: Every command that the core carries out.
@@ -23,6 +24,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **companies.HANDLERS,
     **shops.HANDLERS,
     **certificates.HANDLERS,
+    **enrolments.HANDLERS,
     **cards.HANDLERS,
     **money.HANDLERS,
     **policies.HANDLERS,
@@ -30,6 +32,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **operation.HANDLERS,
 }
 
+#: Commands about orders that wait for others' approval, carried out by trus.issuing.approvals.
+DUAL_CONTROL: Final = frozenset({"APPROVALS", "APPROVE", "REJECT"})
+TOKEN_SILENT: Final = "The token did not answer as it should: nothing was done."  # noqa: S105 - a sentence
 #: The rule under which a denied order is on record.
 DENIED: Final = "denied"
 
@@ -37,8 +42,10 @@ DENIED: Final = "denied"
 class AdminHandlers:
     """Implements trus.core.core.AdminHandler."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, approvals: Approvals | None = None) -> None:
+        """`approvals` knows which commands others must approve; without it none."""
         self._desk = desk
+        self._approvals = approvals or Approvals(desk.registry, desk.clock, desk.entropy, OrderPolicy())
 
     def handle(self, command: AdminCommand) -> AdminAnswer:
         """Carry out one command. What it changed is durable when the answer says so."""
@@ -47,10 +54,9 @@ class AdminHandlers:
             admin = self._admin(command)
             self._permit(checked, admin)
             order = Order(admin, checked.verb, check_arguments(checked, command.arguments))
-            handler = HANDLERS.get(checked.verb)
-            if handler is None:
-                raise refuse(RefusalCode.NOT_SUPPORTED, "The console answers that by itself.")
-            return handler(self._desk, order)
+            if self._approvals.needed(order.verb):
+                return self._approvals.wait(order)
+            return self._perform(order)
         except CommandRefused as refused:
             return AdminAnswer(refused.code, refused.text)
         except StorageFailed as failure:
@@ -58,7 +64,31 @@ class AdminHandlers:
         except OutcomeUnknown:
             return AdminAnswer(RefusalCode.SYSTEM, "Whether it was done is not known yet. Look before you repeat it.")
         except KeyStoreError:
-            return AdminAnswer(RefusalCode.UNAVAILABLE, "The token did not answer as it should: nothing was done.")
+            return AdminAnswer(RefusalCode.UNAVAILABLE, TOKEN_SILENT)
+
+    def _perform(self, order: Order) -> AdminAnswer:
+        """Carry out an order that nobody else need approve, or enough others have."""
+        match order.verb:
+            case "APPROVALS":
+                rows = self._approvals.listed(order.text("state") or WAITING, order.text("after"), order.limit + 1)
+                return page(order, rows, "order", "orders")
+            case "APPROVE":
+                return self._approvals.approve(order, self._approved)
+            case "REJECT":
+                return self._approvals.reject(order)
+        handler = HANDLERS.get(order.verb)
+        if handler is None:
+            raise refuse(RefusalCode.NOT_SUPPORTED, "The console answers that by itself.")
+        return handler(self._desk, order)
+
+    def _approved(self, order: Order) -> AdminAnswer:
+        """Carry out an approved order; that it is refused is an answer, so that its end can be written down."""
+        try:
+            return self._perform(order)
+        except CommandRefused as refused:
+            return AdminAnswer(refused.code, refused.text)
+        except KeyStoreError:
+            return AdminAnswer(RefusalCode.UNAVAILABLE, TOKEN_SILENT)
 
     def _admin(self, command: AdminCommand) -> AdminRow:
         with self._desk.registry.reading() as view:

@@ -15,10 +15,15 @@ from trus.issuing.desk import ORDER_KIND
 from trus.ledger.registry import Registry, RegistryChange
 from trus.ledger.registry_values import ActivationRow, CertificateRow
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
-from trus.values import DeviceRole
+from trus.values import DeviceRole, ResponseCode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+#: The kind of the events that devices' requests leave: apart from orders, so that a flood of them hides none.
+ENROLMENT_KIND: Final = "enrolment"
+#: Rules under which requests of devices are on record: issued, refused.
+ENROL: Final = "ENROL"
+ENROL_REFUSED: Final = "ENROL-REFUSED"
 #: The actor of what the PKI does by itself.
 PKI: Final = "pki"
 
@@ -48,12 +53,46 @@ class RegistryIdentities:
         with self._registry.changing(self._clock.now()) as change:
             change.identities.count_failure(role, name, failures)
 
-    def complete(self, activation: Activation, record: CertificateRecord) -> None:
+    def complete(self, activation: Activation, record: CertificateRecord, birth: str = "device") -> None:
         """Store the redeemed activation and the new certificate's row in one transaction."""
         with self._registry.changing(self._clock.now()) as change:
             change.identities.redeem(_activation_row(activation))
             _register(change, record)
-            change.post(kind=ORDER_KIND, actor=PKI, rule="ENROL", figures=_figures(record))
+            opened = {"opened-by": activation.opened_by} if activation.opened_by else {}
+            figures = {**_figures(record), "birth": birth, **opened}
+            change.post(kind=ENROLMENT_KIND, actor=PKI, rule=ENROL, figures=figures)
+
+    def refused(self, role: DeviceRole, name: str, step: str, reason: str, address: str) -> None:
+        """Leave an event in the audit: a step of the examination refused a request, for a reason."""
+        figures = {"role": role.value, "name": name, "step": step, "reason": reason, "address": address}
+        code = ResponseCode.SECURITY_VIOLATION
+        with self._registry.changing(self._clock.now()) as change:
+            change.refuse(kind=ENROLMENT_KIND, actor=PKI, code=code, rule=ENROL_REFUSED, figures=figures)
+
+    # ----------------------------------------------------------------- before an issuance
+
+    def of_key(self, digest: bytes) -> Sequence[CertificateRecord]:
+        """Return the rows of certificates for a key (SHA-256 of SubjectPublicKeyInfo), whatever their state."""
+        with self._registry.reading() as view:
+            return [record(row) for row in view.issuance.of_key(digest)]
+
+    def live_certificates(self, role: DeviceRole, name: str, now: datetime) -> int:
+        """Return how many certificates of a holder are good and have not ended."""
+        with self._registry.reading() as view:
+            return view.issuance.live(role, name, microseconds(now))
+
+    def issued_since(self, since: datetime, shop: str = "") -> int:
+        """Return how many certificates for devices begin after `since`: of one shop, or of all."""
+        with self._registry.reading() as view:
+            return view.issuance.issued_since(microseconds(since), shop)
+
+    def shop_of(self, role: DeviceRole, name: str) -> str | None:
+        """Return the shop that a terminal stands in now, None for other holders."""
+        if role is not DeviceRole.POS:
+            return None
+        with self._registry.reading() as view:
+            found = view.shops.terminal(name)
+        return None if found is None else found.shop
 
     # ---------------------------------------------------------------------- certificates
 
@@ -124,6 +163,7 @@ def _activation(row: ActivationRow) -> Activation:
         row.failures,
         row.key_digest,
         row.serial,
+        row.opened_by,
     )
 
 
@@ -138,6 +178,7 @@ def _activation_row(value: Activation) -> ActivationRow:
         value.failures,
         value.key_digest,
         value.serial,
+        value.opened_by,
     )
 
 

@@ -43,15 +43,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def list_transactions(desk: Desk, order: Order) -> AdminAnswer:
     """TRANSACTIONS."""
     with desk.registry.reading() as view:
-        found, mark = view.reports.transactions(_filter(view, order), _before(order), order.limit)
-    return done(f"Transactions: {len(found)}{_more(mark)}", [_brief(row) for row in found])
+        found, mark = view.reports.transactions(_filter(view, order), page_before(order), order.limit)
+    return done(f"Transactions: {len(found)}{page_more(mark)}", [_brief(row) for row in found])
 
 
 def list_orders(desk: Desk, order: Order) -> AdminAnswer:
     """ORDERS."""
     wanted = JournalFilter(kinds=(ORDER_KIND,), actor=order.text("admin"), ledger_date=order.text("date"))
     with desk.registry.reading() as view:
-        found, mark = view.reports.transactions(wanted, _before(order), order.limit)
+        found, mark = view.reports.transactions(wanted, page_before(order), order.limit)
     rows = [
         {
             "rrn": row.rrn,
@@ -63,7 +63,7 @@ def list_orders(desk: Desk, order: Order) -> AdminAnswer:
         }
         for row in found
     ]
-    return done(f"Orders: {len(found)}{_more(mark)}", rows)
+    return done(f"Orders: {len(found)}{page_more(mark)}", rows)
 
 
 def explain(desk: Desk, order: Order) -> AdminAnswer:
@@ -183,7 +183,7 @@ def _brief(row: TransactionRow) -> dict[str, str]:
     }
 
 
-def _before(order: Order) -> int | None:
+def page_before(order: Order) -> int | None:
     """Return the event id before which a page begins, None for the first page."""
     after = order.text("after")
     if after and not (after.isascii() and after.isdigit()):
@@ -191,7 +191,8 @@ def _before(order: Order) -> int | None:
     return int(after) if after else None
 
 
-def _more(mark: int) -> str:
+def page_more(mark: int) -> str:
+    """Return how a page ends whose last event is `mark`; 0 when nothing older is left."""
     return f"; older ones may follow: after={mark}" if mark else ""
 
 

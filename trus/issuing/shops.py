@@ -63,9 +63,10 @@ def add_terminal(desk: Desk, order: Order) -> AdminAnswer:
         shop = the_shop(change, order)
         if change.shops.terminal(terminal_id) is not None:
             raise refuse(RefusalCode.EXISTS, "That terminal exists.")
-        row = change.shops.add_terminal(terminal_id=terminal_id, owner=shop, model="", at=change.at)
-        audit(change, order, {"terminal": terminal_id, "shop": shop.shop})
-    return _with_code(desk, row, f"Terminal {terminal_id} is registered.", "The terminal is registered, but")
+        model = order.text("model")
+        row = change.shops.add_terminal(terminal_id=terminal_id, owner=shop, model=model, at=change.at)
+        audit(change, order, {"terminal": terminal_id, "shop": shop.shop, **({"model": model} if model else {})})
+    return _with_code(desk, order, row, f"Terminal {terminal_id} is registered.", "The terminal is registered, but")
 
 
 def new_code(desk: Desk, order: Order) -> AdminAnswer:
@@ -75,7 +76,7 @@ def new_code(desk: Desk, order: Order) -> AdminAnswer:
         if row.state == State.CLOSED:
             raise refuse(RefusalCode.STATE, "The terminal is closed for ever.")
         audit(change, order, {"terminal": row.terminal})
-    return _with_code(desk, row, "The earlier code is void.", "The earlier code stays:")
+    return _with_code(desk, order, row, "The earlier code is void.", "The earlier code stays:")
 
 
 def list_terminals(desk: Desk, order: Order) -> AdminAnswer:
@@ -121,9 +122,11 @@ def revoke(desk: Desk, order: Order) -> AdminAnswer:
     )
 
 
-def _with_code(desk: Desk, row: TerminalRow, text: str, without: str) -> AdminAnswer:
+def _with_code(desk: Desk, order: Order, row: TerminalRow, text: str, without: str) -> AdminAnswer:
     try:
-        code = desk.activations.open_activation(DeviceRole.POS, row.terminal, shop=row.shop)
+        code = desk.activations.open_activation(
+            DeviceRole.POS, row.terminal, shop=row.shop, model=row.model, opened_by=order.admin.name
+        )
     except (KeyStoreError, StorageFailed):
         raise refuse(
             RefusalCode.UNAVAILABLE, f"{without} no activation code could be made: TERMINAL-CODE makes one later."

@@ -20,6 +20,7 @@ from trus.ledger.registry_approvals import ApprovalRegistry
 from trus.ledger.registry_cards import CardRegistry
 from trus.ledger.registry_directory import DirectoryRegistry
 from trus.ledger.registry_identities import IdentityRegistry
+from trus.ledger.registry_issuance import IssuanceRegistry
 from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_reports import ReportRegistry
@@ -40,6 +41,7 @@ class RegistryView:
         self.identities = IdentityRegistry(connection)
         self.directory = DirectoryRegistry(connection)
         self.approvals = ApprovalRegistry(connection)
+        self.issuance = IssuanceRegistry(connection)
         self.reports = ReportRegistry(connection)
 
 

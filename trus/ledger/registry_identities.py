@@ -28,6 +28,7 @@ _ACTIVATION_COLUMNS: Final = (
     activation.c.failures,
     activation.c.key_digest,
     activation.c.serial,
+    activation.c.opened_by,
 )
 _CERTIFICATE_COLUMNS: Final = (
     certificate.c.serial,
@@ -92,7 +93,7 @@ class IdentityRegistry:
         row = self._connection.execute(query).one_or_none()
         if row is None:
             return None
-        return ActivationRow(*row[:7], key_digest=row[7] or b"", serial=row[8] or "")
+        return ActivationRow(*row[:7], key_digest=row[7] or b"", serial=row[8] or "", opened_by=row[9])
 
     def open_activation(self, opened: ActivationRow, at: int) -> None:
         """Store an activation in the place of an earlier one of the same holder."""
@@ -110,6 +111,7 @@ class IdentityRegistry:
                 "failures": opened.failures,
                 "key_digest": opened.key_digest or None,
                 "serial": opened.serial or None,
+                "opened_by": opened.opened_by,
             },
         )
 

@@ -64,20 +64,24 @@ class ActivationCodes:
     def __init__(self, data_keys: DataKeys) -> None:
         self._data_keys = data_keys
 
-    def hash(self, role: DeviceRole, name: str, code: str) -> bytes:
-        """Return the 32-byte keyed hash under which a code is stored. Raises IdentityRefused."""
-        message = _message(role, name, code)
+    def hash(self, role: DeviceRole, name: str, code: str, shop: str = "", model: str = "") -> bytes:
+        """Return the 32-byte keyed hash under which a code is stored. Raises IdentityRefused.
+
+        Shop and model are in it: an activation whose row was changed behind our back opens nothing.
+        """
+        message = _message(role, name, code, shop, model)
         return hmac.digest(self._data_keys.derive(HASH_LABEL), message, "sha256")
 
-    def matches(self, stored: bytes, role: DeviceRole, name: str, code: str) -> bool:
+    def matches(self, stored: bytes, role: DeviceRole, name: str, code: str, shop: str = "", model: str = "") -> bool:
         """Compare a code with a stored hash, in constant time. Raises IdentityRefused.
 
         A code that was hashed before K_DB was rotated is known as long as the token holds that version.
         """
-        message = _message(role, name, code)
+        message = _message(role, name, code, shop, model)
         hashes = [hmac.digest(key, message, "sha256") for key in self._data_keys.derive_all(HASH_LABEL)]
         return any([hmac.compare_digest(stored, each) for each in hashes])  # noqa: C419 - equal work, whichever it is
 
 
-def _message(role: DeviceRole, name: str, code: str) -> bytes:
-    return "\x00".join((role.value, name, normalise(code))).encode("utf-8")
+def _message(role: DeviceRole, name: str, code: str, shop: str, model: str) -> bytes:
+    bound = (shop, model) if shop or model else ()
+    return "\x00".join((role.value, name, *bound, normalise(code))).encode("utf-8")

@@ -1,14 +1,14 @@
 """Gives a device its individual certificate against an activation code (TR-15), once.
 
-Decides nothing about who may have one: an operator opened the activation, and what the
-certificate says comes from it. Of the device's request only the key is taken. A code used again
-with the same key answers the same certificate, so that a lost answer costs nothing.
+Decides nothing about who may have one: an operator opened the activation, the steps of the
+examination look at everything else, and what the certificate says comes from the activation. Of
+the device's request only the key is taken. A code used again with the same key answers the same
+certificate, so that a lost answer costs nothing.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
 
 import msgspec
 from cryptography import x509
@@ -20,20 +20,14 @@ from trus.errors import IdentityRefused, KeyNotFound
 from trus.hsm.ports import ObjectStore
 from trus.pki.activation import ActivationCodes, make_code
 from trus.pki.authority import individual_names
-from trus.pki.csr import ProvenKey, prove
+from trus.pki.csr import ProvenKey
 from trus.pki.directory import lookup_keys
+from trus.pki.examination import WRONG_ROLE, Asked, Case, Refusal, Validation
 from trus.pki.generations import Generations
+from trus.pki.policy import Policy
 from trus.pki.ports import Activation, ActivationStore, CertificateRecord, CertificateRegister
-from trus.pki.profiles import ACTIVATION_VALIDITY, DEVICE_PROFILES, MAX_ACTIVATION_FAILURES
-from trus.pki.validation import BLOCKED, demand_good
+from trus.pki.validation import demand_good
 from trus.values import DeviceRole, Frozen, PeerIdentity
-
-#: The reasons that this module adds to those of activation, csr and validation.
-NOT_OPENED: Final = "no-activation"
-LOCKED: Final = "activation-locked"
-OVER: Final = "activation-expired"
-WRONG_CODE: Final = "wrong-code"
-USED: Final = "activation-used"
 
 
 class Issued(Frozen, frozen=True):
@@ -70,7 +64,9 @@ class Enrolment:
         objects: ObjectStore,
         activations: ActivationStore,
         register: CertificateRegister,
+        validation: Validation,
         codes: ActivationCodes,
+        policy: Policy,
         clock: Clock,
         entropy: Entropy,
     ) -> None:
@@ -78,54 +74,44 @@ class Enrolment:
         self._objects = objects
         self._activations = activations
         self._register = register
+        self._validation = validation
         self._codes = codes
+        self._policy = policy
         self._clock = clock
         self._entropy = entropy
 
-    def open(self, role: DeviceRole, name: str, shop: str, model: str, validity: timedelta | None) -> str:
+    def open(
+        self, role: DeviceRole, name: str, shop: str, model: str, validity: timedelta | None, opened_by: str
+    ) -> str:
         """Open an activation, in place of an earlier one of the same holder, and return its code.
 
         Raises IdentityRefused("wrong-role") for a role that does not enrol, ValueError for a name,
         shop or model that a certificate cannot bear.
         """
-        if role not in DEVICE_PROFILES:
-            raise IdentityRefused("wrong-role")
+        if self._policy.device(role) is None:
+            raise IdentityRefused(WRONG_ROLE)
         individual_names(role, name, shop, model)
         code = make_code(self._entropy)
-        expires = self._clock.now() + (ACTIVATION_VALIDITY if validity is None else validity)
-        hashed = self._codes.hash(role, name, code)
-        self._activations.open_activation(Activation(role, name, shop, model, hashed, expires))
+        expires = self._clock.now() + (self._policy.activation_validity if validity is None else validity)
+        hashed = self._codes.hash(role, name, code, shop, model)
+        self._activations.open_activation(Activation(role, name, shop, model, hashed, expires, opened_by=opened_by))
         return code
 
-    def redeem(self, role: DeviceRole, name: str, code: str, request: bytes) -> Issued:
-        """Return the certificate for the key of a PKCS#10 request. Raises IdentityRefused."""
-        activation = self._demand_code(role, name, code)
-        proven = prove(request)
-        if self._register.blocked([(role, name)]):
-            raise IdentityRefused(BLOCKED)
-        if activation.serial:
-            return self._again(activation, proven)
-        return self._issue(activation, proven)
+    def redeem(self, asked: Asked) -> Issued:
+        """Return the certificate for the key of a device's request.
 
-    def _demand_code(self, role: DeviceRole, name: str, code: str) -> Activation:
-        """Return the activation that the code opens; a wrong code is counted before it is refused."""
-        activation = self._activations.activation(role, name)
-        # The hash is computed for unknown holders too: the time tells nobody which names exist.
-        matches = self._codes.matches(b"" if activation is None else activation.code_hash, role, name, code)
-        if activation is None:
-            raise IdentityRefused(NOT_OPENED)
-        if activation.failures >= MAX_ACTIVATION_FAILURES:
-            raise IdentityRefused(LOCKED)
-        if not matches:
-            self._activations.count_failure(role, name, activation.failures + 1)
-            raise IdentityRefused(WRONG_CODE)
-        if self._clock.now() >= activation.expires:
-            raise IdentityRefused(OVER)
-        return activation
+        A request that is refused is in the audit with step and reason. Raises IdentityRefused.
+        """
+        verdict = self._validation.examine(asked)
+        if isinstance(verdict, Refusal):
+            self._activations.refused(asked.role, asked.name, verdict.step, verdict.reason, asked.address)
+            raise IdentityRefused(verdict.reason)
+        case = verdict.case
+        if case.proven is None:
+            raise LookupError("a pair of the backend's is not redeemed by a request")
+        return self._again(case.opened) if case.repeats else self._issue(case, case.proven)
 
-    def _again(self, activation: Activation, proven: ProvenKey) -> Issued:
-        if activation.key_digest != proven.digest:
-            raise IdentityRefused(USED)
+    def _again(self, activation: Activation) -> Issued:
         record = self._register.certificates([activation.serial]).get(activation.serial)
         if record is None:
             raise KeyNotFound(f"the register has lost certificate {activation.serial}")
@@ -134,16 +120,16 @@ class Enrolment:
         certificate = x509.load_der_x509_certificate(self._objects.certificate(record.handle))
         return Issued(peer, self._generations.chain(certificate), record.not_after)
 
-    def _issue(self, activation: Activation, proven: ProvenKey) -> Issued:
+    def _issue(self, case: Case, proven: ProvenKey) -> Issued:
+        activation = case.opened
         role, name = activation.role, activation.name
         names = individual_names(role, name, activation.shop, activation.model)
-        certificate = self._generations.current.issue(proven.key, DEVICE_PROFILES[role], names)
-        der = certificate.public_bytes(Encoding.DER)
+        certificate = self._generations.current.issue(proven.key, case.profile, names)
         peer = PeerIdentity(role, name, serial_text(certificate), activation.shop, activation.model)
         handle = f"{role.value}/{name}/{peer.serial}"
         # The store first: a certificate without a row is never believed, a row without one is a fault.
-        self._objects.put_certificate(handle, der)
+        self._objects.put_certificate(handle, certificate.public_bytes(Encoding.DER))
         record = record_of(certificate, peer, handle, proven.digest)
         redeemed = msgspec.structs.replace(activation, key_digest=proven.digest, serial=peer.serial)
-        self._activations.complete(redeemed, record)
+        self._activations.complete(redeemed, record, case.asked.birth.value)
         return Issued(peer, self._generations.chain(certificate), record.not_after)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,10 +23,13 @@ from trus.pki.activation import ActivationCodes
 from trus.pki.authority import Authority, individual_names
 from trus.pki.csr import key_digest
 from trus.pki.enrolment import Enrolment, Issued, record_of
+from trus.pki.examination import ApprovalDesk, Asked, IssuanceRegister, Validation
 from trus.pki.generations import Generations
 from trus.pki.ocsp import answer
+from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
 from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY
+from trus.pki.steps import NoApprovals, usual_steps
 from trus.pki.validation import UNKNOWN, PeerValidation, Verdict, demand
 from trus.values import DeviceRole, Frozen, PeerIdentity
 
@@ -47,6 +50,10 @@ class Material(Frozen, frozen=True):
     staple: bytes
     name: str
     valid_seconds: int
+
+
+class IdentityRegister(CertificateRegister, IssuanceRegister, Protocol):
+    """The register, as the service and as the examination before an issuance ask it."""
 
 
 def _backend_label(name: str) -> str:
@@ -85,13 +92,16 @@ class IdentityService:
         objects: ObjectStore,
         data_keys: DataKeys,
         activations: ActivationStore,
-        register: CertificateRegister,
+        register: IdentityRegister,
         clock: Clock,
         entropy: Entropy,
+        policy: Policy = DEFAULT_POLICY,
+        approvals: ApprovalDesk | None = None,
     ) -> None:
         """Find the individual authority and the identity of the backend `name` in the key store.
 
-        Raises KeyNotFound when either was never made.
+        `approvals` is where admins agree to what the policy wants agreed to. Raises KeyNotFound when
+        the authority or the identity was never made.
         """
         self._name = name
         self._keys = keys
@@ -103,17 +113,33 @@ class IdentityService:
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
         self._certificate = self._load_own()
         self._validation = PeerValidation(self._generations.roots, register)
+        codes = ActivationCodes(data_keys)
+        steps = usual_steps(
+            activations=activations,
+            codes=codes,
+            register=register,
+            blocked=register.blocked,
+            approvals=approvals or NoApprovals(),
+            policy=policy,
+        )
         self._enrolment = Enrolment(
             generations=self._generations,
             objects=objects,
             activations=activations,
             register=register,
-            codes=ActivationCodes(data_keys),
+            validation=Validation(steps, policy, clock),
+            codes=codes,
+            policy=policy,
             clock=clock,
             entropy=entropy,
         )
         self._material: Material | None = None
         self._made = clock.now()
+
+    @property
+    def authorities(self) -> Sequence[Authority]:
+        """Every generation of the individual authority, the one that issues first."""
+        return self._generations.all
 
     @property
     def anchor(self) -> x509.Certificate:
@@ -194,21 +220,29 @@ class IdentityService:
         return self._register.changes_since(epoch)
 
     def open_activation(
-        self, role: DeviceRole, name: str, *, shop: str = "", model: str = "", validity: timedelta | None = None
+        self,
+        role: DeviceRole,
+        name: str,
+        *,
+        shop: str = "",
+        model: str = "",
+        validity: timedelta | None = None,
+        opened_by: str = "",
     ) -> str:
         """Open an activation and return its code, which is shown once and stored nowhere.
 
-        Raises IdentityRefused for a role that does not enrol, ValueError for impossible names.
+        `opened_by` is the admin who ordered it. Raises IdentityRefused for a role that does not enrol,
+        ValueError for impossible names.
         """
-        return self._enrolment.open(role, name, shop, model, validity)
+        return self._enrolment.open(role, name, shop, model, validity, opened_by)
 
-    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes) -> Issued:
+    def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes, address: str = "") -> Issued:
         """Issue a certificate against an activation code and a PKCS#10 request (DER).
 
-        The same code with the same key answers the same certificate. Raises IdentityRefused,
-        KeyStoreUnavailable.
+        The same code with the same key answers the same certificate. `address` is the device's, for the
+        audit of what is refused. Raises IdentityRefused, KeyStoreUnavailable.
         """
-        return self._enrolment.redeem(role, name, code, csr)
+        return self._enrolment.redeem(Asked(role, name, code, csr, address=address))
 
     def certificate(self, handle: str) -> bytes:
         """Return the certificate (DER) that the key store keeps under a handle. Raises KeyNotFound."""

@@ -45,7 +45,7 @@ class Quotas(Frozen, frozen=True):
 
     shop_a_day: int = 500
     network_a_day: int = 20_000
-    live: int = 4
+    live: int = 12
 
 
 class Policy(Frozen, frozen=True):

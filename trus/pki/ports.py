@@ -51,7 +51,8 @@ class Activation(Secret, frozen=True):
 
     `shop` and `model` go into the certificate (empty for none). `failures` counts wrong codes.
     Once redeemed, `key_digest` (SHA-256 of the device's SubjectPublicKeyInfo) and `serial` name
-    the certificate that the code brought; before that they are empty.
+    the certificate that the code brought; before that they are empty. `opened_by` is the admin who
+    ordered it, empty for an order that no admin gave.
     """
 
     role: DeviceRole
@@ -63,6 +64,7 @@ class Activation(Secret, frozen=True):
     failures: int = 0
     key_digest: bytes = b""
     serial: str = ""
+    opened_by: str = ""
 
 
 class ActivationStore(Protocol):
@@ -80,8 +82,15 @@ class ActivationStore(Protocol):
         """Set the number of wrong codes given for this holder."""
         ...
 
-    def complete(self, activation: Activation, record: CertificateRecord) -> None:
-        """Store the redeemed activation and the new certificate's row in one transaction."""
+    def complete(self, activation: Activation, record: CertificateRecord, birth: str = "device") -> None:
+        """Store the redeemed activation and the new certificate's row in one transaction.
+
+        `birth` goes into the audit: where the pair was made (trus.pki.profiles.Birth).
+        """
+        ...
+
+    def refused(self, role: DeviceRole, name: str, step: str, reason: str, address: str) -> None:
+        """Leave an event in the audit: a step of the examination refused a request, for a reason."""
         ...
 
 
