@@ -48,7 +48,7 @@ def _fields(connection: Connection, version: int) -> Iterator[Need]:
         sealed = select(func.count()).where(func.substr(column, 1, 1) == bytes((version,)))
         count = int(connection.execute(sealed).scalar_one())
         if count:
-            yield Need(f"{count} {what}")
+            yield Need(f"{what} in the database ({count})")
 
 
 def _repeats(connection: Connection, version: int, known: Sequence[RotationRow]) -> Iterator[Need]:

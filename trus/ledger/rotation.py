@@ -126,11 +126,11 @@ class KeyRotation:
         if self.waiting:
             raise RotationRefused("a rotation of K_DB is under way already")
         current = current_version(self._known, self._file)
+        if current >= MAX_VERSION:
+            raise RotationRefused(f"K_DB has no version after {MAX_VERSION}")
         held = self._source.versions()
         # A version above the one in use was made before a kill: nothing is under it yet.
         target = max(held) if held and max(held) > current else self._generate(current)
-        if target > MAX_VERSION:
-            raise RotationRefused(f"K_DB has no version after {MAX_VERSION}")
         self._at("generated")
         with self._ledger.order(self._clock.now()) as unit:
             row = add_rotation(unit.connection, current, target, actor, at=unit.at, on=unit.business_date)
