@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from twisted.trial.unittest import SynchronousTestCase
 
 from trus.certificates.chains import load_anchors
-from trus.cli.compose import compose_core, open_books, open_token
+from trus.cli.compose import compose_core, open_books
 from trus.cli.init import init_command
+from trus.cli.keystore import open_token
 from trus.cli.layout import InitOptions, Layout, passphrase_of
 from trus.cli.provisioning import AUDIT_KEY_LABEL, provision
 from trus.cli.roottoken import RootToken
@@ -89,6 +90,8 @@ class ProvisionTests(SynchronousTestCase):
                     "K_DB": KeyPurpose.DATA,
                     "K_PIN": KeyPurpose.PIN,
                     "K_CARD": KeyPurpose.CARD,
+                    "K_OBJECTS": KeyPurpose.DATA,
+                    "K_WRAP": KeyPurpose.WRAP,
                     AUDIT_KEY_LABEL: KeyPurpose.SIGN,
                     BACKEND_KEY: KeyPurpose.SIGN,
                     "individual-ca": KeyPurpose.SIGN,
@@ -102,7 +105,9 @@ class ProvisionTests(SynchronousTestCase):
                 self.assertEqual(locked, (False, True, True, True, True), handle)
                 uses = (said.encrypt, said.decrypt, said.sign, said.wrap, said.unwrap, said.derive)
                 encrypts = handle.purpose in (KeyPurpose.PIN, KeyPurpose.CARD)
-                self.assertEqual(uses, (encrypts, False, not encrypts, False, False, False), handle)
+                wraps = handle.purpose is KeyPurpose.WRAP
+                signs = not encrypts and not wraps
+                self.assertEqual(uses, (encrypts, False, signs, wraps, wraps, False), handle)
 
     def test_the_root_is_in_a_token_of_its_own(self) -> None:
         """TR-15: the operating token holds no key of the root; the root's opens to both officers together alone."""

@@ -131,7 +131,7 @@ class WorkerTests(SynchronousTestCase):
             raise WrongTokenPin("the token refused the PIN")
 
         self.assertFalse(serve(self.frames, build))
-        self.assertEqual(self.read(), Started("the token refused the PIN"))
+        self.assertEqual(self.read(), Started("the token refused the PIN", wrong_pin=True))
 
     def test_a_frame_of_another_version_ends_the_core(self) -> None:
         """Bytes that are no known frame end the service; they are never guessed at."""

@@ -13,8 +13,9 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from trus.cli.audit import audit, show
-from trus.cli.compose import open_books, open_token
+from trus.cli.compose import open_books
 from trus.cli.heads import AUDIT_KEY_LABEL, TokenHeadSigner, TokenHeadVerifier
+from trus.cli.keystore import open_token
 from trus.cli.layout import InitOptions
 from trus.cli.provisioning import provision
 from trus.clock import SystemClock, SystemEntropy

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.integration.network import Network
 from tests.net.authority import Authority as Stranger
 from trus.certificates.oids import urn
-from trus.cli.compose import open_token
+from trus.cli.keystore import open_token
 from trus.cli.processes import children
 from trus.clock import SystemClock, SystemEntropy
 from trus.pki import profiles

@@ -2,11 +2,16 @@
 
 Decides nothing and repeats nothing: when the core dies, what it may have received is
 answered with 96 (the terminal reverses), what it certainly never received with 91, and the
-process is started again after a pause. The core gets no environment but what it needs.
+process is started again after a pause. A core that is late (trus.backend.corewatch) is treated alike,
+but left to finish: what it commits late is durable, and its late answers are dropped. It is killed
+only when it hangs in a call of the token, where nothing is being committed. A core that says that the
+token refused its PIN is not started again before the PIN file changes.
 """
 
 from __future__ import annotations
 
+import mmap
+import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -20,11 +25,22 @@ from twisted.logger import Logger, LogLevel
 from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
 
+from trus.backend.corewatch import (
+    LOOK_SECONDS,
+    REMINDER_SECONDS,
+    STUCK,
+    Judgement,
+    WatchLimits,
+    judge,
+    never_received,
+    perhaps_done,
+)
+from trus.clock import Clock
 from trus.core.codec import MAX_FRAME_BYTES, Answers, Batch, Note, Started, Stop, ToCore, decode_from_core, encode
-from trus.core.messages import Answer, Failed, Request
+from trus.core.messages import Answer, Request
+from trus.core.pulse import PULSE_BYTES, PulseReader
 from trus.core.worker import BlockingFrames
 from trus.errors import TrusError
-from trus.values import ResponseCode
 
 #: Pauses in seconds before the core is started again: at once, then slower and slower.
 RESTART_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0, 10.0)
@@ -34,6 +50,10 @@ STOP_DEADLINE_SECONDS: Final = 10.0
 START_DEADLINE_SECONDS: Final = 60.0
 #: The descriptor under which the core finds its end of the pair.
 CORE_DESCRIPTOR: Final = 3
+#: The descriptor of the memory in which the core shows which call of the token it is in.
+PULSE_DESCRIPTOR: Final = 4
+#: Seconds between two looks at the PIN file after the token refused what it held.
+PIN_LOOK_SECONDS: Final = 5.0
 
 
 class CoreFailedToStart(TrusError):
@@ -106,6 +126,26 @@ class _Child(ProcessProtocol):
         self._owner.process_ended(reason)
 
 
+_DEFAULT_LIMITS: Final = WatchLimits()
+
+
+class _Flight:
+    """A batch that the core was given."""
+
+    __slots__ = ("_answered", "requests", "sent_at")
+
+    def __init__(self, requests: list[Request], answered: Deferred[list[Answer]], sent_at: float) -> None:
+        self.requests = requests
+        self.sent_at = sent_at
+        self._answered: Deferred[list[Answer]] | None = answered
+
+    def settle(self, answers: list[Answer]) -> None:
+        """Answer, unless that was done: a batch that was given up is answered once as well."""
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered.callback(answers)
+
+
 class CoreProcess:
     """A CorePort on a process that is started again when it dies."""
 
@@ -117,10 +157,15 @@ class CoreProcess:
         command: Sequence[str],
         environment: dict[str, str],
         on_lost: Callable[[str], None] = lambda sentence: None,
+        *,
+        clock: Clock,
+        limits: WatchLimits = _DEFAULT_LIMITS,
+        pin_mark: Callable[[], object] = lambda: None,
     ) -> None:
         """`command` starts the core; it finds its end of the pair at CORE_DESCRIPTOR.
 
-        `on_lost` hears why the core is gone.
+        `on_lost` hears why the core is gone. `pin_mark()` returns something that changes with the
+        PIN file.
         """
         self._reactor = reactor
         self._command = list(command)
@@ -136,8 +181,17 @@ class CoreProcess:
         self._fault = ""
         self._attempts = 0
         self._number = 0
-        self._flying: dict[int, tuple[int, Deferred[list[Answer]]]] = {}
+        self._flying: dict[int, _Flight] = {}
         self._timer: IDelayedCall | None = None
+        self._clock = clock
+        self._limits = limits
+        self._pin_mark = pin_mark
+        self._wrong_pin = False
+        self._pulse: PulseReader | None = None
+        self._look_timer: IDelayedCall | None = None
+        self._stuck = ""  # why nothing is asked of the core; empty while it is well
+        self._stuck_since = 0.0
+        self._told_at = 0.0
 
     @property
     def up(self) -> bool:
@@ -161,8 +215,9 @@ class CoreProcess:
         """Let the core finish what is under way; fires when its process has ended."""
         self._stopped = Deferred()
         stopped = self._stopped
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        for timer in (self._timer, self._look_timer):
+            if timer is not None and timer.active():
+                timer.cancel()
         if self._process is None:
             self._stopped = None
             return succeed(None)
@@ -174,11 +229,15 @@ class CoreProcess:
     def submit(self, batch: list[Request]) -> Deferred[list[Answer]]:
         """Hand a batch to the core; see trus.backend.port.CorePort."""
         if not self._up or self._pair is None or self._stopped is not None:
-            return succeed([Failed(ResponseCode.ISSUER_UNAVAILABLE, "core-down")] * len(batch))
+            return succeed(never_received(batch, "core-down", self._fault or "the core is not running"))
+        if self._stuck:
+            return succeed(never_received(batch, STUCK, self._stuck))
         self._number += 1
         answered: Deferred[list[Answer]] = Deferred()
-        self._flying[self._number] = (len(batch), answered)
+        self._flying[self._number] = _Flight(batch, answered, self._clock.monotonic())
         self._pair.say(Batch(self._number, batch))
+        if self._look_timer is None:
+            self._look_timer = self._reactor.callLater(LOOK_SECONDS, self._look)
         return answered
 
     # ------------------------------------------------------------ what pair and child report
@@ -193,10 +252,10 @@ class CoreProcess:
             return
         match said:
             case Answers():
-                _, answered = self._flying.pop(said.number)
-                answered.callback(said.answers)
+                self._flying.pop(said.number).settle(said.answers)
+                self._caught_up()
             case Started():
-                self._core_started(said.fault)
+                self._core_started(said)
             case Note():
                 self._log.emit(_LEVELS.get(said.level, LogLevel.warn), "core: {text}", text=said.text)
 
@@ -213,6 +272,9 @@ class CoreProcess:
         self._process = None
         self._up = False
         self._give_up_flying()
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         if self._stopped is not None:
@@ -222,24 +284,38 @@ class CoreProcess:
         sentence = self._fault or f"the core process ended: {_exit_words(reason)}"
         if not self._served:
             return  # the start failed, and start() has said so
+        self._on_lost(sentence)
+        if self._wrong_pin:
+            self._log.critical("{sentence}; the core starts again when the PIN file changes", sentence=sentence)
+            self._await_pin(self._pin_mark())
+            return
         pause = RESTART_PAUSES_SECONDS[min(self._attempts, len(RESTART_PAUSES_SECONDS) - 1)]
         self._attempts += 1
         self._log.critical("{sentence}; starting it again in {pause} s", sentence=sentence, pause=pause)
-        self._on_lost(sentence)
         self._timer = self._reactor.callLater(pause, self._spawn)
 
     # ------------------------------------------------------------------------------ inside
 
+    def _await_pin(self, mark: object) -> None:
+        """Start again when the PIN file is another one than the token refused: wrong PINs lock a token."""
+        if self._pin_mark() != mark:
+            self._spawn()
+        else:
+            self._timer = self._reactor.callLater(PIN_LOOK_SECONDS, self._await_pin, mark)
+
     def _spawn(self, wait: bool = False) -> None:
-        self._fault = ""
+        self._fault, self._wrong_pin = "", False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        memory = os.memfd_create("trus-pulse")
         try:
+            os.ftruncate(memory, PULSE_BYTES)
+            self._pulse = PulseReader(mmap.mmap(memory, PULSE_BYTES, access=mmap.ACCESS_READ), self._clock)
             self._process = self._reactor.spawnProcess(
                 _Child(self),
                 self._command[0],
                 self._command,
                 env=self._environment,
-                childFDs={0: 0, 1: 1, 2: 2, CORE_DESCRIPTOR: theirs.fileno()},
+                childFDs={0: 0, 1: 1, 2: 2, CORE_DESCRIPTOR: theirs.fileno(), PULSE_DESCRIPTOR: memory},
             )
             theirs.close()
             if wait:
@@ -248,6 +324,7 @@ class CoreProcess:
             self._pair = _Pair(self)
             self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, _PairFactory(self._pair))
         finally:
+            os.close(memory)
             theirs.close()
             ours.close()  # adoptStreamConnection works on a duplicate
 
@@ -262,11 +339,11 @@ class CoreProcess:
             raise CoreFailedToStart("the core process ended before it had opened token and database")
         if said.fault:
             raise CoreFailedToStart(said.fault)
-        self._core_started("")
+        self._core_started(said)
 
-    def _core_started(self, fault: str) -> None:
-        if fault:
-            self._fault = fault  # processEnded follows
+    def _core_started(self, said: Started) -> None:
+        if said.fault:
+            self._fault, self._wrong_pin = said.fault, said.wrong_pin  # processEnded follows
             return
         if self._served:
             self._log.info("the core is back")
@@ -276,8 +353,43 @@ class CoreProcess:
 
     def _give_up_flying(self) -> None:
         flying, self._flying = self._flying, {}
-        for count, answered in flying.values():
-            answered.callback([Failed(ResponseCode.SYSTEM_ERROR, "core-lost")] * count)
+        self._stuck = ""
+        for flight in flying.values():
+            flight.settle(perhaps_done(flight.requests, "core-lost", "the core ended"))
+
+    def _look(self) -> None:
+        """Look how the core is, as long as it owes an answer."""
+        self._look_timer = None
+        if not self._flying:
+            return
+        self._look_timer = self._reactor.callLater(LOOK_SECONDS, self._look)
+        now = self._clock.monotonic()
+        beat = None if self._pulse is None else self._pulse.beat()
+        waited = now - min(flight.sent_at for flight in self._flying.values())
+        judgement, sentence = judge(self._limits, waited, beat)
+        if judgement is Judgement.WELL:
+            return
+        if not self._stuck:
+            self._stuck_since, self._told_at = now, now
+            self._log.critical("{sentence}; what waits gets code 91, what it holds 96", sentence=sentence)
+        elif now - self._told_at >= REMINDER_SECONDS:
+            self._told_at = now
+            self._log.critical("{sentence}", sentence=sentence)
+        self._stuck = sentence
+        for flight in list(self._flying.values()):
+            flight.settle(perhaps_done(flight.requests, STUCK, sentence))
+        if judgement is Judgement.LOST:
+            self._log.critical("{sentence}: the core is replaced", sentence=sentence)
+            self._kill()
+
+    def _caught_up(self) -> None:
+        """Ask the core again once it has answered all that it was given up for."""
+        if not self._stuck or self._flying:
+            return
+        lasted = self._clock.monotonic() - self._stuck_since
+        self._stuck = ""
+        self._log.warn("the core answers again after {lasted:.0f} s", lasted=lasted)
+        self.on_back()
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trus.cli.compose import database_path, open_token
+from trus.cli.compose import database_path
 from trus.cli.heads import TokenHeadVerifier
+from trus.cli.keystore import open_token
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import DataKeys
 from trus.ledger.audit import verify

@@ -18,6 +18,7 @@ from trus.admin.console import AdminIdentity
 from trus.admin.server import ConsoleFactory
 from trus.backend.adminstream import AdminStream, TunnelTransport
 from trus.backend.corelink import CoreProcess
+from trus.backend.corewatch import WatchLimits
 from trus.backend.front import Front
 from trus.backend.linkserver import LinkFactory
 from trus.backend.service import BackendService
@@ -60,6 +61,15 @@ def _endpoint(reactor: object, host: str, port: int) -> IStreamServerEndpoint:
     return kind(reactor, port, interface=host)
 
 
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file's content, None while there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def compose_backend(
     settings: Settings, config: Path, clock: Clock, entropy: Entropy, reactor: object
 ) -> BackendService:
@@ -68,7 +78,15 @@ def compose_backend(
     if backend is None:
         raise ConfigurationError("the configuration has no backend section")
     command = [sys.executable, "-m", "trus.cli.core", str(config)]
-    core = CoreProcess(reactor, command, dict(os.environ))  # type: ignore[arg-type]
+    token = backend.token
+    core = CoreProcess(
+        reactor,  # type: ignore[arg-type]
+        command,
+        dict(os.environ),
+        clock=clock,
+        limits=WatchLimits(token.deadline.seconds, token.abandon.seconds, backend.core.answer_deadline.seconds),
+        pin_mark=lambda: _mark(token.pin_file),
+    )
     front = Front(
         name=backend.name,
         currency=settings.network.currency,

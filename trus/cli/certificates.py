@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import click
 
-from trus.cli.compose import open_token, tls_authorities
+from trus.cli.compose import tls_authorities
+from trus.cli.keystore import open_token
 from trus.cli.layout import Layout, check_admin_name
 from trus.cli.lists import RevocationLists
 from trus.cli.provisioning import write_admin

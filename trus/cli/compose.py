@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from trus.cli.heads import TokenHeadSigner
+from trus.cli.keystore import KeyChamber, open_guarded, open_objects
 from trus.cli.lists import RevocationLists
-from trus.cli.softhsm import find_module
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
 from trus.core.identity import IdentityDesk
 from trus.core.keyring import find_card_keys
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
+from trus.core.pulse import NoPulse
 from trus.core.upkeep import CoreUpkeep
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
-from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings, read_pin
+from trus.hsm.guard import CallWatch, GuardedStore, TokenStore
 from trus.hsm.ports import KeyStore
 from trus.issuing.desk import Desk, IssuingSettings
 from trus.issuing.handlers import AdminHandlers
@@ -36,19 +38,7 @@ from trus.settings.model import BackendSettings, Settings
 #: Labels of the keys that the ledger is opened with, in the order of `ledger_keys`.
 Note = Callable[[str, str], None]
 
-
-def open_token(settings: BackendSettings) -> Pkcs11Store:
-    """Open the token that the settings name. Raises KeyStoreUnavailable, WrongTokenPin, ConfigurationError."""
-    token = settings.token
-    module = find_module(token.module)
-    return Pkcs11Store(
-        TokenSettings(
-            module=str(module),
-            pin=read_pin(token.pin_file),
-            token_label=token.label,
-            softhsm_conf="" if token.softhsm_conf is None else str(token.softhsm_conf),
-        )
-    )
+_UNWATCHED: Final = NoPulse()
 
 
 def database_path(settings: BackendSettings) -> Path:
@@ -60,7 +50,7 @@ def database_path(settings: BackendSettings) -> Path:
 
 
 def tls_authorities(
-    settings: BackendSettings, keys: Pkcs11Store, clock: Clock, entropy: Entropy
+    settings: BackendSettings, keys: TokenStore, clock: Clock, entropy: Entropy
 ) -> list[tuple[Authority, Path]]:
     """Return the TLS authorities whose keys this token holds, each with its revocation list's file.
 
@@ -88,39 +78,50 @@ def open_books(settings: BackendSettings, keys: KeyStore, clock: Clock, entropy:
     )
 
 
-def compose_core(settings: Settings, clock: Clock, entropy: Entropy, note: Note) -> Core:
-    """Return a core on the real token and the real ledger. Raises TrusError with one sentence."""
+def compose_core(settings: Settings, clock: Clock, entropy: Entropy, note: Note, watch: CallWatch = _UNWATCHED) -> Core:
+    """Return a core on the real token and the real ledger. Raises TrusError with one sentence.
+
+    `watch` is told of every call of the token.
+    """
     backend = settings.backend
     if backend is None:
         raise ConfigurationError("the configuration has no backend section")
-    keys = open_token(backend)
+    counters: dict[str, int] = {}
+    keys = open_guarded(backend, clock, note, watch, counters)
+    try:
+        chamber = KeyChamber(keys, open_objects(backend, keys, entropy))
+    except BaseException:
+        keys.close()
+        raise
     try:
         ledger = open_books(backend, keys, clock, entropy)
         try:
-            return _assemble(settings, backend, keys, ledger, clock, entropy, note)
+            return _assemble(settings, backend, keys, chamber, ledger, clock, entropy, note, counters)
         except BaseException:
             ledger.close()
             raise
     except BaseException:
-        keys.close()
+        chamber.close()
         raise
 
 
 def _assemble(
     settings: Settings,
     backend: BackendSettings,
-    keys: Pkcs11Store,
+    keys: GuardedStore,
+    chamber: KeyChamber,
     ledger: SqlLedger,
     clock: Clock,
     entropy: Entropy,
     note: Note,
+    counters: dict[str, int],
 ) -> Core:
     registry = Registry(ledger)
     identities = RegistryIdentities(registry, clock)
     service = IdentityService(
         name=backend.identity.name,
         keys=keys,
-        objects=keys,
+        objects=chamber.certificates,
         data_keys=DataKeys(keys),
         activations=identities,
         register=identities,
@@ -129,13 +130,12 @@ def _assemble(
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
-    upkeep = CoreUpkeep(ledger, keys, clock, lambda: head_log.sign(clock.now()), lists.keep)
+    upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
     issuing = IssuingSettings(
         personalisation=str(database_path(backend).parent.parent / "personalisation"),
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
-    counters: dict[str, int] = {}
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),

@@ -7,19 +7,21 @@ Ignores the terminal's interrupt: its front decides when it ends, by Stop or by 
 
 from __future__ import annotations
 
+import mmap
 import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from trus.backend.corelink import CORE_DESCRIPTOR
+from trus.backend.corelink import CORE_DESCRIPTOR, PULSE_DESCRIPTOR
 from trus.cli.compose import compose_core
 from trus.cli.memory import forbid_core_dumps, hide_memory
 from trus.cli.settle import settle
 from trus.clock import SystemClock, SystemEntropy
 from trus.core.codec import Note
 from trus.core.core import Core
+from trus.core.pulse import PULSE_BYTES, Pulse
 from trus.core.worker import BlockingFrames, serve
 from trus.settings.loading import load
 
@@ -36,7 +38,9 @@ def main(config: Path) -> int:
             frames.send(Note(level, text))
 
     def build() -> Core:
-        core = compose_core(load(config), SystemClock(), SystemEntropy(), note)
+        clock = SystemClock()
+        pulse = Pulse(mmap.mmap(PULSE_DESCRIPTOR, PULSE_BYTES), clock)
+        core = compose_core(load(config), clock, SystemEntropy(), note, pulse)
         settle()
         return core
 

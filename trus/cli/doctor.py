@@ -20,7 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trus.cli.check_config import check
-from trus.cli.compose import database_path, open_token
+from trus.cli.compose import database_path
+from trus.cli.keystore import open_token
 from trus.clock import Clock, SystemClock
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
 from trus.errors import KeyNotFound, TrusError

@@ -134,6 +134,11 @@ class Layout:
         return self.root / "db" / "trus.db"
 
     @property
+    def objects(self) -> Path:
+        """Devices' certificates and pairs, wrapped under keys of the token."""
+        return self.root / "keystore" / "objects.db"
+
+    @property
     def heads(self) -> Path:
         """Signed heads of the audit chain, outside the database."""
         return self.root / "heads"

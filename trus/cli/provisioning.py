@@ -35,6 +35,7 @@ from trus.clock import Clock, Entropy
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.objects import WrappedObjectStore
 from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings
 from trus.hsm.ports import KeyPurpose
 from trus.hsm.softhsm import create_token, write_configuration
@@ -123,6 +124,7 @@ def provision(
             progress("making keys in the token")
             for label, purpose in _KEYS:
                 store.generate(label, purpose)
+            WrappedObjectStore.create(store, layout.objects, entropy).close()
             _, request = request_generation(store, INDIVIDUAL, officiant.issuing_name())
         progress("making the root's own token, and the issuing authority below it")
         deed = _make_root(layout, RootToken(layout.root_token, str(module)), officiant, request)

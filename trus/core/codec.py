@@ -33,10 +33,12 @@ class Stop(Frozen, frozen=True, tag="stop"):
 class Started(Frozen, frozen=True, tag="started"):
     """Core to front, first and once: `fault` is empty when token and database are open.
 
-    Otherwise it is one sentence for the operator, and the core exits.
+    Otherwise it is one sentence for the operator, and the core exits; `wrong_pin` says that the token
+    refused the PIN, which must not be tried again.
     """
 
     fault: str = ""
+    wrong_pin: bool = False
 
 
 class Answers(Frozen, frozen=True, tag="answers"):

@@ -67,16 +67,19 @@ class CoreUpkeep:
         clock: Clock,
         sign_head: Callable[[], object] = lambda: None,
         renew: Callable[[], object] = lambda: None,
+        tend: Callable[[], object] = lambda: None,
     ) -> None:
         """`sign_head()` signs and exports a head of the audit chain if anything was added to it.
 
         `renew()` makes anew what the token signed and what is about to end: revocation lists.
+        `tend()` looks after the key store at every quiet moment: it opens a token that is back.
         """
         self._ledger = ledger
         self._keys = keys
         self._clock = clock
         self._sign_head = sign_head
         self._renew = renew
+        self._tend = tend
         self._head_at = clock.monotonic()
 
     def business_date(self) -> BusinessDate:
@@ -84,7 +87,8 @@ class CoreUpkeep:
         return self._ledger.business_date()
 
     def idle(self) -> None:
-        """Checkpoint, sign a head and renew what is about to end, when these are due."""
+        """Tend the key store; checkpoint, sign a head and renew what is about to end, when these are due."""
+        self._tend()
         if self._ledger.checkpoint_due:
             self._ledger.checkpoint()
         if self._clock.monotonic() - self._head_at >= HEAD_SECONDS:

@@ -17,12 +17,13 @@ import msgspec
 from trus.core.codec import MAX_FRAME_BYTES, Answers, FromCore, Started, Stop, decode_to_core, encode
 from trus.core.jobs import Job
 from trus.core.messages import Answer, Request
-from trus.errors import TrusError
+from trus.errors import TrusError, WrongTokenPin
 
-#: Seconds without a request after which housekeeping is looked at.
-IDLE_SECONDS: Final = 1.0
-#: Batches between two looks at housekeeping when there is no quiet second.
-BATCHES_PER_UPKEEP: Final = 512
+#: Seconds without a request after which housekeeping is looked at: less than the front's own second.
+IDLE_SECONDS: Final = 0.25
+#: Batches between two looks at housekeeping when there is no quiet moment. A look that finds nothing due
+#: costs about as much as a request.
+BATCHES_PER_UPKEEP: Final = 64
 #: Batches answered between two pieces of a long job.
 BATCHES_A_PIECE: Final = 8
 _LENGTH_BYTES: Final = 4
@@ -107,7 +108,7 @@ def serve(frames: BlockingFrames, build: Callable[[], ClosableCore]) -> bool:
     try:
         core = build()
     except TrusError as refusal:
-        frames.send(Started(fault=str(refusal)))
+        frames.send(Started(str(refusal), isinstance(refusal, WrongTokenPin)))
         return False
     try:
         frames.send(Started())

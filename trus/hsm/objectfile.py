@@ -161,7 +161,7 @@ class ObjectFile:
 
     def flush(self) -> None:
         """Write the index, so that the next start reads nothing of the file."""
-        if self._writable:
+        if self._writable and self._unflushed:
             self._index.flush(self._end)
             self._unflushed = 0
 
