@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.auth.facts import CARD, NOW, facts
 from trus.auth.decide import decide
 from trus.auth.explain import SENTENCES, explain
-from trus.auth.linked import REFUND
+from trus.auth.linked import LINKED
 from trus.auth.model import Kind, Question
-from trus.auth.reference import code_table, codes_of_rules, refund_table, rule_table
+from trus.auth.reference import code_table, codes_of_rules, linked_table, rule_table
 from trus.auth.rules import LIMITS, RULES
 from trus.auth.texts import CATALOGUE, MAX_CASHIER_CHARACTERS, NextStep, cashier_text
 from trus.core.linking import DONE
@@ -44,7 +44,7 @@ class Explanations(SynchronousTestCase):
     def test_every_rule(self) -> None:
         """Support gets a sentence for every rule."""
         named = {rule.name for rule in RULES} | {limit.name for limit in LIMITS} | {"approved", "partial"}
-        named |= {rule.name for rule in REFUND} | set(DONE.values())
+        named |= {rule.name for rules in LINKED.values() for rule in rules} | set(DONE.values())
         self.assertEqual(named - set(SENTENCES), set())
         self.assertEqual(
             len({rule.name for rule in RULES} | {limit.name for limit in LIMITS}), len(RULES) + len(LIMITS)
@@ -84,7 +84,8 @@ class Documentation(SynchronousTestCase):
         page = PAGE.read_text(encoding="utf-8")
         self.assertIn(code_table(), page)
         self.assertIn(rule_table(), page)
-        self.assertIn(refund_table(), page)
+        for rules in LINKED.values():
+            self.assertIn(linked_table(rules), page)
 
     def test_rules_have_codes(self) -> None:
         """Every code that a rule gives is in the catalogue, and no rule settles with a code that settles nothing."""

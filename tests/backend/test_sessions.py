@@ -129,6 +129,49 @@ class SessionTests(SynchronousTestCase):
         assert told.original is not None
         self.assertEqual((told.original.stan, told.original_rid), (7, bytes(15) + b"7"))
 
+    def test_signed_off(self) -> None:
+        """A terminal that signed off is refused requests (58), not reversals, until the core lets it sign on."""
+        session = self.bench.connect()
+        self.bench.send(session.seal(Kind.COMMAND, "SIGN-OFF", {}, {}, dialogue=session.open_dialogue()))
+        self.assertEqual(self.hear(session).verb, "SIGNED-OFF")
+        self.bench.send(purchase(session))
+        self.assertEqual(dict(self.hear(session).fields), {"result": "declined", "code": "58"})
+        fields = {"stan": "000002", "amount": "12.50", "currency": "USD", "date": DAY}
+        sealed = {"rid": format_octets(bytes(16)), "original-stan": "000001", "original-date": DAY}
+        sealed |= {"original-rid": format_octets(bytes(15) + b"1"), "reason": "timeout"}
+        self.bench.send(session.seal(Kind.COMMAND, "REVERSE", fields, sealed, dialogue=session.open_dialogue()))
+        self.assertIsInstance(self.bench.core.asked[-1][0], core.Reverse)
+        self.bench.core.standing = core.PeerVerified(TERMINAL, BusinessDate(DAY), "USD", pin_always=False)
+        self.bench.send(session.seal(Kind.COMMAND, "SIGN-ON", {}, {}, dialogue=session.open_dialogue()))
+        self.assertEqual(dict(self.hear(session).fields), {"date": DAY, "currency": "USD", "pin": "policy"})
+        self.bench.send(purchase(session))
+        self.assertIsInstance(self.bench.core.asked[-1][0], core.Purchase)
+
+    def test_who_does_not_stand_does_not_sign_on(self) -> None:
+        """A terminal that does not stand any more loses its session when it asks to sign on."""
+        session = self.bench.connect()
+        self.bench.core.standing = core.Refused("58", "blocked")
+        self.bench.send(session.seal(Kind.COMMAND, "SIGN-ON", {}, {}, dialogue=session.open_dialogue()))
+        self.assertEqual(self.bench.closed, ["session ended"])
+
+    def test_signing_on_without_a_core(self) -> None:
+        """Signing on while the core cannot answer is answered busy, and the session goes on."""
+        session = self.bench.connect()
+        self.bench.core.down = True
+        self.bench.send(session.seal(Kind.COMMAND, "SIGN-ON", {}, {}, dialogue=session.open_dialogue()))
+        self.assertEqual(self.hear(session).fields["code"], "busy")
+
+    def test_a_void_reaches_the_core(self) -> None:
+        """A void comes to the core with the purchase that it names."""
+        session = self.bench.connect()
+        fields = {"stan": "000002", "amount": "12.50", "currency": "USD", "date": DAY}
+        sealed = {"rid": format_octets(bytes(16)), "original-stan": "000001", "original-date": DAY}
+        sealed |= {"original-rid": format_octets(bytes(15) + b"1"), "reason": "cashier"}
+        self.bench.send(session.seal(Kind.COMMAND, "VOID", fields, sealed, dialogue=session.open_dialogue()))
+        [(asked, _)] = self.bench.core.asked
+        assert isinstance(asked, core.Void)
+        self.assertEqual((asked.original.stan, asked.amount, asked.reason), (1, 1250, "cashier"))
+
     def test_a_forged_seal_ends_the_session_without_a_word(self) -> None:
         """A changed bit ends the session: nothing is said, nothing is asked, the connection closes."""
         session = self.bench.connect()

@@ -82,11 +82,17 @@ class Kept:
             ),
         )
 
-    def totals(self, terminal: str) -> BatchTotals:
-        own = [each for each in self.events.values() if each.identity and each.identity.terminal == terminal]
-        closed = max(
-            (each.event_id for each in own if each.kind == "close-batch" and each.result == "approved"), default=0
+    def closed(self, terminal: str) -> int:
+        return max(
+            (each.event_id for each in self._own(terminal) if each.kind == "close-batch" and each.code == "00"),
+            default=0,
         )
+
+    def _own(self, terminal: str) -> list[Event]:
+        return [each for each in self.events.values() if each.identity and each.identity.terminal == terminal]
+
+    def totals(self, terminal: str) -> BatchTotals:
+        own, closed = self._own(terminal), self.closed(terminal)
         batch = [each for each in own if each.event_id > closed and each.authorized > 0]
         found = BatchTotals()
         for each in batch:
@@ -103,7 +109,7 @@ class Kept:
                 if event.identity in taken:
                     raise StorageFailed("UNIQUE identity")
                 taken.add(event.identity)
-            if event.kind in ENDING:
+            if event.kind in ENDING and event.result != "declined":
                 if event.original in ended or event.original is None:
                     raise StorageFailed("UNIQUE original")
                 ended.add(event.original)
@@ -165,6 +171,7 @@ class FakeUnit:
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
+        voiding: Sequence[str] = (),
     ) -> BatchFacts:
         self._ledger.step("read")
         kept = self._kept
@@ -181,6 +188,7 @@ class FakeUnit:
             requests=requests,
             policies={card.company_id: kept.policies.get(card.company_id, ()) for card in read.values()},
             totals={name: kept.totals(name) for name in closing},
+            closed={name: kept.closed(name) for name in voiding},
         )
 
     def risk_account(self, currency: str) -> int:

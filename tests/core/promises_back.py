@@ -248,6 +248,8 @@ class ClosingPromises(PipelineCase):
                 "reversal-amount": "10.00",
                 "refund-count": "0",
                 "refund-amount": "0.00",
+                "void-count": "0",
+                "void-amount": "0.00",
             },
         )
         self.assertEqual(self.world.journal()[-1].rule, "batch-balanced")

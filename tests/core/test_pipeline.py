@@ -8,6 +8,7 @@ from tests.core.fake_ledger import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_voids import VoidPromises
 from tests.core.worlds import World
 
 
@@ -44,4 +45,8 @@ class Refunds(InMemory, RefundPromises, SynchronousTestCase):
 
 
 class RefundReversals(InMemory, RefundReversalPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Voids(InMemory, VoidPromises, SynchronousTestCase):
     """On a ledger in memory."""

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_voids import VoidPromises
 from tests.core.sql_world import SqlWorld
 from tests.core.worlds import World
 
@@ -48,4 +49,8 @@ class Refunds(OnDisk, RefundPromises, SynchronousTestCase):
 
 
 class RefundReversals(OnDisk, RefundReversalPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Voids(OnDisk, VoidPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

@@ -13,7 +13,7 @@ from trus.cards.numbers import CardNumber, compose_number
 from trus.cards.pin import Pin, reference, reference_input, seal_pin
 from trus.cards.tracks import SERVICE_CODE, StripeData, encode_track_two
 from trus.core.keyring import find_card_keys
-from trus.core.messages import Balance, CloseBatch, MoneyRequest, Outcome, Purchase, Refund, Reverse
+from trus.core.messages import Balance, CloseBatch, MoneyRequest, Outcome, Purchase, Refund, Reverse, Void
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.hsm.memory import MemoryStore
 from trus.hsm.ports import KeyHandle, KeyPurpose
@@ -181,6 +181,12 @@ class Till:
             "currency": "USD",
         }
         return Reverse(**{**fields, **changes})
+
+    def void(self, purchase: Purchase, **changes: Any) -> Void:
+        """Cancel a purchase."""
+        reversal = self.reverse(purchase)
+        fields = {name: getattr(reversal, name) for name in reversal.__struct_fields__}
+        return Void(**{**fields, "reason": "cashier", **changes})
 
     def refund(self, paid: Outcome, amount: int, **changes: Any) -> Refund:
         """Give money of a purchase back, by the reference number of its answer."""

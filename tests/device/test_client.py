@@ -347,6 +347,23 @@ class Interrupted(NetworkCase):
         await client.settled()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    async def test_signs(self) -> None:
+        """A program signs its terminal off and on, and has its keys changed, on one session."""
+        client = self.client(await self.enrolled())
+        await client.start()
+        await client.sign(on=False)
+        waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2, PIN))
+        await client.sign(on=True)
+        self.assertEqual((await waiting).code, "00")
+        client.change_keys()
+        self.assertEqual((await client.purchase(1250, TRACK2, PIN)).code, "00")
+        self.assertEqual(client.sessions, 1)
+        while not any(line.startswith(b"INFO REKEYED") for line in self.network.heard):
+            await pause(0.02)
+        await client.stop()
+        with self.assertRaises(Unreachable):
+            await client.sign(on=True)
+
     async def test_refund(self) -> None:
         """A refund goes by the purchase's reference; a reference that is none is refused before."""
         self.network.decide = lambda _: Outcome("declined", "40")

@@ -323,5 +323,41 @@ class Refunding(unittest.SynchronousTestCase):
                 "reversal-amount": "6.00",
                 "refund-count": "1",
                 "refund-amount": "5.00",
+                "void-count": "0",
+                "void-amount": "0.00",
             },
         )
+
+    def test_void(self) -> None:
+        """A void names its purchase, is repeated until it is answered, and counts once it is approved."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.purchase(order(1000))
+        [asked] = stage.drain()
+        stage.hear(result(asked.dialogue, approval="A1B2C3"))
+        reference = stage.finished[-1].answer.reference
+        assert reference is not None
+        stage.terminal.void(reference, "cashier")
+        [void] = [said for said in stage.drain() if said.head == "COMMAND VOID"]
+        self.assertEqual((void.fields["amount"], void.fields["reason"]), ("10.00", "cashier"))
+        stage.start()
+        [again] = [said for said in stage.connect() if said.head == "COMMAND VOID"]
+        self.assertEqual((again.fields["stan"], again.fields["repeat"]), (void.fields["stan"], "yes"))
+        stage.hear(result(again.dialogue, amount="10.00", currency="USD"))
+        totals = stage.journal.memory.totals
+        self.assertEqual((totals.void_count, totals.void_amount), (1, 1000))
+        self.assertEqual(stage.journal.memory.purchases, {})
+
+    def test_signed_off(self) -> None:
+        """A terminal that signed off asks nothing but reversals until it signs on, with the date that it is told."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.sign(on=False)
+        [off] = stage.drain()
+        stage.hear(Message(Kind.INFO, "SIGNED-OFF", {}, None, off.dialogue))
+        stage.terminal.purchase(order(1000))
+        self.assertEqual(stage.drain(), [])
+        stage.terminal.sign(on=True)
+        [on] = stage.drain()
+        said = stage.hear(Message(Kind.INFO, "SIGNED-ON", {"date": "2026-11-21"}, None, on.dialogue))
+        self.assertEqual([(each.head, each.fields["date"]) for each in said], [("COMMAND PROCESS", "2026-11-21")])

@@ -34,6 +34,8 @@ WAYS: dict[DialogueState, tuple[tuple[Side, str], ...]] = {
     DialogueState.ANSWERED: ((INIT, "COMMAND PROCESS"), (RESP, "INFO RESULT")),
     DialogueState.INITIATOR_CALLS: ((INIT, "COMMAND ECHO"),),
     DialogueState.RESPONDER_CALLS: ((RESP, "COMMAND ECHO"),),
+    DialogueState.SIGNING_ON: ((INIT, "COMMAND SIGN-ON"),),
+    DialogueState.SIGNING_OFF: ((INIT, "COMMAND SIGN-OFF"),),
     DialogueState.CLOSED: ((INIT, "COMMAND PROCESS"), (RESP, "INFO RESULT"), (INIT, "INFO COMPLETE")),
 }
 

@@ -31,8 +31,18 @@ AMOUNTS: Final = frozenset(
         "terminal_purchase_amount",
         "terminal_refund_amount",
         "terminal_reversal_amount",
+        "terminal_void_amount",
+        "void_amount",
     }
 )
+
+#: What a batch is counted by, in the figures of a closing.
+_COUNTED: Final = ("purchase", "reversal", "refund", "void")
+
+
+def _totals(whose: str) -> str:
+    return ", ".join(f"{{{whose}{kind}s}} {kind}s of {{{whose}{kind}_amount}}" for kind in _COUNTED)
+
 
 #: A sentence for each rule of trus.auth.rules, and for what the pipeline records beside them.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -84,19 +94,14 @@ SENTENCES: Final[Mapping[str, str]] = {
         "{asked} was asked back of the purchase {purchase}; it paid {paid}, of which {refunded} was refunded before,"
         " so that {left} is left."
     ),
+    "purchase-refunded": "The purchase {purchase} was refunded whole ({refunded}), so that nothing is left to cancel.",
+    "batch-closed": "The batch of the purchase {purchase} was closed: its money can be refunded.",
+    "voided": "The purchase {purchase} was cancelled in its batch ({reason}); {given_back} was given back.",
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",
     "refund-taken-back": "The terminal took the refund back ({reason}); {given_back} was taken from the purse again.",
     "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",
-    "batch-balanced": (
-        "The terminal's totals agree: {purchases} purchases of {purchase_amount},"
-        " {reversals} reversals of {reversal_amount}, {refunds} refunds of {refund_amount}."
-    ),
-    "batch-differs": (
-        "The terminal counted {terminal_purchases} purchases of {terminal_purchase_amount}, {terminal_reversals}"
-        " reversals of {terminal_reversal_amount}, and {terminal_refunds} refunds of {terminal_refund_amount}; the"
-        " ledger holds {purchases} of {purchase_amount}, {reversals} of {reversal_amount} and {refunds} of"
-        " {refund_amount}."
-    ),
+    "batch-balanced": f"The terminal's totals agree: {_totals('')}.",
+    "batch-differs": f"The terminal counted {_totals('terminal_')}; the ledger holds {_totals('')}.",
 }
 
 

@@ -28,6 +28,7 @@ class LinkedCase(NamedTuple):
     currency: str
     terminal: TerminalFacts | None
     earlier: StoredRequest | None
+    closed: bool = False  #: whether the batch of the earlier request was closed
 
     @property
     def left(self) -> int:
@@ -98,6 +99,18 @@ def _purchase_taken_back(case: LinkedCase) -> Figures | None:
     return {} if case.earlier is not None and case.earlier.reversed_by else None
 
 
+def _purchase_refunded(case: LinkedCase) -> Figures | None:
+    """The purchase was refunded whole: nothing of it is left to cancel."""
+    if case.earlier is None or case.left > 0:
+        return None
+    return {"refunded": case.earlier.refunded, "currency": case.earlier.currency}
+
+
+def _batch_closed(case: LinkedCase) -> Figures | None:
+    """The batch of the purchase is closed; its money can be refunded."""
+    return {} if case.closed else None
+
+
 def _currency_of_purchase(case: LinkedCase) -> Figures | None:
     """The request is in another currency than the purchase."""
     earlier = case.earlier
@@ -137,3 +150,15 @@ REFUND: Final[tuple[LinkedRule, ...]] = (
     LinkedRule("currency-of-purchase", _C.INVALID_TRANSACTION, _currency_of_purchase),
     LinkedRule("refund-too-large", _C.INVALID_AMOUNT, _refund_too_large),
 )
+#: Asked of a void.
+VOID: Final[tuple[LinkedRule, ...]] = (
+    *_PLACE,
+    LinkedRule("purchase-unknown", _C.RECORD_NOT_FOUND, _purchase_unknown),
+    LinkedRule("purchase-taken-back", _C.RECORD_NOT_FOUND, _purchase_taken_back),
+    LinkedRule("purchase-refunded", _C.RECORD_NOT_FOUND, _purchase_refunded),
+    LinkedRule("batch-closed", _C.INVALID_TRANSACTION, _batch_closed),
+)
+#: The verdict on a request about something that is not there.
+UNKNOWN: Final = Verdict("purchase-unknown", _C.RECORD_NOT_FOUND, {})
+#: The rules of each kind of linked request.
+LINKED: Final = {"refund": REFUND, "void": VOID}

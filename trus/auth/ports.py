@@ -178,6 +178,7 @@ class BatchFacts(Frozen, frozen=True):
     requests: dict[Identity, StoredRequest]
     policies: dict[int, tuple[Policy, ...]]  #: by company id, newest first
     totals: dict[str, BatchTotals] = msgspec.field(default_factory=dict)  #: by terminal, of those closing
+    closed: dict[str, int] = msgspec.field(default_factory=dict)  #: the last approved closing, of those voiding
 
 
 class CardNames(Frozen, frozen=True):
@@ -214,13 +215,15 @@ class UnitOfWork(Protocol):
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
+        voiding: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch in a few set-based statements.
 
         `card_keys` are keyed hashes of card numbers (trus.ledger.lookup). Cards that the
         stored originals name are read too (`cards_by_id`). `closing` names the terminals
         that want their BatchTotals, `references` the retrieval reference numbers
-        of requests that others are about. Raises StorageFailed.
+        of requests that others are about, `voiding` the terminals that want to know where their
+        batches begin. Raises StorageFailed.
         """
         ...
 

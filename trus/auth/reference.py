@@ -6,9 +6,9 @@ compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from trus.auth.linked import REFUND
+from trus.auth.linked import LINKED, LinkedRule
 from trus.auth.rules import AFTER_PIN, BEFORE_PIN, LIMITS, PIN, Effect
 from trus.auth.texts import CATALOGUE
 from trus.values import ResponseCode
@@ -37,15 +37,15 @@ def rule_table() -> str:
     return _table(("#", "Rule", "Code", "Stage", "It applies when"), rows)
 
 
-def refund_table() -> str:
-    """Return a row for every rule of refunds, in the order in which they are asked."""
-    rows = [(str(number), f"`{rule.name}`", rule.code.value, rule.reason) for number, rule in enumerate(REFUND, 1)]
+def linked_table(rules: Sequence[LinkedRule]) -> str:
+    """Return a row for every rule of requests about an earlier one, in the order in which they are asked."""
+    rows = [(str(number), f"`{rule.name}`", rule.code.value, rule.reason) for number, rule in enumerate(rules, 1)]
     return _table(("#", "Rule", "Code", "It applies when"), rows)
 
 
 def codes_of_rules() -> frozenset[ResponseCode]:
     """Return the codes that some rule gives."""
-    linked = {rule.code for rule in REFUND}
+    linked = {rule.code for rules in LINKED.values() for rule in rules}
     return frozenset(rule.code for rule in (*BEFORE_PIN, *PIN, *AFTER_PIN)) | {limit.code for limit in LIMITS} | linked
 
 

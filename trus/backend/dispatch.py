@@ -21,6 +21,7 @@ from trus.core.messages import (
     Refund,
     Refused,
     Reverse,
+    Void,
 )
 from trus.money import AmountError, exponent
 from trus.protocol.errors import ErrorCode, RemoteProtocolError
@@ -174,6 +175,21 @@ def _reverse(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> R
     )
 
 
+def _void(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Void:
+    asked = _reverse(fields, peer, pin_key)
+    return Void(
+        asked.peer,
+        asked.identity,
+        asked.rid,
+        asked.original,
+        asked.original_rid,
+        asked.amount,
+        asked.currency,
+        asked.reason,
+        asked.repeat,
+    )
+
+
 def _refund(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Refund:
     currency = _known_currency(fields["currency"])
     track2 = fields.get("track2")
@@ -210,9 +226,15 @@ def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) 
         parse_amount(fields["purchase-amount"], currency),
         parse_count(fields["reversal-count"]),
         parse_amount(fields["reversal-amount"], currency),
-        parse_count(fields.get("refund-count", "0")),
-        parse_amount(fields["refund-amount"], currency) if "refund-amount" in fields else 0,
+        *_total(fields, "refund", currency),
+        *_total(fields, "void", currency),
     )
+
+
+def _total(fields: Mapping[str, str], kind: str, currency: str) -> tuple[int, int]:
+    """Return number and sum of a kind of event, none of which need to be told."""
+    count, amount = fields.get(f"{kind}-count"), fields.get(f"{kind}-amount")
+    return (0 if count is None else parse_count(count)), (0 if amount is None else parse_amount(amount, currency))
 
 
 def _known_currency(currency: str) -> str:
@@ -228,5 +250,6 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "BALANCE": _balance,
     "REVERSE": _reverse,
     "REFUND": _refund,
+    "VOID": _void,
     "CLOSE-BATCH": _close_batch,
 }

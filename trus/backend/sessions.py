@@ -107,6 +107,8 @@ class DeviceConnection:
         self._sessions: dict[str, _Open] = {}
         #: Whose tickets the handshakes under way present: judged before their sessions stand.
         self._claimed: dict[str, PeerIdentity] = {}
+        #: Sessions whose terminals have signed off.
+        self._signed_off: set[str] = set()
         self._over = False
 
     @property
@@ -314,11 +316,19 @@ class DeviceConnection:
                 opened.waiting_for_pin.pop(dialogue, None)
         elif verb == "ECHO" and message.kind is Kind.COMMAND:
             self._say(label, opened, Reply("INFO", "ECHO", {}, {}), dialogue)
+        elif verb == "SIGN-ON" and dialogue is not None:
+            self._sign_on(label, opened, dialogue)
+        elif verb == "SIGN-OFF":
+            self._signed_off.add(label)
+            self._say(label, opened, Reply("INFO", "SIGNED-OFF", {}, {}), dialogue)
         elif verb == "BYE":
             self._drop(label, opened, "bye")
         elif verb == "REKEY":
             self._rekey(label, opened)
         elif message.kind is Kind.COMMAND and dialogue is not None:
+            if label in self._signed_off and verb != "REVERSE":
+                self._say(label, opened, declined(ResponseCode.NOT_PERMITTED_TO_TERMINAL), dialogue)
+                return
             request = request_of(message, opened.session.peer, opened.session.pin_key)
             self._decide(label, opened, dialogue, request)
 
@@ -333,6 +343,26 @@ class DeviceConnection:
             self._say(label, opened, reply_to(answer), dialogue)
 
         self._around.ask(request, answered)
+
+    def _sign_on(self, label: str, opened: _Open, dialogue: str) -> None:
+        """Let the terminal send requests once the core has said that it still stands."""
+
+        def answered(answer: Answer) -> None:
+            if self._over or self._sessions.get(label) is not opened:
+                return
+            if isinstance(answer, core.Failed):
+                self._say(label, opened, Reply("INFO", "ERROR", {"code": ErrorCode.BUSY.value}, {}), dialogue)
+            elif not isinstance(answer, core.PeerVerified):
+                self._drop(label, opened, "standing")
+            else:
+                self._signed_off.discard(label)
+                terms = self._terms(answer)
+                told = {"date": terms.business_date, "pin": "always" if terms.pin_always else "policy"}
+                if terms.currency:
+                    told["currency"] = terms.currency
+                self._say(label, opened, Reply("INFO", "SIGNED-ON", {}, told), dialogue)
+
+        self._around.ask(core.CheckStanding(opened.session.peer), answered)
 
     def _rekey(self, label: str, opened: _Open) -> None:
         """Renew the session's keys once the core has said that its holder still stands."""
@@ -371,6 +401,7 @@ class DeviceConnection:
         """End a session without a word; the last one takes the connection with it."""
         opened.session.end(reason)
         self._sessions.pop(label, None)
+        self._signed_off.discard(label)
         self._log.info("session ended: {reason} from {peer}", reason=reason, peer=self._opened.peer)
         if not self._sessions and not self._handshakes:
             self._outlet.close("session ended")

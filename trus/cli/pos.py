@@ -173,6 +173,23 @@ def reverse_command(path: Path, number: int | None) -> None:
     _at_the_till(path, reverse)
 
 
+@pos_command.command("void", short_help="Cancel a purchase before the batch is closed.")
+@click.option("--number", type=click.IntRange(1, 999_999), help="The purchase's number.  [default: the last one]")
+@click.option("--cashier", is_flag=True, help="The cashier cancels, not the customer.")
+@click.pass_obj
+def void_command(path: Path, number: int | None, cashier: bool) -> None:
+    """Cancel an approved purchase of this terminal whose batch is not closed yet."""
+
+    async def void(till: Till) -> int:
+        purchase = _find(till.journal, number)
+        answer = await till.client.void(purchase.reference, "cashier" if cashier else "customer")
+        identity = purchase.opened.identity
+        till.console.print(f"purchase {identity.stan:06d} of {identity.business_date}", style="dim")
+        return await _told(till, Asked.VOID, answer)
+
+    _at_the_till(path, void)
+
+
 @pos_command.command("refund", short_help="Give money of a purchase back.")
 @click.option("--amount", required=True, help="With the currency's decimals, such as 12.50.")
 @click.option("--reference", required=True, help="The purchase's retrieval reference, 12 characters.")

@@ -28,6 +28,10 @@ _WORDS = {
 }
 
 
+#: What stands on the screen when a request about an earlier purchase was carried out.
+_DONE = {Asked.REFUND: "REFUNDED", Asked.VOID: "CANCELLED"}
+
+
 def masked(track2: str) -> str:
     """Return a card number that may be shown, such as "•••• 4711"."""
     return f"•••• {track2.partition('=')[0][-4:]}"
@@ -40,8 +44,8 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
         word = "BATCH CLOSED"
     if asked is Asked.BALANCE and answer.approved:
         word = "BALANCE"
-    if asked is Asked.REFUND and answer.approved:
-        word = "REFUNDED"
+    if asked in _DONE and answer.approved:
+        word = _DONE[asked]
     lines: list[Text] = [Text(word.center(WIDTH - 6), style=style)]
     lines += [Text(line) for line in _body(asked, answer, totals)]
     if answer.text and answer.text.casefold() != word.casefold():
@@ -50,14 +54,14 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
         what = "refund" if asked is Asked.REFUND else "purchase"
         lines.append(Text(f"This {what} is being taken back.", style="yellow"))
     console.print(Panel(Text("\n").join(lines), width=WIDTH, box=box.HEAVY, padding=(0, 1)))
-    if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, Asked.REFUND):
+    if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, *_DONE):
         receipt(console, answer, card)
 
 
 def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     lines: list[str] = []
     reference = answer.reference
-    if answer.approved and answer.amount is not None and asked in (Asked.PURCHASE, Asked.REFUND):
+    if answer.approved and answer.amount is not None and asked in (Asked.PURCHASE, *_DONE):
         lines.append(f"{format_amount(answer.amount, answer.currency)} {answer.currency}")
         if answer.result is Result.PARTIAL and reference is not None:
             rest = reference.amount - answer.amount
@@ -71,9 +75,12 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     if totals is not None and reference is not None:
         amount = format_amount(totals.purchase_amount - totals.reversal_amount, reference.currency)
         lines.append(f"{totals.purchase_count - totals.reversal_count} purchases, {amount} {reference.currency}")
-        if totals.refund_count:
-            amount = format_amount(totals.refund_amount, reference.currency)
-            lines.append(f"{totals.refund_count} refunds, {amount} {reference.currency}")
+        for kind, count, sum_ in (
+            ("refunds", totals.refund_count, totals.refund_amount),
+            ("voids", totals.void_count, totals.void_amount),
+        ):
+            if count:
+                lines.append(f"{count} {kind}, {format_amount(sum_, reference.currency)} {reference.currency}")
     if answer.code:
         approval = f"  approval {answer.approval}" if answer.approval else ""
         lines.append(f"code {answer.code}{approval}")

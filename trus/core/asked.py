@@ -29,6 +29,7 @@ from trus.core.messages import (
     Refund,
     Refused,
     Reverse,
+    Void,
 )
 from trus.values import Identity, PinMaterial
 
@@ -45,6 +46,7 @@ _KINDS: Final[dict[type, EventKind]] = {
     Balance: EventKind.BALANCE,
     Reverse: EventKind.REVERSAL,
     Refund: EventKind.REFUND,
+    Void: EventKind.VOID,
     CloseBatch: EventKind.CLOSE_BATCH,
 }
 
@@ -135,10 +137,10 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
             fields = ("purchase", *name, request.amount, request.currency, request.partial, card_key)
         case Balance():
             fields = ("balance", *name, card_key)
-        case Reverse():
+        case Reverse() | Void():
             original = request.original
             fields = (
-                "reversal",
+                "reversal" if isinstance(request, Reverse) else "void",
                 *name,
                 original.terminal,
                 original.business_date,
@@ -161,6 +163,6 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
         case CloseBatch():
             totals = (request.purchase_count, request.purchase_amount, request.reversal_count, request.reversal_amount)
             # Totals of a later version count when there are any, so that older digests stay what they are.
-            later = (request.refund_count, request.refund_amount)
+            later = (request.refund_count, request.refund_amount, request.void_count, request.void_amount)
             fields = ("close-batch", *name, request.currency, *totals, *(later if any(later) else ()))
     return hashlib.sha256(_encode((FORM, *fields))).digest()

@@ -36,6 +36,7 @@ class Book:
         self._purses: dict[int, PurseUpdate] = {}
         self._tries: dict[int, int] = {}
         self._totals: dict[str, BatchTotals] = dict(facts.totals)
+        self._closed: dict[str, int] = dict(facts.closed)
         self._policies: dict[int, Policy | None] = {}
 
     def terminal(self, name: str) -> TerminalFacts | None:
@@ -69,6 +70,10 @@ class Book:
             return self._totals[terminal]
         except KeyError:
             raise LedgerError("the totals of a closing terminal were not read") from None
+
+    def is_closed(self, terminal: str, stored: StoredRequest) -> bool:
+        """Return whether the batch of a terminal that a request belongs to was closed."""
+        return stored.event_id < self._closed.get(terminal, 0)
 
     def number(self) -> tuple[int, str]:
         """Return a fresh event id and its retrieval reference number."""
@@ -129,6 +134,8 @@ class Book:
             event.shop_id,
             event.original,
         )
+        if event.kind == EventKind.CLOSE_BATCH and event.result == Result.APPROVED:
+            self._closed[identity.terminal] = event.event_id
         totals = self._totals.get(identity.terminal)
         if totals is None:
             return

@@ -50,6 +50,7 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
         held.purchase_count - held.reversal_count == request.purchase_count - request.reversal_count
         and held.purchase_amount - held.reversal_amount == request.purchase_amount - request.reversal_amount
         and (held.refund_count, held.refund_amount) == (request.refund_count, request.refund_amount)
+        and (held.void_count, held.void_amount) == (request.void_count, request.void_amount)
     )
     currency = request.currency
     details = {
@@ -61,6 +62,8 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
         "reversal-amount": format_amount(held.reversal_amount, currency),
         "refund-count": str(held.refund_count),
         "refund-amount": format_amount(held.refund_amount, currency),
+        "void-count": str(held.void_count),
+        "void-amount": format_amount(held.void_amount, currency),
     }
     text = BALANCED_TEXT if balanced else DIFFERS_TEXT
     rule = BALANCED if balanced else DIFFERS
@@ -82,12 +85,16 @@ def _figures(request: CloseBatch, held: BatchTotals) -> Figures:
         "terminal_reversal_amount": request.reversal_amount,
         "terminal_refunds": request.refund_count,
         "terminal_refund_amount": request.refund_amount,
+        "terminal_voids": request.void_count,
+        "terminal_void_amount": request.void_amount,
         "purchases": held.purchase_count,
         "purchase_amount": held.purchase_amount,
         "reversals": held.reversal_count,
         "reversal_amount": held.reversal_amount,
         "refunds": held.refund_count,
         "refund_amount": held.refund_amount,
+        "voids": held.void_count,
+        "void_amount": held.void_amount,
     }
 
 

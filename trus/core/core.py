@@ -45,6 +45,7 @@ from trus.core.messages import (
     StandingsChanged,
     StandingsSince,
     VerifyPeer,
+    Void,
 )
 from trus.errors import KeyStoreUnavailable
 from trus.values import BusinessDate, ResponseCode
@@ -255,6 +256,7 @@ _KINDS: Final[dict[type, str]] = {
     Balance: "money",
     Reverse: "money",
     Refund: "money",
+    Void: "money",
     CloseBatch: "money",
     SignHandshake: "signatures",
     VerifyPeer: "chains",

@@ -7,7 +7,9 @@ cardholder's lunch.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
@@ -15,15 +17,16 @@ from trus.auth.rules import Figures
 from trus.auth.texts import cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.asked import Asked
+from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.messages import Outcome, Refund
 from trus.errors import LedgerError
-from trus.values import Identity, ResponseCode, Result
+from trus.values import Identity, PeerIdentity, ResponseCode, Result
 
 Found = tuple[Identity, StoredRequest]
 
 #: The rule under which what was carried out is recorded.
-DONE: Final = {EventKind.REFUND: "refunded"}
+DONE: Final = {EventKind.REFUND: "refunded", EventKind.VOID: "voided"}
 
 
 def find(asked: Asked, request: Refund, terminal: TerminalFacts | None, book: Book) -> Found | None:
@@ -77,47 +80,49 @@ def repay(card: CardFacts, earlier: StoredRequest, amount: int, *, same_day: boo
     return PurseUpdate(card.purse_account, card.balance + amount, card.counter_day, spent, count)
 
 
-def decline(
-    asked: Asked,
-    request: Refund,
-    book: Book,
-    code: ResponseCode,
-    rule: str,
-    figures: Figures,
-    actor: str,
-) -> Outcome:
+class About(NamedTuple):
+    """A linked request for the journal: what was asked, of which reference, by whom."""
+
+    asked: Asked
+    amount: int
+    currency: str
+    reference: str
+    peer: PeerIdentity
+
+
+class Moved(NamedTuple):
+    """What a linked request that was carried out moves: `amount` minor units."""
+
+    amount: int
+    earlier: StoredRequest
+    postings: tuple[Posting, ...] = ()
+    purses: tuple[PurseUpdate, ...] = ()
+    counter_day: str = ""
+
+
+def decline(about: About, book: Book, rule: str, code: ResponseCode, figures: Figures) -> Outcome:
     """Record a decline and return it. Raises LedgerError."""
-    return record(
-        asked,
-        request,
-        book,
-        Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value)),
-        rule,
-        {**figures, "purchase": request.reference},
-        actor,
-        None,
-    )
+    outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
+    return _record(about, book, outcome, rule, {**figures, "purchase": about.reference}, None)
 
 
-def record(
-    asked: Asked,
-    request: Refund,
-    book: Book,
-    answer: Outcome,
-    rule: str,
-    figures: Figures,
-    actor: str,
-    earlier: StoredRequest | None,
-    postings: tuple[Posting, ...] = (),
-    purses: tuple[PurseUpdate, ...] = (),
-    counter_day: str = "",
-) -> Outcome:
-    """Record a linked request under the answer given, which gets its reference number. Raises LedgerError."""
-    event_id, rrn = book.number()
+def carry_out(about: About, book: Book, moved: Moved, figures: Figures) -> Outcome:
+    """Record what was carried out and return the answer. Raises LedgerError."""
     outcome = Outcome(
-        answer.result, answer.code, rrn=rrn, amount=answer.amount, currency=answer.currency, text=answer.text
+        Result.APPROVED.value,
+        ResponseCode.APPROVED.value,
+        amount=moved.amount,
+        currency=about.currency,
+        text=cashier_text(ResponseCode.APPROVED.value),
     )
-    terminal = book.terminal(request.identity.terminal)
+    return _record(about, book, outcome, DONE[about.asked.kind], {**figures, "purchase": about.reference}, moved)
+
+
+def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figures, moved: Moved | None) -> Outcome:
+    event_id, rrn = book.number()
+    outcome = msgspec.structs.replace(answer, rrn=rrn)
+    asked, earlier = about.asked, None if moved is None else moved.earlier
+    terminal = book.terminal(asked.identity.terminal)
     book.record(
         Event(
             event_id,
@@ -127,8 +132,8 @@ def record(
             asked.digest,
             None if earlier is None else earlier.card_id,
             None if terminal is None else terminal.shop_id,
-            request.amount,
-            request.currency,
+            about.amount,
+            about.currency,
             outcome.result,
             outcome.code,
             "",
@@ -136,13 +141,13 @@ def record(
             rule,
             figures,
             encode_outcome(outcome),
-            actor,
+            actor_of(about.peer),
             None if earlier is None else earlier.event_id,
-            postings,
-            purses,
+            () if moved is None else moved.postings,
+            () if moved is None else moved.purses,
             None,
-            answer.amount or 0,
-            counter_day,
+            0 if moved is None else moved.amount,
+            "" if moved is None else moved.counter_day,
         )
     )
     return outcome

@@ -92,6 +92,23 @@ class Refund(Secret, frozen=True, tag="refund"):
     repeat: bool = False
 
 
+class Void(Frozen, frozen=True, tag="void"):
+    """A terminal cancels a purchase of its own batch, which is not closed yet; the whole of it.
+
+    Unlike a reversal it can be declined, and lays no tombstone. `amount` is what was asked.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    original: Identity
+    original_rid: bytes
+    amount: int
+    currency: str
+    reason: str = "customer"
+    repeat: bool = False
+
+
 class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     """A terminal closes its batch with its own totals, in minor units, for comparison."""
 
@@ -105,6 +122,8 @@ class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     reversal_amount: int
     refund_count: int = 0
     refund_amount: int = 0
+    void_count: int = 0
+    void_amount: int = 0
 
 
 class Outcome(Frozen, frozen=True, tag="outcome"):
@@ -289,7 +308,7 @@ class HealthReport(Frozen, frozen=True, tag="health-report"):
     counters: dict[str, int]
 
 
-MoneyRequest = Purchase | Balance | Reverse | Refund | CloseBatch
+MoneyRequest = Purchase | Balance | Reverse | Refund | Void | CloseBatch
 Request = (
     MoneyRequest
     | SignHandshake
@@ -368,4 +387,5 @@ __all__ = [
     "StandingsSince",
     "TerminalId",
     "VerifyPeer",
+    "Void",
 ]

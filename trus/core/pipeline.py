@@ -26,9 +26,21 @@ from trus.core.closing import close_batch
 from trus.core.dates import RETRY_DAYS, is_new, is_within
 from trus.core.faults import describe
 from trus.core.keyring import CardKeys
-from trus.core.messages import Balance, CloseBatch, Failed, MoneyRequest, PinWanted, Purchase, Refund, Refused, Reverse
+from trus.core.messages import (
+    Balance,
+    CloseBatch,
+    Failed,
+    MoneyRequest,
+    PinWanted,
+    Purchase,
+    Refund,
+    Refused,
+    Reverse,
+    Void,
+)
 from trus.core.refunding import give_back
 from trus.core.reversing import take_back
+from trus.core.voiding import cancel
 from trus.errors import KeyStoreError, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
 from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
@@ -154,6 +166,7 @@ class MoneyPipeline:
             card_keys=[key for each in asked for key in each.card_keys],
             closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
             references=[each.request.reference for each in asked if isinstance(each.request, Refund)],
+            voiding=[each.identity.terminal for each in asked if isinstance(each.request, Void)],
         )
 
     def _check(self, asked: Sequence[Asked], facts: BatchFacts, book: Book) -> None:
@@ -178,7 +191,7 @@ class MoneyPipeline:
         current, days = book.business_date, self._settings.retry_days
         request = each.request
         within = is_within(each.identity.business_date, current, days)
-        if within and isinstance(request, Reverse):
+        if within and isinstance(request, (Reverse, Void)):
             within = is_within(request.original.business_date, current, days)
         if not within:
             each.answer, each.durable = declined(ResponseCode.INVALID_TRANSACTION), True
@@ -206,6 +219,8 @@ class MoneyPipeline:
             each.answer = close_batch(each, request, book, new=new)
         elif isinstance(request, Refund):
             each.answer = give_back(each, request, book, new=new)
+        elif isinstance(request, Void):
+            each.answer = cancel(each, request, book, new=new)
         elif not new:
             each.answer = self._authorizer.refuse_date(each, request, book)
         elif each.checks is None:
@@ -223,7 +238,7 @@ def _refusal(request: MoneyRequest) -> Refused | None:
         return Refused(ResponseCode.SECURITY_VIOLATION, "terminal")
     if not 0 < identity.stan <= MAX_STAN or len(request.rid) != RID_BYTES:
         return Refused(ResponseCode.FORMAT_ERROR, "identity")
-    if isinstance(request, Reverse):
+    if isinstance(request, (Reverse, Void)):
         if request.original.terminal != peer.name:
             return Refused(ResponseCode.SECURITY_VIOLATION, "terminal")
         if request.original == identity or len(request.original_rid) != RID_BYTES:
@@ -233,7 +248,7 @@ def _refusal(request: MoneyRequest) -> Refused | None:
 
 def _identities(each: Asked) -> tuple[Identity, ...]:
     """Return the identities that a request's answer depends on."""
-    if isinstance(each.request, Reverse):
+    if isinstance(each.request, (Reverse, Void)):
         return (each.identity, each.request.original)
     return (each.identity,)
 

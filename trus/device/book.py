@@ -67,7 +67,7 @@ class Book:
             match opened.asked:
                 case Asked.PURCHASE | Asked.REFUND:
                     self.take_back(opened, "system")
-                case Asked.REVERSE | Asked.CLOSE:
+                case Asked.REVERSE | Asked.VOID | Asked.CLOSE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
                     request.opened, request.told, request.attempts = opened, True, 1
                 case Asked.BALANCE:

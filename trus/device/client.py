@@ -20,7 +20,7 @@ from trus.cards.pin import Pin, check_pin
 from trus.clock import Clock, Entropy
 from trus.device.connection import DeviceConnection
 from trus.device.conversation import Conversation, Happening, Heard, Identity, Over, Renewed, Up
-from trus.device.effects import AskPin, Finished, HangUp, Say
+from trus.device.effects import AskPin, Finished, HangUp, Say, Signed
 from trus.device.errors import Stopped, Unreachable
 from trus.device.journal import Journal, JournalError
 from trus.device.orders import Answer, BalanceOrder, Order, PinCallback, Reference, RefundOrder
@@ -90,6 +90,7 @@ class TerminalClient:
         self._started: list[Deferred[Terms]] = []
         self._settled: list[Deferred[None]] = []
         self._stopped: list[Deferred[None]] = []
+        self._signing: list[Deferred[None]] = []
         self._up = False
         self._soon: IDelayedCall | None = None
         self._alarm: IDelayedCall | None = None
@@ -166,6 +167,29 @@ class TerminalClient:
         and Stopped.
         """
         return await self._answer(self._terminal.reverse(original, reason))
+
+    async def void(self, original: Reference, reason: str = "customer") -> Answer:
+        """Cancel a purchase of this terminal's open batch; return the answer. Raises as `reverse` does."""
+        return await self._answer(self._terminal.void(original, reason))
+
+    def sign(self, *, on: bool) -> Deferred[None]:
+        """Sign on or off; fires when the backend has answered, fails with Stopped or Unreachable.
+
+        A new session begins signed on.
+        """
+        waiting: Deferred[None] = Deferred()
+        if not self._up:
+            waiting.errback(Unreachable("no session stands"))
+            return waiting
+        self._signing.append(waiting)
+        self._terminal.sign(on=on)
+        self._pump_soon()
+        return waiting
+
+    def change_keys(self) -> None:
+        """Have the session go on under new keys now; it does so by itself when they are old."""
+        if self._connection is not None:
+            self._connection.refresh(now=True)
 
     async def refund(self, amount: int, rrn: str, *, currency: str = "", original: Reference | None = None) -> Answer:
         """Ask to give back `amount` minor units of the purchase with retrieval reference `rrn`.
@@ -301,6 +325,9 @@ class TerminalClient:
         if self._up:
             self._up = False
             self._terminal.closed()
+            signing, self._signing = self._signing, []
+            for each in signing:
+                each.errback(Unreachable("the session ended"))
 
     # ------------------------------------------------------------------------ the terminal
 
@@ -337,6 +364,8 @@ class TerminalClient:
                     self._finished(effect)
                 case AskPin():
                     Deferred.fromCoroutine(self._obtain_pin(effect)).addErrback(self._log_failure)
+                case Signed() if self._signing:
+                    self._signing.pop(0).callback(None)
                 case HangUp() if self._connection is not None:
                     self._connection.drop(effect.reason)
                 case _:
@@ -387,7 +416,8 @@ class TerminalClient:
     def _fail_waiting(self, problem: TrusError) -> None:
         answers, self._answers = self._answers, {}
         started, self._started = self._started, []
-        settled, self._settled = self._settled, []
+        settled, self._settled = self._settled + self._signing, []
+        self._signing = []
         errbacks = [each.errback for each in answers.values()]
         errbacks += [each.errback for each in started] + [each.errback for each in settled]
         for errback in errbacks:

@@ -73,10 +73,10 @@ class DeviceConnection(LineProtocol):
         """Cut off a gateway that sends no lines."""
         self.drop(error.code.value)
 
-    def refresh(self) -> None:
-        """Replace old keys; to be called whenever there is something to send."""
+    def refresh(self, *, now: bool = False) -> None:
+        """Replace old keys, or any `now`; to be called whenever there is something to send."""
         if self.conversation is not None and self.is_open:
-            self._carry(self.conversation.refresh())
+            self._carry(self.conversation.refresh(now=now))
 
     def farewell(self) -> None:
         """End the session in good order and hang up."""

@@ -176,10 +176,12 @@ class Conversation:
             return self._end(None, "gateway")
         return self._shake(self._handshake, self._handshake.receive(line))
 
-    def refresh(self) -> list[Happening]:
-        """Replace the session's keys when they are old; to be called now and then."""
+    def refresh(self, *, now: bool = False) -> list[Happening]:
+        """Replace the session's keys when they are old, or `now`; to be called now and then."""
         session = self._session
-        if session is None or self._over or self._rekeying or not session.needs_rekey(self._clock.now()):
+        if session is None or self._over or self._rekeying:
+            return []
+        if not now and not session.needs_rekey(self._clock.now()):
             return []
         self._rekeying = True
         return [Write(session.start_rekey())]

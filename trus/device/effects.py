@@ -27,10 +27,16 @@ class AskPin(NamedTuple):
     tries_left: int | None
 
 
+class Signed(NamedTuple):
+    """The backend takes requests again, or takes none from now on."""
+
+    on: bool
+
+
 class HangUp(NamedTuple):
     """Close the connection and open another one; `reason` is a fixed word for the log."""
 
     reason: str
 
 
-Effect = Say | Finished | AskPin | HangUp
+Effect = Say | Finished | AskPin | Signed | HangUp

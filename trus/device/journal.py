@@ -50,6 +50,7 @@ class Asked(StrEnum):
     BALANCE = "balance"
     REFUND = "refund"
     REVERSE = "reverse"
+    VOID = "void"
     CLOSE = "close"
 
 
@@ -62,9 +63,11 @@ class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
     reversal_amount: int = 0
     refund_count: int = 0
     refund_amount: int = 0
+    void_count: int = 0
+    void_amount: int = 0
 
     def plus(self, kind: str, amount: int) -> Totals:
-        """Return the totals with one more purchase, reversal or refund of `amount`."""
+        """Return the totals with one more purchase, reversal, refund or void of `amount`."""
         count, sum_ = f"{kind}_count", f"{kind}_amount"
         return msgspec.structs.replace(self, **{count: getattr(self, count) + 1, sum_: getattr(self, sum_) + amount})
 
@@ -186,7 +189,7 @@ class Memory:
         self.used = self.used + 1 if identity.business_date == self.date else 1
         self.date, self.stan = identity.business_date, identity.stan
         self.unfinished[identity] = opened
-        if opened.original is not None:
+        if opened.original is not None and opened.asked is Asked.REVERSE:
             # The reversal takes over: nothing that is said about the original counts any more.
             self.unfinished.pop(opened.original, None)
 
@@ -204,6 +207,9 @@ class Memory:
                 # What was never known to be approved was never counted either.
                 if self.purchases.pop(opened.original, None) is not None:
                     self.totals = self.totals.plus("reversal", settled.amount)
+            case Asked.VOID if settled.result is Result.APPROVED and opened.original is not None:
+                self.purchases.pop(opened.original, None)
+                self.totals = self.totals.plus("void", settled.amount)
             case Asked.REFUND if settled.result is Result.APPROVED:
                 self.totals = self.totals.plus("refund", settled.amount)
             case Asked.CLOSE if settled.result is Result.APPROVED and opened.totals is not None:

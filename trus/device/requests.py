@@ -101,9 +101,9 @@ class Request:
     def lasting(self) -> bool:
         """Whether it is repeated until it is answered, across restarts too.
 
-        A reversal and a batch's closing hold no secret and are harmless when repeated.
+        Reversals, voids and a batch's closing hold no secret and are harmless when repeated.
         """
-        return self.asked in (Asked.REVERSE, Asked.CLOSE)
+        return self.asked in (Asked.REVERSE, Asked.VOID, Asked.CLOSE)
 
     @property
     def moves_money(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Final
 from trus.clock import Clock, Entropy
 from trus.device import wire
 from trus.device.book import Book
-from trus.device.effects import AskPin, Effect, Finished, HangUp, Say
+from trus.device.effects import AskPin, Effect, Finished, HangUp, Say, Signed
 from trus.device.journal import Asked, Journal
 from trus.device.orders import Answer, BalanceOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Phase, Request, Timing
@@ -67,6 +67,7 @@ class Terminal:
         self._effects: list[Effect] = []
         self._quiet_since = 0.0
         self._echo: float | None = None
+        self._signed_off = False
         self._book.resume()
 
     # ----------------------------------------------------------------- what the owner orders
@@ -89,6 +90,14 @@ class Terminal:
         """Take back a purchase of this terminal; return the key. Repeated until acknowledged."""
         given_up_at = self._later(self._timing.give_up)
         return self._book.add(Asked.REVERSE, given_up_at, original=original, reason=reason).key
+
+    def void(self, original: Reference, reason: str = "customer") -> int:
+        """Cancel a purchase of the open batch; return the key. Repeated until answered."""
+        return self._book.add(Asked.VOID, self._later(self._timing.give_up), original=original, reason=reason).key
+
+    def sign(self, *, on: bool) -> None:
+        """Ask to send requests (again), or say that none come; `Signed` will tell."""
+        self._lines.append((None, wire.Line(Kind.COMMAND, "SIGN-ON" if on else "SIGN-OFF", {}, {})))
 
     def close_batch(self) -> int:
         """Compare the batch's totals with the backend's and close it; return the key."""
@@ -130,6 +139,7 @@ class Terminal:
             self._effects.append(HangUp("no-date"))
             return
         self._session, self._terms = session, terms
+        self._signed_off = False
         self._book.date = BusinessDate(terms.business_date)
         self._book.currency = terms.currency
         self._quiet_since = self._clock.monotonic()
@@ -159,6 +169,13 @@ class Terminal:
                 self._heard_error(dialogue, message.fields.get("code", ""))
             case Kind.INFO, "DAY":
                 self._book.date = BusinessDate(message.fields["date"])
+            case Kind.INFO, "SIGNED-ON":
+                self._book.date = BusinessDate(message.fields["date"])
+                self._signed_off = False
+                self._effects.append(Signed(on=True))
+            case Kind.INFO, "SIGNED-OFF":
+                self._signed_off = True
+                self._effects.append(Signed(on=False))
             case Kind.COMMAND, "ECHO":
                 self._lines.append((dialogue, wire.Line(Kind.INFO, "ECHO", {}, {})))
             case Kind.INFO, "ECHO":
@@ -229,6 +246,8 @@ class Terminal:
             if len(said) >= room:
                 break
             if request.phase is not Phase.WAITING or request.again_at > now:
+                continue
+            if self._signed_off and request.asked is not Asked.REVERSE:
                 continue
             self._book.identify(request)
             request.happen(Event.SAY)

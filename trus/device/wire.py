@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     Asked.BALANCE: "BALANCE",
     Asked.REFUND: "REFUND",
     Asked.REVERSE: "REVERSE",
+    Asked.VOID: "VOID",
     Asked.CLOSE: "CLOSE-BATCH",
 }
 
@@ -57,7 +58,7 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
     identity = opened.identity
     clear = {"stan": fields.format_stan(identity.stan), "date": identity.business_date}
     sealed = {"rid": fields.format_octets(bytes.fromhex(opened.rid))}
-    if opened.asked in (Asked.PURCHASE, Asked.REFUND, Asked.REVERSE):
+    if opened.asked in (Asked.PURCHASE, Asked.REFUND, Asked.REVERSE, Asked.VOID):
         clear["amount"] = fields.format_amount(opened.amount, opened.currency)
     if opened.currency:
         clear["currency"] = opened.currency
@@ -94,6 +95,8 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
             "reversal-amount": fields.format_amount(totals.reversal_amount, opened.currency),
             "refund-count": str(totals.refund_count),
             "refund-amount": fields.format_amount(totals.refund_amount, opened.currency),
+            "void-count": str(totals.void_count),
+            "void-amount": fields.format_amount(totals.void_amount, opened.currency),
         }
     return Line(Kind.COMMAND, _COMMANDS[opened.asked], clear, sealed)
 

@@ -24,7 +24,7 @@ def check_reversals(connection: Connection, findings: Findings) -> None:
     pairs = (
         select(reversal.c.id, reversal.c.original, original.c.id, original.c.kind, original.c.original)
         .outerjoin_from(reversal, original, original.c.id == reversal.c.original)
-        .where(reversal.c.kind.in_(_UNDOING))
+        .where(reversal.c.kind.in_(_UNDOING), reversal.c.result != "declined")
         .order_by(reversal.c.id)
     )
     taken_back: dict[int, int] = {}

@@ -46,6 +46,7 @@ class FactsReader:
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
         originals: Sequence[int] = (),
+        voiding: Sequence[str] = (),
     ) -> BatchFacts:
         """Return the facts of a batch, keyed as asked. Repeated keys are read once.
 
@@ -69,6 +70,7 @@ class FactsReader:
             requests=requests,
             policies=self._policies(direct, companies),
             totals=self._totals(direct, closing) if closing else {},
+            closed={row[0]: row[1] for row in self._rows(direct, "closings", voiding)},
         )
 
     def requests(

@@ -124,11 +124,12 @@ class SqlUnit:
         card_keys: Sequence[bytes],
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
+        voiding: Sequence[str] = (),
     ) -> BatchFacts:
         """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
         originals = [number for rrn in references for number in candidates(rrn, self._day)]
         try:
-            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing, originals)
+            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing, originals, voiding)
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None

@@ -50,6 +50,8 @@ class DialogueState(StrEnum):
     ANSWERED = "answered"
     INITIATOR_CALLS = "initiator-calls"
     RESPONDER_CALLS = "responder-calls"
+    SIGNING_ON = "signing-on"
+    SIGNING_OFF = "signing-off"
     CLOSED = "closed"
 
 
@@ -97,7 +99,7 @@ SESSION: Final[Mapping[tuple[SessionState, Side, str], SessionState]] = {
 }
 
 _PIN_ORDERS: Final = ("COMMAND PROCESS", "COMMAND BALANCE")
-_ORDERS: Final = ("COMMAND REVERSE", "COMMAND REFUND", "COMMAND CLOSE-BATCH")
+_ORDERS: Final = ("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID", "COMMAND CLOSE-BATCH")
 
 DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     **{(DialogueState.NEW, _I, head): DialogueState.ASKED for head in _PIN_ORDERS},
@@ -112,6 +114,10 @@ DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     (DialogueState.ANSWERED, _I, "INFO COMPLETE"): DialogueState.CLOSED,
     (DialogueState.NEW, _I, "COMMAND ECHO"): DialogueState.INITIATOR_CALLS,
     (DialogueState.INITIATOR_CALLS, _R, "INFO ECHO"): DialogueState.CLOSED,
+    (DialogueState.NEW, _I, "COMMAND SIGN-ON"): DialogueState.SIGNING_ON,
+    (DialogueState.SIGNING_ON, _R, "INFO SIGNED-ON"): DialogueState.CLOSED,
+    (DialogueState.NEW, _I, "COMMAND SIGN-OFF"): DialogueState.SIGNING_OFF,
+    (DialogueState.SIGNING_OFF, _R, "INFO SIGNED-OFF"): DialogueState.CLOSED,
     (DialogueState.NEW, _R, "COMMAND ECHO"): DialogueState.RESPONDER_CALLS,
     (DialogueState.RESPONDER_CALLS, _I, "INFO ECHO"): DialogueState.CLOSED,
     **{
