@@ -185,7 +185,11 @@ def _gateway_role(gateway: GatewaySettings, clock: Clock, entropy: Entropy, reac
     service = GatewayService(gateway, clock, entropy, _as_gateway_reactor(reactor))
 
     def addresses() -> dict[str, str]:
-        found = {"devices": service.device_address, "admins": service.admin_address}
+        found = {
+            "devices": service.device_address,
+            "admins": service.admin_address,
+            "directory": service.directory_address,
+        }
         return {what: address for what, address in found.items() if address}
 
     admins = 0 if gateway.admin is None else gateway.admin.max_connections

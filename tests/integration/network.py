@@ -113,10 +113,11 @@ class Network:
         """`split` runs gateway and backend as two processes from two files."""
         self.folder = Path(tempfile.mkdtemp(prefix="trus-network-"))
         self.layout = Layout(self.folder / "net")
-        devices, admins, links = free_ports(3)
-        options = InitOptions(devices_port=devices, admin_port=admins, link_port=links)
+        devices, admins, links, directory = free_ports(4)
+        options = InitOptions(devices_port=devices, admin_port=admins, link_port=links, directory_port=directory)
         provision(self.layout.root, options, SystemClock(), SystemEntropy())
         self.devices_port, self.admin_port, self.link_port = devices, admins, links
+        self.directory_port = directory
         self.split = split
         self.processes: list[Process] = []
         self.configs = self._split() if split else [self.layout.config]

@@ -26,9 +26,9 @@ class Tutorial(unittest.SynchronousTestCase):
         self.addCleanup(_stop, folder / "lunch" / "twistd.pid")
         blocks = re.findall(r"^```sh\n(.*?)^```$", TUTORIAL.read_text("utf-8"), re.DOTALL | re.MULTILINE)
         self.assertGreater(len(blocks), 8)
-        devices, admins, links = free_ports(3)
+        devices, admins, links, directory = free_ports(4)
         script = "set -euo pipefail\n" + "".join(blocks)
-        ports = f" --devices-port {devices} --admin-port {admins} --link-port {links}\n"
+        ports = f" --devices-port {devices} --admin-port {admins} --link-port {links} --directory-port {directory}\n"
         script = script.replace("trus init lunch\n", "trus init lunch" + ports).replace(":7001", f":{devices}")
         bin_folder = str(Path(sys.executable).parent)
         environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "120", "NO_COLOR": "1"}

@@ -8,6 +8,7 @@
 | dispatch | messages of the wire to requests of the core, outcomes to fields |
 | sessions | handshakes and sealed sessions of one device connection |
 | standing | ends the live sessions of whoever is revoked, suspended or blocked |
+| lookups | the directory's questions that gateways hand on |
 | linkserver | a gateway's link: its connections, its flow |
 | adminstream | TLS of an admin, ended here, tunnelled through the link |
 | service | all of it as one Twisted service |

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trus.backend.adminstream import AdminStream, TunnelTransport
+from trus.backend.lookups import LookupAnswers
 from trus.backend.sessions import DeviceConnection, Outlet, Surroundings
 from trus.core.faults import describe
 from trus.net.lines import Ending, LineLimits, LineProtocol
@@ -31,8 +32,11 @@ from trus.protocol.link import (
     DeviceLine,
     EchoAnswer,
     EchoRequest,
+    Found,
+    FoundPart,
     Hello,
     LinkEvent,
+    Lookup,
     Opened,
     Pause,
     Port,
@@ -80,6 +84,7 @@ class LinkServer(LineProtocol):
         self._has_room = has_room
         self._devices: dict[int, DeviceConnection] = {}
         self._streams: dict[int, AdminStream] = {}
+        self._lookups = LookupAnswers(around.ask, self._write, lambda: not self.peer_is_slow, reactor)
         self._outgoing: list[bytes] = []
         self._flushing = False
         self._gateway = ""
@@ -117,6 +122,7 @@ class LinkServer(LineProtocol):
             device.closed()
         for stream in self._streams.values():
             stream.closed()
+        self._lookups.closed()
         self._devices.clear()
         self._streams.clear()
         if self._gateway:
@@ -164,10 +170,12 @@ class LinkServer(LineProtocol):
                 self._flow(event)
             case EchoRequest():
                 self._write(format_link_line(EchoAnswer(event.number)))
+            case Lookup():
+                self._lookups.asked(event)
             case Hello():
                 self._gateway = event.name
                 self._log.info("link from {gateway}, {peer}", gateway=event.name, peer=peer_address(self.transport))
-            case EchoAnswer() | Authenticated() | Bye():
+            case EchoAnswer() | Authenticated() | Bye() | Found() | FoundPart():
                 pass  # nothing to do on this side
 
     def _begin(self, event: Opened) -> None:

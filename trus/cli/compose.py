@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
 from trus.cli.keystore import KeyChamber, open_guarded, open_objects
 from trus.cli.lists import RevocationLists
@@ -136,6 +137,9 @@ def _assemble(
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
+    directory = compose_directory(backend, registry, keys, keys, service.authorities, clock)
+    upkeep.keepers.append(directory.upkeep.keep)
+    upkeep.more_health["revocation lists"] = directory.health
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
@@ -144,4 +148,5 @@ def _assemble(
         upkeep=upkeep,
         note=note,
         counters=counters,
+        directory=directory.desk,
     )

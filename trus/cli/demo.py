@@ -51,7 +51,7 @@ STORY: Final = PROJECT / "examples" / "lunch-day"
 DEFAULT_FOLDER: Final = PROJECT / "var" / "demo"
 #: Columns of what is printed into a file or a pipe.
 WIDTH: Final = 110
-#: The first of three ports that are tried.
+#: The first of four ports that are tried.
 FIRST_PORT: Final = 7001
 
 
@@ -86,9 +86,10 @@ class Demo:
 
 def provision(demo: Demo) -> None:
     """Make the deployment with `trus init`. Raises DemoFailed with its words."""
-    devices, admins, links = demo.ports
+    devices, admins, links, directory = demo.ports
     command = [sys.executable, "-m", "trus.cli.main", "init", str(demo.root), "--name", "lunch-day"]
     command += ["--devices-port", str(devices), "--admin-port", str(admins), "--link-port", str(links)]
+    command += ["--directory-port", str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DemoFailed(f"trus init failed: {(done.stderr or done.stdout).strip()}")
@@ -229,7 +230,7 @@ def _references(files: list[Path]) -> dict[str, str]:
 
 def _say_how_to_reach(demo: Demo) -> None:
     """Tell what a visitor can type while the network runs."""
-    devices, admins, links = demo.ports
+    devices, admins, links, _ = demo.ports
     root, print_ = demo.root, demo.console.print
     options = InitOptions(name="lunch-day", devices_port=devices, admin_port=admins, link_port=links)
     layout = Layout(root)
@@ -282,7 +283,7 @@ def demo_command(folder: Path, keep: bool, verbose: bool, story: Path) -> int:
         console = Console(highlight=False, width=WIDTH)
     root = folder.absolute()
     network, rows = read_network(story / "network.yaml"), read_rows(story / "purchases.csv")
-    demo = Demo(root, console, network, rows, free_ports(3, FIRST_PORT), verbose)
+    demo = Demo(root, console, network, rows, free_ports(4, FIRST_PORT), verbose)
     clear(root)
     with demo.step(f"trus init made keys in a token, authorities and a ciphered ledger in {_short(root)}"):
         provision(demo)

@@ -30,6 +30,7 @@ _DEFAULT = InitOptions()
 @click.option("--devices-port", type=int, default=_DEFAULT.devices_port, show_default=True)
 @click.option("--admin-port", type=int, default=_DEFAULT.admin_port, show_default=True)
 @click.option("--link-port", type=int, default=_DEFAULT.link_port, show_default=True)
+@click.option("--directory-port", type=int, default=7004, show_default=True, help="0: no directory port.")
 @click.option("--iin", default=_DEFAULT.iin, show_default=True, help="Issuer identification number of the cards.")
 @click.option("--module", default="", help="PKCS#11 library.  [default: SoftHSM, found]")
 def init_command(
@@ -42,6 +43,7 @@ def init_command(
     devices_port: int,
     admin_port: int,
     link_port: int,
+    directory_port: int,
     iin: str,
     module: str,
 ) -> None:
@@ -58,6 +60,7 @@ def init_command(
         devices_port=devices_port,
         admin_port=admin_port,
         link_port=link_port,
+        directory_port=directory_port,
         module=module,
         iin=iin,
     )

@@ -36,6 +36,7 @@ from trus.settings.model import (
     TlsSettings,
     TokenSettings,
 )
+from trus.settings.model_directory import DirectoryPortSettings, DirectorySettings
 from trus.settings.values import DatabaseUrl
 from trus.values import BusinessDate, Frozen
 
@@ -58,7 +59,8 @@ class InitOptions(Frozen, frozen=True):
     """What a deployment is made with.
 
     `currency` is an ISO 4217 code; `module` the PKCS#11 library, found when empty; the ports are
-    those of devices, admins and gateway links on `host`; `business_date` is today's unless told;
+    those of devices, admins, gateway links and, unless 0, the directory on `host`; `business_date` is
+    today's unless told;
     `officers` are who attends the ceremony that makes the root.
     """
 
@@ -70,6 +72,7 @@ class InitOptions(Frozen, frozen=True):
     devices_port: int = 7001
     admin_port: int = 7002
     link_port: int = 7003
+    directory_port: int = 0
     module: str = ""
     iin: str = DEFAULT_IIN
     business_date: str = ""
@@ -87,9 +90,11 @@ class InitOptions(Frozen, frozen=True):
             raise ConfigurationError("the network's name is up to 64 letters, digits, '.', '_' and '-'")
         if _IIN.match(self.iin) is None:
             raise ConfigurationError("the issuer identification number has 6 or 8 digits")
-        ports = (self.devices_port, self.admin_port, self.link_port)
+        ports = [self.devices_port, self.admin_port, self.link_port]
+        if self.directory_port:
+            ports.append(self.directory_port)
         if len(set(ports)) != len(ports) or not all(1 <= port <= _MAX_PORT for port in ports):
-            raise ConfigurationError("devices, admins and links need three different ports from 1 to 65535")
+            raise ConfigurationError("devices, admins, links and directory need different ports from 1 to 65535")
 
 
 @attrs.frozen
@@ -218,13 +223,14 @@ def settings_of(layout: Layout, options: InitOptions) -> Settings:
             crl=layout.revocation_list(authority),
         )
 
-    host = options.host
+    host, directory_port = options.host, options.directory_port
     backend = BackendAddress(name=BACKEND_NAME, host=host, port=options.link_port, server_name=BACKEND_HOST)
     return Settings(
         network=NetworkSettings(name=options.name, currency=options.currency),
         gateway=GatewaySettings(
             devices=DevicesSettings(host=host, port=options.devices_port, tls=tls("gateway", "channel")),
             admin=AdminPortSettings(host=host, port=options.admin_port),
+            directory=DirectoryPortSettings(host=host, port=directory_port) if directory_port else None,
             link=LinkSettings(backends=(backend,), tls=tls("gateway-link", "channel")),
         ),
         backend=BackendSettings(
@@ -239,6 +245,7 @@ def settings_of(layout: Layout, options: InitOptions) -> Settings:
             ),
             database=DatabaseSettings(url=DatabaseUrl(path=layout.database), heads=layout.heads),
             identity=IdentitySettings(anchor=layout.anchor, policy=layout.policy),
+            directory=DirectorySettings(url=f"http://{host}:{directory_port}" if directory_port else ""),
             cards=CardSettings(iin=options.iin),
         ),
     )

@@ -47,6 +47,7 @@ from trus.core.messages import (
     VerifyPeer,
     Void,
 )
+from trus.core.messages_directory import LookedUp, Lookup
 from trus.errors import KeyStoreUnavailable
 from trus.values import BusinessDate, ResponseCode
 
@@ -95,6 +96,22 @@ class IdentityHandler(Protocol):
         ...
 
 
+class DirectoryHandler(Protocol):
+    """Answers what anybody may ask about certificates."""
+
+    def look_up(self, asked: Sequence[Lookup]) -> Sequence[LookedUp]:
+        """Answer all, in order."""
+        ...
+
+
+class NoDirectory:
+    """A DirectoryHandler that finds nothing: for cores that are asked nothing of the kind."""
+
+    def look_up(self, asked: Sequence[Lookup]) -> Sequence[LookedUp]:
+        """Find nothing."""
+        return [LookedUp([], 0) for _ in asked]
+
+
 class AdminHandler(Protocol):
     """Carries out what admins order."""
 
@@ -138,6 +155,7 @@ class Core:
         upkeep: Upkeep,
         note: Callable[[str, str], None],
         counters: dict[str, int] | None = None,
+        directory: DirectoryHandler | None = None,
         job: Job | None = None,
     ) -> None:
         """`note(level, text)` receives lines for the operator's log; `counters` is filled in place.
@@ -157,6 +175,7 @@ class Core:
             ("signatures", self._sign),
             ("chains", identity.verify),
             ("standings", identity.standing),
+            ("lookups", (directory or NoDirectory()).look_up),
         )
 
     def handle(self, batch: list[Request]) -> list[Answer]:
@@ -246,7 +265,7 @@ class Core:
 COUNTERS: Final = (
     "batches",
     *("money", "money-batches", "signatures", "signatures-batches", "chains", "chains-batches"),
-    *("standings", "standings-batches", "enrolments", "admin", "faults"),
+    *("standings", "standings-batches", "lookups", "lookups-batches", "enrolments", "admin", "faults"),
 )
 #: Requests that are answered one by one.
 SINGLE: Final = "single"
@@ -261,6 +280,7 @@ _KINDS: Final[dict[type, str]] = {
     SignHandshake: "signatures",
     VerifyPeer: "chains",
     CheckStanding: "standings",
+    Lookup: "lookups",
 }
 
 #: Order of work inside a batch after money and signatures: small is first.

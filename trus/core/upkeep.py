@@ -81,6 +81,9 @@ class CoreUpkeep:
         self._renew = renew
         self._tend = tend
         self._head_at = clock.monotonic()
+        #: What else is looked after at every quiet moment, and what else has a health, by its name.
+        self.keepers: list[Callable[[], object]] = []
+        self.more_health: dict[str, Callable[[], str]] = {}
 
     def business_date(self) -> BusinessDate:
         """Return the open business date."""
@@ -95,10 +98,23 @@ class CoreUpkeep:
             self._head_at = self._clock.monotonic()
             self._sign_head()
             self._renew()
+        for keep in self.keepers:
+            keep()
 
     def health(self) -> dict[str, str]:
         """Return the state of token and ledger: "ok" or a sentence."""
-        return {"token": self._token_health(), "database": self._ledger_health()}
+        return {
+            "token": self._token_health(),
+            "database": self._ledger_health(),
+            **{name: self._say(health) for name, health in self.more_health.items()},
+        }
+
+    @staticmethod
+    def _say(health: Callable[[], str]) -> str:
+        try:
+            return health()
+        except (KeyStoreError, LedgerError) as failure:
+            return str(failure)
 
     def _token_health(self) -> str:
         try:

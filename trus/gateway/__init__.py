@@ -10,6 +10,7 @@
 | admins | an admin's connection: bytes of a TLS stream that stays unopened |
 | links | one link to a backend: many connections inside one |
 | router | finds a connection's way to its backend |
+| lookups, directory | certificates, lists and OCSP over HTTP, out of what the backend signed |
 | tally | counts what happens often, logs it seldom |
 | pool | keeps a link to every backend, and chooses one for a new connection |
 | service | composes them from settings |

@@ -22,6 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trus.errors import TrusError
+from trus.gateway.lookups import LinkQuestions
 from trus.gateway.riders import Hold, Rider
 from trus.net.lines import Ending, LineLimits, LineProtocol
 from trus.net.peers import channel_refusal
@@ -37,8 +38,11 @@ from trus.protocol.link import (
     DeviceLine,
     EchoAnswer,
     EchoRequest,
+    Found,
+    FoundPart,
     Hello,
     LinkEvent,
+    Lookup,
     Opened,
     Pause,
     Port,
@@ -126,6 +130,7 @@ class BackendLink(LineProtocol):
         self._held_back: dict[int, Rider] = {}
         self._is_up = False
         self._leaving = False
+        self.questions = LinkQuestions(lambda lookup: self._write(format_link_line(lookup)))
         self.up: Deferred[BackendLink] = Deferred()
         self._gone: list[Deferred[str]] = []
         self._lost_because: str | None = None
@@ -257,6 +262,7 @@ class BackendLink(LineProtocol):
         was_up, self._is_up = self._is_up, False
         refusal = channel_refusal(self.transport, reason.value)
         word = refusal.value if refusal is not None else ending.value
+        self.questions.lost()
         riders, self._riders = list(self._riders.values()), {}
         self._say_farewell(riders)
         if not was_up:
@@ -304,11 +310,15 @@ class BackendLink(LineProtocol):
                     rider.read_again(Hold.BACKEND_ASKED)
             case EchoRequest():
                 self._write(format_link_line(EchoAnswer(event.number)))
+            case FoundPart():
+                self.questions.part(event)
+            case Found():
+                self.questions.done(event)
             case Bye():
                 self._leaving = True
                 self._log.info("{backend} takes no new connections", backend=self._terms.backend)
                 self._end_when_empty()
-            case Hello() | Opened() | EchoAnswer() | DeviceLine():
+            case Hello() | Opened() | EchoAnswer() | DeviceLine() | Lookup():
                 pass  # an answer's arrival is all that it says; the others mean nothing here
 
     def _meet(self, event: LinkEvent) -> None:

@@ -19,6 +19,7 @@ import attrs
 
 from trus.settings.kinds import IpNetwork
 from trus.settings.model import AdminPortSettings, ScreeningSettings
+from trus.settings.model_directory import DirectoryPortSettings
 
 #: An IPv6 subscriber holds at least a /64 (RFC 6177): its addresses count as one source.
 _IPV6_SOURCE_BITS: Final = 64
@@ -56,6 +57,19 @@ class ScreenRules:
             max_per_source=settings.max_per_address,
             rate=settings.handshakes_per_second,
             burst=settings.handshake_burst,
+            max_sources=settings.tracked_addresses,
+        )
+
+    @classmethod
+    def of_directory(cls, settings: DirectoryPortSettings) -> ScreenRules:
+        """Return the rules of the directory port's connections."""
+        return cls(
+            allow=settings.allow,
+            deny=settings.deny,
+            max_connections=settings.max_connections,
+            max_per_source=settings.max_per_address,
+            rate=settings.requests_per_second,
+            burst=settings.request_burst,
             max_sources=settings.tracked_addresses,
         )
 

@@ -27,9 +27,11 @@ from trus.clock import Clock, Entropy
 from trus.gateway.admins import AdminSurroundings, AdminTunnel
 from trus.gateway.admission import Pace
 from trus.gateway.devices import DeviceConnection, DeviceTerms, Surroundings
+from trus.gateway.directory import CountedFactory, DirectoryResource, DirectorySite
 from trus.gateway.fingerprint import FingerprintingTLS
 from trus.gateway.frontdoor import ConnectionFactory, Doorkeeper, FrontDoor
 from trus.gateway.links import LinkTerms
+from trus.gateway.lookups import Directory
 from trus.gateway.pool import Attempts, LinkPool
 from trus.gateway.router import Router
 from trus.gateway.screening import Screen, ScreenRules
@@ -38,6 +40,7 @@ from trus.net.contexts import ClientChannel, ServerChannel
 from trus.net.listening import LoudStreamService
 from trus.settings.channels import read_channel
 from trus.settings.model import AdminPortSettings, DevicesSettings, GatewaySettings, LinkSettings
+from trus.settings.model_directory import DirectoryPortSettings
 from trus.settings.renewal import ChannelRenewal
 from trus.values import ChannelRole
 
@@ -68,6 +71,7 @@ class GatewayService(MultiService):
         self._around: Surroundings | None = None
         self._device_port: LoudStreamService | None = None
         self._admin_port: LoudStreamService | None = None
+        self._directory_port: LoudStreamService | None = None
         self._pace: Pace | None = None
         self._tally = Tally(reactor)
         self.pool = LinkPool()
@@ -82,6 +86,12 @@ class GatewayService(MultiService):
         """Where the admin port is, `host:port`, once started; empty when there is none."""
         admin = self._settings.admin
         return "" if admin is None else _address(admin.host, self._admin_port)
+
+    @property
+    def directory_address(self) -> str:
+        """Where the directory port is, `host:port`, once started; empty when there is none."""
+        directory = self._settings.directory
+        return "" if directory is None else _address(directory.host, self._directory_port)
 
     def when_ready(self) -> Deferred[None]:
         """Fire when the ports are open and a backend can be reached."""
@@ -103,6 +113,8 @@ class GatewayService(MultiService):
         self._compose_devices(self._settings.devices, router)
         if self._settings.admin is not None:
             self._compose_admins(self._settings.admin, router)
+        if self._settings.directory is not None:
+            self._compose_directory(self._settings.directory)
         MultiService.startService(self)
 
     @inlineCallbacks
@@ -182,6 +194,21 @@ class GatewayService(MultiService):
         keeper = Doorkeeper(Screen(ScreenRules.of_admins(settings)), self._tally, self._reactor)
         factory = ConnectionFactory(lambda on_closed: AdminTunnel(around, on_closed), keeper)
         self._admin_port = self._listen(settings.host, settings.port, FrontDoor("admin port", keeper, factory))
+
+    def _compose_directory(self, settings: DirectoryPortSettings) -> None:
+        directory = Directory(
+            lambda: [link for link in self.pool.links if link.accepts],
+            self._reactor,
+            max_open=settings.open_questions,
+            deadline_seconds=settings.answer_deadline.seconds,
+            cache_bytes=settings.cache.octets,
+        )
+        rules = ScreenRules.of_directory(settings)
+        keeper = Doorkeeper(Screen(rules), self._tally, self._reactor)
+        resource = DirectoryResource(directory, Screen(rules), self._tally, self._reactor)
+        site = DirectorySite(resource, settings.idle_timeout.seconds, self._reactor)
+        door = FrontDoor("directory port", keeper, CountedFactory(site, keeper.leave))
+        self._directory_port = self._listen(settings.host, settings.port, door)
 
     def _listen(self, host: str, port: int, door: FrontDoor) -> LoudStreamService:
         ipv6 = isinstance(ip_address(host), IPv6Address)

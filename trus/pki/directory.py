@@ -121,6 +121,14 @@ class Directory:
         self._authorities = authorities
         self._seconds = seconds
 
+    def find(self, by: str, value: bytes) -> Found:
+        """Return what a key finds, its kind as a word. Raises KeyNotFound for what is no key, KeyStoreUnavailable."""
+        try:
+            kind = KeyKind(by)
+        except ValueError:
+            raise KeyNotFound("the directory has no such kind of key") from None
+        return self.certificates(kind, value)
+
     def certificates(self, kind: KeyKind, digest: bytes) -> Found:
         """Return the certificates that a key finds, those that end last first.
 

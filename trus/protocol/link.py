@@ -23,11 +23,14 @@ LINK_VERSION: Final = 1
 MAX_LINK_LINE_BYTES: Final = 16_384
 #: Most TLS bytes of an unopened stream in one DATA STREAM line.
 MAX_STREAM_CHUNK_BYTES: Final = 8192
+#: Most octets of a question to the directory: an OCSP request, or a key.
+MAX_LOOKUP_BYTES: Final = 4096
 #: Connections are numbered from 1 by the gateway, never twice on one link.
 MAX_CONNECTION: Final = 999_999_999
 
 _LINE_HEAD: Final = b"DATA LINE c="
 _STREAM_HEAD: Final = b"DATA STREAM c="
+_FOUND_HEAD: Final = b"DATA FOUND n="
 _NUMBER: Final = re.compile(rb"[1-9][0-9]{0,8}")
 
 
@@ -125,6 +128,38 @@ class EchoAnswer(NamedTuple):
     number: int
 
 
+class Lookup(NamedTuple):
+    """COMMAND LOOKUP, gateway to backend: somebody asks the directory, or the OCSP responder.
+
+    `what` is certificate, list or ocsp; `by` says what the octets of `value` are.
+    """
+
+    number: int
+    what: str
+    by: str
+    value: bytes
+
+
+class FoundPart(NamedTuple):
+    """DATA FOUND: the next octets of the answer of that number."""
+
+    number: int
+    data: bytes
+
+
+class Found(NamedTuple):
+    """INFO FOUND: the answer is whole. `result` is found, absent or busy.
+
+    `sizes` are the lengths of the documents that the parts hold one after the other; the answer is
+    worth keeping for `seconds`.
+    """
+
+    number: int
+    result: str
+    sizes: tuple[int, ...] = ()
+    seconds: int = 0
+
+
 class Bye(NamedTuple):
     """INFO BYE: no new connection will come over this link; it closes once they are over."""
 
@@ -143,6 +178,9 @@ LinkEvent = (
     | Authenticated
     | EchoRequest
     | EchoAnswer
+    | Lookup
+    | FoundPart
+    | Found
     | Bye
 )
 
@@ -166,12 +204,9 @@ def parse_link_line(line: bytes) -> LinkEvent:
             return DeviceLine(int(number), line[mark + 2 :])
         raise RemoteProtocolError(ErrorCode.BAD_FIELD, "DATA LINE")
     if line.startswith(_STREAM_HEAD):
-        number, found, text = line[14:].partition(b" b=")
-        if found and _NUMBER.fullmatch(number):
-            data = grammar.decode_base64url(text)
-            if 0 < len(data) <= MAX_STREAM_CHUNK_BYTES:
-                return StreamBytes(int(number), data)
-        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "DATA STREAM")
+        return StreamBytes(*_numbered_octets(line[len(_STREAM_HEAD) :], "DATA STREAM"))
+    if line.startswith(_FOUND_HEAD):
+        return FoundPart(*_numbered_octets(line[len(_FOUND_HEAD) :], "DATA FOUND"))
     message = parse_console_line(line)
     head = f"{message.kind} {message.verb}"
     reader = _READERS.get(head)
@@ -189,10 +224,11 @@ def format_link_line(event: LinkEvent) -> bytes:
         if b"\r" in event.line or b"\n" in event.line or len(event.line) > MAX_SEALED_LINE_BYTES - 2:
             raise LocalProtocolError("a device line has no line end and at most 8,190 octets")
         return format_device_line(_checked(event.connection), event.line)
-    if isinstance(event, StreamBytes):
+    if isinstance(event, StreamBytes | FoundPart):
         if not 0 < len(event.data) <= MAX_STREAM_CHUNK_BYTES:
             raise LocalProtocolError("a chunk has 1 to 8,192 octets")
-        return b"DATA STREAM c=%d b=%b\r\n" % (_checked(event.connection), grammar.encode_base64url(event.data))
+        head = _STREAM_HEAD if isinstance(event, StreamBytes) else _FOUND_HEAD
+        return head + b"%d b=%b\r\n" % (_checked(event[0]), grammar.encode_base64url(event.data))
     kind, verb, fields = _write(event)
     octets = format_console_line(kind, verb, fields)
     # What this side says must mean the same to the other.
@@ -213,10 +249,20 @@ def split_stream(connection: int, data: bytes) -> list[bytes]:
     ]
 
 
-def _checked(connection: int) -> int:
-    if not 0 < connection <= MAX_CONNECTION:
-        raise LocalProtocolError("a connection's number has one to nine digits")
-    return connection
+def _checked(number: int) -> int:
+    if not 0 < number <= MAX_CONNECTION:
+        raise LocalProtocolError("a connection's or a question's number has one to nine digits")
+    return number
+
+
+def _numbered_octets(rest: bytes, head: str) -> tuple[int, bytes]:
+    """Return number and octets of a line that was written by hand for speed. Raises RemoteProtocolError."""
+    number, found, text = rest.partition(b" b=")
+    if found and _NUMBER.fullmatch(number):
+        data = grammar.decode_base64url(text)
+        if 0 < len(data) <= MAX_STREAM_CHUNK_BYTES:
+            return int(number), data
+    raise RemoteProtocolError(ErrorCode.BAD_FIELD, head)
 
 
 # Unknown fields are refused: both ends of a link belong to one operator and one release.
@@ -273,6 +319,22 @@ def _read_closed(fields: Mapping[str, str]) -> Closed:
     return Closed(_number(connection), _word(reason))
 
 
+def _read_lookup(fields: Mapping[str, str]) -> Lookup:
+    number, what, by, text = _only(fields, "n", "what", "by", "b")
+    value = grammar.decode_base64url(text.encode("ascii", "replace"))
+    if not 0 < len(value) <= MAX_LOOKUP_BYTES:
+        raise ValueError("b")
+    return Lookup(_number(number), _word(what), _word(by), value)
+
+
+def _read_found(fields: Mapping[str, str]) -> Found:
+    number, result, sizes, seconds = _only(fields, "n", "result", "sizes", "seconds")
+    if result not in ("found", "absent", "busy") or not re.fullmatch(r"0|[1-9][0-9]{0,8}", seconds, re.ASCII):
+        raise ValueError("result")
+    parts = tuple(_number(size) for size in sizes.split(",")) if sizes else ()
+    return Found(_number(number), result, parts, int(seconds))
+
+
 _READERS: Final[dict[str, Callable[[Mapping[str, str]], LinkEvent]]] = {
     "INFO LINK": _read_hello,
     "INFO OPENED": _read_opened,
@@ -283,6 +345,8 @@ _READERS: Final[dict[str, Callable[[Mapping[str, str]], LinkEvent]]] = {
     "INFO AUTHENTICATED": lambda fields: Authenticated(_number(*_only(fields, "c"))),
     "COMMAND ECHO": lambda fields: EchoRequest(_number(*_only(fields, "n"))),
     "INFO ECHO": lambda fields: EchoAnswer(_number(*_only(fields, "n"))),
+    "COMMAND LOOKUP": _read_lookup,
+    "INFO FOUND": _read_found,
     "INFO BYE": lambda fields: Bye(_word(*_only(fields, "reason"))),
 }
 
@@ -308,6 +372,12 @@ def _write(event: LinkEvent) -> tuple[Kind, str, dict[str, str]]:
             return Kind.COMMAND, "ECHO", {"n": str(event.number)}
         case EchoAnswer():
             return Kind.INFO, "ECHO", {"n": str(event.number)}
+        case Lookup():
+            value = grammar.encode_base64url(event.value).decode("ascii")
+            return Kind.COMMAND, "LOOKUP", {"n": str(event.number), "what": event.what, "by": event.by, "b": value}
+        case Found():
+            fields = {"n": str(event.number), "result": event.result, "sizes": ",".join(map(str, event.sizes))}
+            return Kind.INFO, "FOUND", {**fields, "seconds": str(event.seconds)}
         case Bye():
             return Kind.INFO, "BYE", {"reason": event.reason}
     raise LocalProtocolError("no such link line")

@@ -1,0 +1,96 @@
+"""Answers what strangers ask of the directory and of the OCSP responder, all of a batch together.
+
+Translates and batches, decides nothing: keys, lists and states are trus.pki's. Whatever is asked
+wrongly finds nothing; an OCSP request that is none gets the protocol's own unsigned answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from trus.core.messages_directory import LookedUp, Lookup
+from trus.errors import KeyNotFound
+
+#: What can be asked for.
+CERTIFICATE: Final = "certificate"
+LIST: Final = "list"
+OCSP: Final = "ocsp"
+#: An answer is kept at gateways and by HTTP caches for this long at most: how much later than
+#: the responder itself they may say what has changed.
+MAX_KEPT_SECONDS: Final = 60
+
+
+class Found(Protocol):
+    """What a search found."""
+
+    @property
+    def bodies(self) -> Sequence[bytes]: ...  # noqa: D102 - a shape
+
+    @property
+    def seconds(self) -> int: ...  # noqa: D102
+
+
+class Answered(Protocol):
+    """An OCSP response."""
+
+    @property
+    def der(self) -> bytes: ...  # noqa: D102 - a shape
+
+    @property
+    def seconds(self) -> int: ...  # noqa: D102
+
+
+class Certificates(Protocol):
+    """What the core needs of the directory of certificates."""
+
+    def find(self, by: str, value: bytes) -> Found:
+        """Return what a key finds. Raises KeyNotFound for what is no key."""
+        ...
+
+
+class Lists(Protocol):
+    """What the core needs of the published lists."""
+
+    def find(self, by: str, value: bytes) -> Found:
+        """Return the list that a key or a path names."""
+        ...
+
+
+class Responder(Protocol):
+    """What the core needs of the OCSP responder."""
+
+    def answer(self, requests: Sequence[bytes]) -> Sequence[Answered]:
+        """Answer DER requests, in order."""
+        ...
+
+
+class DirectoryDesk:
+    """trus.core.core.DirectoryHandler on a PKI."""
+
+    def __init__(self, certificates: Certificates, lists: Lists, responder: Responder) -> None:
+        self._certificates = certificates
+        self._lists = lists
+        self._responder = responder
+
+    def look_up(self, asked: Sequence[Lookup]) -> list[LookedUp]:
+        """Answer all, in order. Raises KeyStoreUnavailable."""
+        answers = iter(self._responder.answer([each.value for each in asked if each.what == OCSP]))
+        found = []
+        for each in asked:
+            if each.what == OCSP:
+                answer = next(answers)
+                found.append(LookedUp([answer.der], min(answer.seconds, MAX_KEPT_SECONDS)))
+            else:
+                found.append(self._find(each))
+        return found
+
+    def _find(self, asked: Lookup) -> LookedUp:
+        where = {CERTIFICATE: self._certificates, LIST: self._lists}.get(asked.what)
+        if where is None:
+            return LookedUp([], 0)
+        try:
+            found = where.find(asked.by, asked.value)
+        except KeyNotFound:
+            return LookedUp([], MAX_KEPT_SECONDS)
+        return LookedUp(list(found.bodies), min(found.seconds, MAX_KEPT_SECONDS))
