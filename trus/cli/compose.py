@@ -137,7 +137,7 @@ def _assemble(
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
-    directory = compose_directory(backend, registry, keys, keys, service.authorities, clock)
+    directory = compose_directory(backend, registry, keys, chamber.certificates, service.authorities, clock)
     upkeep.keepers.append(directory.upkeep.keep)
     upkeep.more_health["revocation lists"] = directory.health
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters)
