@@ -84,8 +84,8 @@ class Conversation:
         if side == "responder":
             return [*chain, stranger.unb64(shown.get("staple", ""))]
         words = [shown[name].encode() for name in ("role", "name") if name in shown]
-        if "csr" in shown:
-            words += [stranger.unb64(shown["csr"]), shown["code"].encode()]
+        if "code" in shown:
+            words += [stranger.unb64(shown.get("csr", "")), shown["code"].encode()]
         return [*chain, *words, stranger.unb64(shown.get("binding", ""))]
 
     def _note_keys(self, prefix: str) -> None:

@@ -157,7 +157,7 @@ class Client:
         enrol: Fields | None = None,
         ticket: tuple[bytes, bytes] | None = None,
     ) -> None:
-        """`enrol` has role, name, csr (base64url) and code; `ticket` is the ticket and its secret."""
+        """`enrol` has role, name, csr (base64url) or birth, and code; `ticket` is the ticket and its secret."""
         self.label = b64(draw(12))
         self.private = X25519PrivateKey.from_private_bytes(draw(32))
         self.nonce = draw(16)
@@ -208,16 +208,19 @@ class Client:
             credential = h("credential")
         elif self.enrol:
             fields = dict(self.enrol)
-            items = (fields["role"].encode(), fields["name"].encode(), unb64(fields["csr"]), fields["code"].encode())
+            csr = unb64(fields.get("csr", ""))
+            items = (fields["role"].encode(), fields["name"].encode(), csr, fields["code"].encode())
             credential = h("credential", *items, self.binding)
         else:
             fields = {"chain": ",".join(map(b64, self.chain))}
             credential = h("credential", *self.chain, self.binding)
         signature = b""
         if not self.ticket:
+            fields["binding"] = b64(self.binding)
+        if not self.ticket and "birth" not in fields:
             payload = self.schedule.payload("initiator", credential)
             signature = self.key.sign(payload, ec.ECDSA(hashes.SHA256()))
-            fields |= {"binding": b64(self.binding), "signature": b64(signature)}
+            fields["signature"] = b64(signature)
         fields["mac"] = b64(self.schedule.mac("initiator", credential, signature))
         clear = f"DATA AUTHENTICATE s={self.label}".encode()
         line = self.schedule.seal_proof("initiator", clear, pad(fields))

@@ -22,7 +22,7 @@ from tests.protocol.network import (
     session_in,
 )
 from tests.protocol.stranger import Client, b64, unb64
-from trus.protocol.effects import Effect, Enrolled, NeedEnrolment, NeedStanding
+from trus.protocol.effects import Delivered, Effect, Enrolled, NeedEnrolment, NeedStanding
 from trus.protocol.handshake import Responder, run
 from trus.protocol.messages import Kind
 from trus.protocol.session import SealedSession
@@ -135,6 +135,23 @@ class IndependentClientTests(SynchronousTestCase):
         self.assertIsInstance(effects[1], Enrolled)
         head, fields = client.hear(lines_in(effects)[0][:-2])
         self.assertEqual((head, unb64(fields["chain"])), ("INFO AUTHENTICATED", POS.chain[0]))
+
+    def test_enrolment_with_a_pair_of_the_backend(self) -> None:
+        """TR-17: A stranger's terminal without a key gets pair and certificate, with nothing but its code."""
+        code = "ABCDE-FGHJK-LMNPQ-RSTUV-WXYZ2"
+        enrol = {"role": "pos", "name": "POS00001", "code": code, "birth": "backend"}
+        client = self.client(chain=(), enrol=enrol)
+        responder = self.network.responder()
+        (line2,) = lines_in(self.answer(responder, client.message1()))
+        (effect,) = self.answer(responder, client.message3(line2[:-2]))
+        assert isinstance(effect, NeedEnrolment)
+        self.assertEqual((effect.name, effect.csr, effect.code), ("POS00001", b"", code))
+        effects = responder.provide_pair(b"\x30\x82", "abcdefghijklmnopqrstuvwxyz234567", TERMS)
+        self.assertIsInstance(effects[1], Delivered)
+        head, fields = client.hear(lines_in(effects)[0][:-2])
+        self.assertEqual((head, unb64(fields["p12"])), ("INFO AUTHENTICATED", b"\x30\x82"))
+        self.assertEqual(fields["passphrase"], "abcdefghijklmnopqrstuvwxyz234567")
+        self.assertNotIn("chain", fields)
 
     def test_imports_nothing_of_trus(self) -> None:
         """The stranger's client is written with the standard library and `cryptography` alone."""

@@ -204,6 +204,28 @@ def enrol() -> Conversation:
     return stage.talk
 
 
+def enrol_at_backend() -> Conversation:
+    network = Network("enrol-backend")
+    initiator = Initiator(
+        to="backend",
+        mode=Mode.ENROL,
+        expected=Expected(DeviceRole.BACKEND, "backend"),
+        clock=network.clock,
+        entropy=network.device_entropy,
+        channel_binding=BINDING,
+        enrolment=EnrolmentRequest(DeviceRole.POS, POS.name, b"", CODE),
+    )
+    title = "A terminal gets pair and certificate (48 octets stand for the PKCS#12)"
+    stage = Stage("enrol-backend", title, initiator, network.responder())
+    drawn = SeededEntropy("enrol-backend/pair")
+
+    def hand_over(_: Effect) -> list[Effect]:
+        return stage.responder.provide_pair(drawn.draw(48), "k3v7q2zx5mwd4tjh6yfb3rpc7nse2ual", Terms("2026-11-20"))
+
+    stage.shake(hand_over, ("", "", "The code alone: there is no key yet that could sign.", "Once, and never again."))
+    return stage.talk
+
+
 def device() -> Conversation:
     network = Network("device")
     initiator = network.initiator(Mode.DEVICE, CARD, Expected(DeviceRole.POS, POS.name, POS.shop), to=POS.name)
@@ -219,7 +241,7 @@ def device() -> Conversation:
 
 
 def conversations() -> list[Conversation]:
-    return [full()[0], resume(), enrol(), device()]
+    return [full()[0], resume(), enrol(), enrol_at_backend(), device()]
 
 
 def party_json(party: Party) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class NeedStanding(NamedTuple):
 class NeedEnrolment(Secret, frozen=True):
     """Check an activation code and issue a certificate; answer provide_enrolment or refuse.
 
-    `csr` is DER PKCS#10; the possession of its key is proven. `code` is secret.
+    `csr` is DER PKCS#10; the possession of its key is proven. It is empty when the backend shall make
+    the pair: then the answer is provide_pair. `code` is secret.
     """
 
     role: DeviceRole
@@ -100,6 +101,17 @@ class Enrolled(NamedTuple):
     terms: Terms
 
 
+class Delivered(Secret, frozen=True):
+    """The backend made the pair and hands it over, once; no session remains.
+
+    `p12` is PKCS#12 with the pair, its certificate and the issuer's; `passphrase` opens it.
+    """
+
+    p12: bytes
+    passphrase: str
+    terms: Terms
+
+
 class Refused(NamedTuple):
     """The handshake is over without a session.
 
@@ -111,7 +123,17 @@ class Refused(NamedTuple):
     reason: str
 
 
-Effect = Send | NeedSignature | NeedVerification | NeedStanding | NeedEnrolment | Established | Enrolled | Refused
+Effect = (
+    Send
+    | NeedSignature
+    | NeedVerification
+    | NeedStanding
+    | NeedEnrolment
+    | Established
+    | Enrolled
+    | Delivered
+    | Refused
+)
 
 
 class Signer(Protocol):

@@ -112,6 +112,9 @@ FORMAT: Final = FieldType("format", rb"4", '"4"', "PIN block format of ISO 9564-
 ACTIVATION: Final = FieldType(
     "activation", rb"[A-Za-z0-9-]{16,64}+", '16*64( alnum / "-" )', "a one-time code of at least 100 bits"
 )
+PASSPHRASE: Final = FieldType(
+    "passphrase", rb"[A-Za-z0-9]{26,64}+", "26*64alnum", "a passphrase of at least 128 random bits"
+)
 TEXT: Final = _text("text", 255, "a line for a person, at most 255 characters")
 RECEIPT: Final = _text("receipt", 2000, "lines of a receipt, parted by |, at most 2,000 characters")
 
@@ -142,6 +145,7 @@ TYPES: Final[tuple[FieldType, ...]] = (
     NUMBER,
     FORMAT,
     ACTIVATION,
+    PASSPHRASE,
     TEXT,
     RECEIPT,
 )

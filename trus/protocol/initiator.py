@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from trus.clock import Clock, Entropy
 from trus.protocol import grammar
-from trus.protocol.effects import Effect, Enrolled, Established, Mode, NeedVerification, Send, Terms
+from trus.protocol.effects import Delivered, Effect, Enrolled, Established, Mode, NeedVerification, Send, Terms
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, SessionEnded
 from trus.protocol.fields import format_octets, parse_octets
 from trus.protocol.keyschedule import LABEL_BYTES, NONCE_BYTES, Agreement, HandshakeKeys, SessionSecrets, transcript
 from trus.protocol.messages import Kind, Phase, Side
 from trus.protocol.proofs import (
+    BIRTH_BACKEND,
     Handshake,
     Waiting,
     check_possession,
@@ -51,7 +52,10 @@ class Expected(Secret, frozen=True):
 
 
 class EnrolmentRequest(Secret, frozen=True):
-    """What a device without a certificate says: its role and name, PKCS#10 DER, the code."""
+    """What a device without a certificate says: its role and name, PKCS#10 DER, the code.
+
+    With an empty `csr` the backend makes the pair and hands it over.
+    """
 
     role: DeviceRole
     name: str
@@ -59,6 +63,9 @@ class EnrolmentRequest(Secret, frozen=True):
     code: str
 
 
+#: What message 4 brings in mode enrol: a certificate for the device's own pair, or a pair with its certificate.
+_CERTIFIED = frozenset({"chain"})
+_DELIVERED = frozenset({"p12", "passphrase"})
 #: Placeholder as long as a binder, for the one line that proves itself.
 _NO_BINDER = "A" * 43
 
@@ -188,11 +195,18 @@ class Initiator(Handshake):
             request = self._enrolment
             words = (request.role.encode(), request.name.encode(), request.csr, request.code.encode())
             self._credential = credential_digest(*words, binding)
+            if not request.csr:
+                return self._prove_by_code(request)
         else:
             self._credential = credential_digest(*self._chain, binding)
         return self._ask_signature()
 
     # ---------------------------------------------------------------- message 3
+
+    def _prove_by_code(self, request: EnrolmentRequest) -> list[Effect]:
+        """Say message 3 without a signature: there is no key yet, the code is all that this side has."""
+        sealed = {"role": str(request.role), "name": request.name, "code": request.code, "birth": BIRTH_BACKEND}
+        return self._send_proof(self._bound(sealed), b"")
 
     def provide_signature(self, signature: bytes) -> list[Effect]:
         """Go on with the DER signature that NeedSignature asked for."""
@@ -208,9 +222,12 @@ class Initiator(Handshake):
             }
         else:
             sealed = {"chain": format_chain(self._chain)}
+        return self._send_proof(self._bound(sealed), signature)
+
+    def _bound(self, sealed: dict[str, str]) -> dict[str, str]:
         if self._binding is not None:
             sealed["binding"] = format_octets(self._binding)
-        return self._send_proof(sealed, signature)
+        return sealed
 
     def _send_proof(self, sealed: dict[str, str], signature: bytes) -> list[Effect]:
         found = DEVICE_TABLE.named(Phase.OPENING, self.side, Kind.DATA, "AUTHENTICATE")
@@ -238,11 +255,15 @@ class Initiator(Handshake):
         if fields["s"] != self.label:
             raise RemoteProtocolError(ErrorCode.UNKNOWN_SESSION)
         terms = terms_of(sealed)
-        if ("chain" in sealed) is not (self.mode is Mode.ENROL):
+        request = self._enrolment
+        wanted = frozenset[str]() if request is None else _CERTIFIED if request.csr else _DELIVERED
+        if frozenset(sealed) & (_CERTIFIED | _DELIVERED) != wanted:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "chain")
         secrets, peer = self._secrets, self._peer
         self._secrets = None
         self._finish()
+        if "p12" in sealed:
+            return [Delivered(parse_octets(sealed["p12"]), sealed["passphrase"], terms)]
         if "chain" in sealed:
             return [Enrolled(parse_chain(sealed["chain"]), terms)]
         return [self._establish(secrets, peer, sealed, terms)]

@@ -29,6 +29,8 @@ from trus.protocol.states import OutOfOrder, SessionOrder, SessionState
 from trus.protocol.table import DEVICE_TABLE, Line, head_of
 
 MAX_CHAIN_CERTIFICATES: Final = 4
+#: The one word of the field birth: the backend makes the pair. A device that makes its own leaves it out.
+BIRTH_BACKEND: Final = "backend"
 
 
 class Waiting(StrEnum):
@@ -250,13 +252,18 @@ class Handshake(ABC):
         aead, nonce = self._keys.cipher(self.side, self._transcript)
         ciphertext = aead.encrypt(nonce, found.format_sealed(sealed), clear)
         line = clear + grammar.SEAL_MARK + grammar.encode_base64url(ciphertext)
-        if len(line) + 2 > MAX_OPENING_LINE_BYTES:
-            raise LocalProtocolError("the chain makes a line longer than the limit before authentication")
+        check_length(line + b"\r\n")
         return line
 
     def _say(self, kind: Kind, verb: str) -> None:
         """Note that this side says a line, which the order must allow."""
         self._order.said(self.side, f"{kind} {verb}")
+
+
+def check_length(line: bytes) -> None:
+    """Raise LocalProtocolError for a line (CR LF included) that the other end's buffer would not take yet."""
+    if len(line) > MAX_OPENING_LINE_BYTES:
+        raise LocalProtocolError("certificates make a line longer than the limit before authentication")
 
 
 def terms_fields(terms: Terms) -> dict[str, str]:

@@ -8,9 +8,11 @@ Specification: docs/protocol.md, "The handshake".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from trus.clock import Clock, Entropy
 from trus.protocol.effects import (
+    Delivered,
     Effect,
     Enrolled,
     Established,
@@ -26,8 +28,10 @@ from trus.protocol.fields import format_octets, parse_octets
 from trus.protocol.keyschedule import NONCE_BYTES, Agreement, HandshakeKeys, same, transcript
 from trus.protocol.messages import Kind, Phase, Side
 from trus.protocol.proofs import (
+    BIRTH_BACKEND,
     Handshake,
     Waiting,
+    check_length,
     check_possession,
     check_request,
     credential_digest,
@@ -42,6 +46,10 @@ from trus.protocol.table import DEVICE_TABLE, Line
 from trus.protocol.tickets import TicketContent, TicketKeys
 from trus.protocol.verbs import SUITE, VERSION
 from trus.values import DeviceRole, PeerIdentity
+
+#: What message 3 proves with in mode enrol: a request for the device's own key, or the code alone.
+_ENROL: Final = frozenset({"role", "name", "csr", "code", "signature"})
+_ENROL_AT_BACKEND: Final = frozenset({"role", "name", "code", "birth"})
 
 
 class Responder(Handshake):
@@ -84,6 +92,7 @@ class Responder(Handshake):
         self._clear = b""
         self._terms = Terms()
         self._content: TicketContent | None = None
+        self._pair_wanted = False
 
     # ---------------------------------------------------------------- message 1
 
@@ -177,7 +186,7 @@ class Responder(Handshake):
         names = frozenset(sealed) - {"binding", "mac"}
         wanted = {
             Mode.RESUME: frozenset[str](),
-            Mode.ENROL: frozenset({"role", "name", "csr", "code", "signature"}),
+            Mode.ENROL: _ENROL_AT_BACKEND if "birth" in sealed else _ENROL,
         }.get(self.mode or Mode.FULL, frozenset({"chain", "signature"}))
         if names != wanted or ("binding" in sealed and self.mode in (Mode.DEVICE, Mode.RESUME)):
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "proof")
@@ -186,14 +195,17 @@ class Responder(Handshake):
             self._check_proof(opened, b"")
             self._move_on(line)
             return self._confirm_resumption()
-        signature = parse_octets(sealed["signature"])
+        signature = parse_octets(sealed.get("signature", ""))
         binding = parse_octets(sealed.get("binding", ""))
         if self.mode is Mode.ENROL:
-            csr = parse_octets(sealed["csr"])
+            if sealed.get("birth", BIRTH_BACKEND) != BIRTH_BACKEND:
+                raise RemoteProtocolError(ErrorCode.BAD_FIELD, "birth")
+            csr = parse_octets(sealed.get("csr", ""))
             words = (sealed["role"].encode(), sealed["name"].encode(), csr, sealed["code"].encode())
             self._credential = credential_digest(*words, binding)
             self._check_proof(opened, signature)
-            check_request(csr, self._peer_payload(), signature)
+            if csr:
+                check_request(csr, self._peer_payload(), signature)
             self._check_binding(binding)
             return self._ask_enrolment(sealed, csr, line)
         chain = parse_chain(sealed["chain"])
@@ -230,6 +242,7 @@ class Responder(Handshake):
         if role is not self._peer_role:
             raise refused("role")
         self._move_on(line)
+        self._pair_wanted = not csr
         self._waiting = Waiting.ENROLMENT
         return [NeedEnrolment(role, sealed["name"], csr, sealed["code"])]
 
@@ -249,9 +262,21 @@ class Responder(Handshake):
         """Hand out the issued chain (DER, leaf first, no root); no session remains."""
         if not self._expects(Waiting.ENROLMENT):
             return []
-        sealed = {**terms_fields(terms), "chain": format_chain(chain)}
-        line = self._say_authenticated(Direction(self._keys.finish(self._transcript).responder), sealed)
-        return [Send(line), Enrolled(tuple(chain), terms)]
+        if self._pair_wanted:
+            raise LocalProtocolError("the device has no pair for that certificate")
+        return [self._hand_out({**terms_fields(terms), "chain": format_chain(chain)}), Enrolled(tuple(chain), terms)]
+
+    def provide_pair(self, p12: bytes, passphrase: str, terms: Terms) -> list[Effect]:
+        """Hand out a pair that the backend made, with its certificates (PKCS#12); no session remains."""
+        if not self._expects(Waiting.ENROLMENT):
+            return []
+        if not self._pair_wanted:
+            raise LocalProtocolError("the device has made its own pair")
+        sealed = {**terms_fields(terms), "p12": format_octets(p12), "passphrase": passphrase}
+        return [self._hand_out(sealed), Delivered(p12, passphrase, terms)]
+
+    def _hand_out(self, sealed: Mapping[str, str]) -> Send:
+        return Send(self._say_authenticated(Direction(self._keys.finish(self._transcript).responder), sealed))
 
     def _confirm_resumption(self) -> list[Effect]:
         if self._content is None:
@@ -286,6 +311,7 @@ class Responder(Handshake):
     def _say_authenticated(self, direction: Direction, sealed: Mapping[str, str]) -> bytes:
         found = DEVICE_TABLE.named(Phase.OPENING, self.side, Kind.INFO, "AUTHENTICATED")
         line = direction.seal(found.format_clear({"s": self.label}), found.format_sealed(sealed))
+        check_length(line)
         self._say(Kind.INFO, "AUTHENTICATED")
         self._finish()
         return line
