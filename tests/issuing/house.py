@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from trus.admin.model import AdminRole
 from trus.cards.pin import Pin, seal_pin
 from trus.cards.tracks import parse_track_two
+from trus.cli.database_keys import TokenKeySource
 from trus.clock import SystemEntropy
 from trus.core.keyring import find_card_keys
 from trus.core.messages import AdminAnswer, AdminCommand, Outcome, Purchase, Reverse
@@ -28,6 +29,7 @@ from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABE
 from trus.ledger.registry import Registry
 from trus.ledger.registry_reports import JournalFilter
 from trus.ledger.registry_values import TransactionRow
+from trus.ledger.rotation import KeyRotation
 from trus.pki.authority import Authority
 from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
 from trus.pki.profiles import INDIVIDUAL_AUTHORITY
@@ -123,6 +125,8 @@ class House:
         )
         self.health = {"token": "ok", "database": "ok"}
         self.cards_folder = self.folder / "cards"
+        source = TokenKeySource(self.keys)
+        self.rotation = KeyRotation(self.ledger, self.database, source, self.clock, self.entropy, file_version=1)
         self.desk = Desk(
             self.registry,
             self.keys,
@@ -131,6 +135,7 @@ class House:
             self.entropy,
             IssuingSettings(personalisation=str(self.cards_folder)),
             lambda: self.health,
+            rotation=self.rotation,
         )
         self.handlers = AdminHandlers(self.desk)
         self.notes: list[tuple[str, str]] = []

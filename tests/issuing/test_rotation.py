@@ -5,9 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.issuing.house import House
-from trus.cli.database_keys import TokenKeySource
 from trus.core.messages import Outcome, Purchase
-from trus.ledger.rotation import KeyRotation
 from trus.values import DeviceRole, PeerIdentity, TrackTwo
 
 
@@ -18,14 +16,7 @@ class RepeatCase(SynchronousTestCase):
         self.house = House(self)
         self.house.lunch_card()
         [self.card] = self.house.cards()
-        self.rotation = KeyRotation(
-            self.house.ledger,
-            self.house.database,
-            TokenKeySource(self.house.keys),
-            self.house.clock,
-            self.house.entropy,
-            file_version=1,
-        )
+        self.rotation = self.house.rotation
 
     def repeat(self, stan: int, track2: str | None = None, amount: int = 500) -> Outcome:
         """Send the purchase of a trace number again, with the same name; its PIN is not looked at."""

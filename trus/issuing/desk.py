@@ -22,6 +22,7 @@ from trus.issuing.making import CardMaker
 from trus.issuing.personalisation import PersonalisationFolder
 from trus.ledger.registry import Registry, RegistryChange, RegistryView
 from trus.ledger.registry_values import AdminRow, CompanyRow, EmployeeRow, ShopRow, TerminalRow
+from trus.ledger.rotation import KeyRotation
 from trus.values import DeviceRole, Frozen, Secret
 
 #: The kind of an event that an order leaves when it moves no money.
@@ -95,11 +96,12 @@ class Desk:
         settings: IssuingSettings,
         health: Callable[[], Mapping[str, str]],
         counters: Callable[[], Mapping[str, int]] = dict,
+        rotation: KeyRotation | None = None,
     ) -> None:
         """Take what handlers work with.
 
         `health()` says how each part of the core is: "ok" or a sentence. `counters()` says how
-        often the core has done what since it started.
+        often the core has done what since it started. `rotation` is that of K_DB, if this core has one.
         """
         self.registry = registry
         self.keys = keys
@@ -109,6 +111,7 @@ class Desk:
         self.settings = settings
         self.health = health
         self.counters = counters
+        self.rotation = rotation
         self.maker = CardMaker(keys, entropy, settings.iin, registry.card_names)
         self.folder = PersonalisationFolder(Path(settings.personalisation))
 
@@ -142,9 +145,14 @@ def audit(change: RegistryChange, order: Order, figures: Mapping[str, int | str]
 
     Those who approved it are in the event as well.
     """
-    if order.approved_by:
-        figures = {**figures, "order": order.order_id, "approved-by": " ".join(order.approved_by)}
-    return change.post(kind=ORDER_KIND, actor=order.admin.name, rule=order.verb, figures=figures)
+    return change.post(
+        kind=ORDER_KIND, actor=order.admin.name, rule=order.verb, figures={**figures, **approvers(order)}
+    )
+
+
+def approvers(order: Order) -> dict[str, int | str]:
+    """Return who approved an order, for its event; nothing when nobody had to."""
+    return {"order": order.order_id, "approved-by": " ".join(order.approved_by)} if order.approved_by else {}
 
 
 def refuse(code: RefusalCode, text: str) -> CommandRefused:

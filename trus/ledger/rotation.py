@@ -20,6 +20,7 @@ rotation. Destroys a version only when nothing needs it (trus.ledger.retired), a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ import msgspec
 
 from trus.clock import Clock, Entropy
 from trus.errors import LedgerError
+from trus.ledger.backups import BackupRow, backups
 from trus.ledger.keyring import KeySource, Marker, write_marker
 from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.posting import post
@@ -52,6 +54,8 @@ MAX_VERSION: Final = 255
 #: The kind of the events that tell of keys, and who does what nobody ordered.
 EVENT_KIND: Final = "admin"
 ROTATION: Final = "rotation"
+Figures = Mapping[str, int | str]
+NO_FIGURES: Final[Figures] = {}
 
 
 class RotationRefused(LedgerError):
@@ -77,6 +81,28 @@ class KeyStatus(Frozen, frozen=True):
     def under_way(self) -> bool:
         """Whether a rotation is not done."""
         return self.last is not None and self.last.under_way
+
+    @property
+    def told(self) -> str:
+        """How far the rotation is, in one sentence."""
+        last = self.last
+        if last is None or not last.under_way:
+            return f"The database is under version {self.file} of K_DB."
+        goes = f"K_DB goes from version {last.from_version} to {last.to_version}"
+        if last.phase == Phase.ROWS:
+            return f"{goes}: {last.rows} of {last.total} rows are done."
+        return f"{goes}: the rows are done, {self.total - self.left} of {self.total} pages of the file are copied."
+
+    def use_of(self, version: int) -> str:
+        """Return what a version is used for, in words separated by commas; "" for an older one."""
+        uses = {"file": version == self.file, "rows": version == self.rows}
+        if self.last is not None and self.last.phase == Phase.ROWS:
+            uses["rows"] |= version == self.last.from_version
+        return ",".join(use for use, is_so in uses.items() if is_so)
+
+    def need_of(self, version: int) -> str:
+        """Return what still needs a version that is used for nothing new; "" when nothing does."""
+        return "; ".join(need.told for need in self.needs.get(version, ()))
 
 
 class KeyRotation:
@@ -121,8 +147,11 @@ class KeyRotation:
 
     # ---------------------------------------------------------------------------------- orders
 
-    def begin(self, actor: str) -> RotationRow:
-        """Begin a rotation to a new version of K_DB. Raises RotationRefused, KeyStoreError, StorageFailed."""
+    def begin(self, actor: str, more: Figures = NO_FIGURES) -> RotationRow:
+        """Begin a rotation to a new version of K_DB; `more` goes into the event, such as who approved it.
+
+        Raises RotationRefused, KeyStoreError, StorageFailed.
+        """
         if self.waiting:
             raise RotationRefused("a rotation of K_DB is under way already")
         current = current_version(self._known, self._file)
@@ -134,15 +163,18 @@ class KeyRotation:
         self._at("generated")
         with self._ledger.order(self._clock.now()) as unit:
             row = add_rotation(unit.connection, current, target, actor, at=unit.at, on=unit.business_date)
-            figures = {"from": current, "to": target, "rows": row.total}
+            figures = {"from": current, "to": target, "rows": row.total, **more}
             post(unit, kind=EVENT_KIND, postings=(), actor=actor, rule="KEY-ROTATE", figures=figures)
         self._at("begun")
         self._known.append(row)
         self._adopt()
         return row
 
-    def destroy(self, version: int, actor: str) -> None:
-        """Destroy a version that nothing needs, for ever. Raises RotationRefused, KeyStoreError, StorageFailed."""
+    def destroy(self, version: int, actor: str, more: Figures = NO_FIGURES) -> None:
+        """Destroy a version that nothing needs, for ever; `more` goes into the event.
+
+        Raises RotationRefused, KeyStoreError, StorageFailed.
+        """
         if version not in self._source.versions():
             raise RotationRefused(f"the token holds no version {version} of K_DB")
         if self.waiting:
@@ -157,7 +189,8 @@ class KeyRotation:
             raise RotationRefused(f"version {version} of K_DB is needed: {'; '.join(each.told for each in needs)}")
         # On record first: a key must not be gone before anybody can know why.
         with self._ledger.order(self._clock.now()) as unit:
-            post(unit, kind=EVENT_KIND, postings=(), actor=actor, rule="KEY-DESTROY", figures={"version": version})
+            figures = {"version": version, **more}
+            post(unit, kind=EVENT_KIND, postings=(), actor=actor, rule="KEY-DESTROY", figures=figures)
         self._at("destroy-recorded")
         self._source.destroy(version)
         self._adopt()
@@ -176,6 +209,11 @@ class KeyRotation:
         left, total = (0, 0) if copy is None else (copy.left, copy.total)
         last = self._known[-1] if self._known else None
         return KeyStatus(versions, self._file, current, last, left, total, needs)
+
+    def backups(self) -> list[BackupRow]:
+        """Return the backups on record, oldest first. Raises StorageFailed."""
+        with self._ledger.reading() as connection:
+            return backups(connection)
 
     # ------------------------------------------------------------------------------------ work
 
