@@ -17,17 +17,9 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from trus.cli.check_config import check_config_command
-from trus.cli.doctor import (
-    Finding,
-    State,
-    check_channels,
-    check_encryption,
-    check_ports,
-    check_token_and_database,
-    doctor_command,
-    examine,
-    show,
-)
+from trus.cli.doctor import check_channels, check_ports, doctor_command, examine, show
+from trus.cli.doctor_keys import check_encryption, check_token_and_database
+from trus.cli.findings import Finding, State
 from trus.cli.layout import InitOptions
 from trus.cli.provisioning import provision
 from trus.clock import SystemClock, SystemEntropy
@@ -125,7 +117,7 @@ class DoctorTests(Deployed):
         (self.folder / "token" / "pin").write_text("1234\n")
         backend = load(self.file).backend
         assert backend is not None
-        problems = self.wrong(list(check_token_and_database(backend)))
+        problems = self.wrong(list(check_token_and_database(backend, SystemClock())))
         self.assertEqual(len(problems), 2)
         self.assertIn("refused the PIN", problems[0])
 
@@ -135,7 +127,7 @@ class DoctorTests(Deployed):
         database.write_bytes(b"\0" * 8192)
         backend = load(self.file).backend
         assert backend is not None
-        [problem] = self.wrong(list(check_token_and_database(backend)))
+        [problem] = self.wrong(list(check_token_and_database(backend, SystemClock())))
         self.assertTrue(problem.startswith("database: "), problem)
 
     def test_database_in_the_clear(self) -> None:

@@ -10,9 +10,8 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 from rich.console import Console
@@ -20,14 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from trus.cli.check_config import check
-from trus.cli.compose import database_path
-from trus.cli.keystore import open_token
+from trus.cli.doctor_keys import check_token_and_database
+from trus.cli.findings import Finding, State
 from trus.clock import Clock, SystemClock
-from trus.core.keyring import CARD_LABEL, PIN_LABEL
-from trus.errors import KeyNotFound, TrusError
-from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
-from trus.hsm.ports import KeyStore
-from trus.ledger.compose import FILE_KEY_LABEL, open_for_reading
+from trus.errors import TrusError
 from trus.settings.channels import read_channel
 from trus.settings.model import BackendSettings, GatewaySettings, Settings, TlsSettings
 from trus.settings.renewal import expiries
@@ -36,23 +31,7 @@ from trus.settings.renewal import expiries
 _CONNECT_SECONDS: Final = 2.0
 
 
-class State(StrEnum):
-    """How something is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    WRONG = "wrong"
-
-
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.WRONG: "bold red"}
-
-
-class Finding(NamedTuple):
-    """What a check found: of what, how it is, in one sentence."""
-
-    subject: str
-    state: State
-    text: str
 
 
 def examine(settings: Settings, clock: Clock) -> list[Finding]:
@@ -60,7 +39,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [lambda: check_channels(settings, clock.now())]
     backend = settings.backend
     if backend is not None:
-        checks.append(lambda: check_token_and_database(backend))
+        checks.append(lambda: check_token_and_database(backend, clock))
     checks.append(lambda: check_ports(settings))
     return [finding for each in checks for finding in each()]
 
@@ -96,59 +75,6 @@ def _channels(gateway: GatewaySettings | None, backend: BackendSettings | None) 
         yield "link port", backend.link.tls
         if backend.admin is not None:
             yield "console", backend.admin.tls
-
-
-# ----------------------------------------------------------------------------- token, database
-
-
-def check_token_and_database(backend: BackendSettings) -> Iterator[Finding]:
-    """Log in to the token, look for its keys, and open the database with one of them."""
-    try:
-        keys = open_token(backend)
-    except TrusError as problem:
-        yield Finding("token", State.WRONG, str(problem))
-        yield Finding("database", State.WRONG, "cannot be opened without the token")
-        return
-    try:
-        yield from check_token(keys)
-        yield from check_database(backend, keys)
-    finally:
-        keys.close()
-
-
-def check_token(keys: KeyStore) -> Iterator[Finding]:
-    """Look for the keys that decisions need, and ask whether they could leave the token."""
-    handles = keys.handles()
-    yield Finding("token", State.OK, f"open, {len(handles)} keys")
-    for label in (DATABASE_KEY_LABEL, PIN_LABEL, CARD_LABEL):
-        try:
-            keys.find(label)
-        except KeyNotFound:
-            yield Finding("token", State.WRONG, f"holds no key {label}")
-    for handle in handles:
-        attributes = keys.attributes(handle)
-        if attributes.extractable or not attributes.sensitive:
-            yield Finding("token", State.WRONG, f"the key {handle.label} could leave the token")
-
-
-def check_database(backend: BackendSettings, keys: KeyStore) -> Iterator[Finding]:
-    """Open the database for reading under the token's key."""
-    try:
-        path = database_path(backend)
-        engine = open_for_reading(path, db_key=DataKeys(keys).derive(FILE_KEY_LABEL))
-    except TrusError as problem:
-        yield Finding("database", State.WRONG, str(problem))
-        return
-    engine.dispose()
-    yield Finding("database", State.OK, f"opens, {path.stat().st_size / 1e6:.1f} MB")
-    yield from check_encryption(path)
-
-
-def check_encryption(path: Path) -> Iterator[Finding]:
-    """Look whether the file begins like a clear SQLite database."""
-    with path.open("rb") as file:
-        if file.read(16) == b"SQLite format 3\0":
-            yield Finding("database", State.WRONG, "is not ciphered")
 
 
 # ---------------------------------------------------------------------------------------- ports

@@ -1,7 +1,6 @@
 """Opens the key store that the settings name: the token, guarded for the core, and the store of wrapped objects.
 
-Composition only. Where the PIN comes from is decided here: from its file, or from the file that a
-second token's key opens (trus.hsm.sealing).
+Composition only; where the PIN comes from is trus.cli.pins's business.
 """
 
 from __future__ import annotations
@@ -9,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trus.cli.pins import PinSource
 from trus.cli.softhsm import find_module
 from trus.clock import Clock, Entropy
 from trus.errors import ConfigurationError
 from trus.hsm.division import DividedObjectStore
 from trus.hsm.guard import CallWatch, GuardedStore
 from trus.hsm.objects import WrappedObjectStore, WrappingStore
-from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings, read_pin
+from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings
 from trus.hsm.ports import EscrowStore, KeyHandle, ObjectStore
 from trus.settings.model import BackendSettings
 
 
-def token_settings(settings: BackendSettings) -> TokenSettings:
-    """Return how to open the token, its PIN read now. Raises ConfigurationError."""
+def token_settings(settings: BackendSettings, pin: str) -> TokenSettings:
+    """Return how to open the token with this PIN. Raises ConfigurationError."""
     token = settings.token
     return TokenSettings(
         module=str(find_module(token.module)),
-        pin=read_pin(token.pin_file),
+        pin=pin,
         token_label=token.label,
         softhsm_conf="" if token.softhsm_conf is None else str(token.softhsm_conf),
         parameters=token.parameters,
@@ -34,7 +34,7 @@ def token_settings(settings: BackendSettings) -> TokenSettings:
 
 def open_token(settings: BackendSettings) -> Pkcs11Store:
     """Open the token that the settings name. Raises KeyStoreUnavailable, WrongTokenPin, ConfigurationError."""
-    return Pkcs11Store(token_settings(settings))
+    return Pkcs11Store(token_settings(settings, PinSource(settings.token).pin()))
 
 
 def open_guarded(
@@ -48,12 +48,13 @@ def open_guarded(
 
     Raises KeyStoreUnavailable, WrongTokenPin, ConfigurationError.
     """
+    source = PinSource(settings.token)
     return GuardedStore(
-        open_token(settings),
+        Pkcs11Store(token_settings(settings, source.pin())),
         clock,
         note,
         deadline_seconds=settings.token.deadline.seconds,
-        pin=lambda: token_settings(settings).pin,
+        pin=source.pin,
         watch=watch,
         counters=counters,
     )

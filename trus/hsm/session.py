@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from pkcs11 import Attribute, Mechanism, ObjectClass
@@ -46,20 +46,37 @@ class TokenSettings(Secret, frozen=True):
         return self.token_label or f"slot {self.slot}"
 
 
-def read_pin(path: Path) -> str:
-    """Read a token's PIN from a file that its owner alone may read. Raises ConfigurationError."""
+#: A sealed PIN takes less than 1 KiB.
+_MOST_BYTES: Final = 4096
+
+
+def read_pin_file(path: Path) -> bytes:
+    """Return what a PIN file holds, which its owner alone may read. Raises ConfigurationError."""
     try:
-        with path.open("r", encoding="utf-8") as file:
+        with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            text = file.read(257)
-    except (OSError, UnicodeDecodeError) as error:
+            content = file.read(_MOST_BYTES)
+    except OSError as error:
         raise ConfigurationError(f"the token's PIN file {path} cannot be read ({type(error).__name__})") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigurationError(f"the token's PIN file {path} may be read by others: chmod 600 it")
-    pin = text.rstrip("\r\n")
+    return content
+
+
+def parse_pin(content: bytes, path: Path) -> str:
+    """Return the PIN that the file's content is. Raises ConfigurationError."""
+    try:
+        pin = content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        pin = ""
     if not 4 <= len(pin) <= 255 or not pin.isprintable():
         raise ConfigurationError(f"the token's PIN file {path} must hold one line of 4 to 255 characters")
     return pin
+
+
+def read_pin(path: Path) -> str:
+    """Read a token's PIN from a file that its owner alone may read. Raises ConfigurationError."""
+    return parse_pin(read_pin_file(path), path)
 
 
 class TokenSession:

@@ -43,7 +43,7 @@ def _section_problems(section: Section, place: str) -> Iterator[Problem]:
         elif isinstance(value, Path):
             if field.metadata["kind"] is kinds.FOLDER:
                 yield from _folder_problems(value, path)
-            else:
+            elif field.metadata["kind"] is not kinds.FILE_OR_AUTO or value.exists():  # else it is made at the start
                 yield from _file_problems(value, path, "a readable file")
                 if field.name in _SECRET_FILES:
                     yield from _privacy_problems(value, path)
