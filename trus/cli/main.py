@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "doctor": Place("trus.cli.doctor", "doctor_command", "Look at token, database, certificates and ports."),
     "admin": Place("trus.cli.admin", "admin_command", "Give commands to the console."),
     "pos": Place("trus.cli.pos", "pos_command", "Be a terminal: enrol, buy, reverse, replay a file."),
+    "ca": Place("trus.cli.ca", "ca_group", "Hold a ceremony of the root, look at its transcripts."),
     "certificates": Place("trus.cli.certificates", "certificates_group", "Certify admins, keep revocation lists."),
     "token": Place("trus.cli.token", "token_group", "Seal the token's PIN; check and renew the key store."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),

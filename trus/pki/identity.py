@@ -6,7 +6,7 @@ refuses it refuses with IdentityRefused, whose reason goes to the audit and neve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -97,11 +97,12 @@ class IdentityService:
         entropy: Entropy,
         policy: Policy = DEFAULT_POLICY,
         approvals: ApprovalDesk | None = None,
+        revoked_issuers: Collection[int] = (),
     ) -> None:
         """Find the individual authority and the identity of the backend `name` in the key store.
 
-        `approvals` is where admins agree to what the policy wants agreed to. Raises KeyNotFound when
-        the authority or the identity was never made.
+        `approvals` is where admins agree to what the policy wants agreed to, `revoked_issuers` the serial
+        numbers on the root's list. Raises KeyNotFound when the authority or the identity was never made.
         """
         self._name = name
         self._keys = keys
@@ -112,7 +113,7 @@ class IdentityService:
         self._authority = self._generations.current
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
         self._certificate = self._load_own()
-        self._validation = PeerValidation(self._generations.roots, register)
+        self._validation = PeerValidation(self._generations.roots, register, revoked_issuers)
         codes = ActivationCodes(data_keys)
         steps = usual_steps(
             activations=activations,

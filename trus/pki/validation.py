@@ -7,7 +7,7 @@ takes effect with the next handshake.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from trus.values import DeviceRole, PeerIdentity
 UNKNOWN: Final = "unknown-certificate"
 HELD: Final = "held"
 BLOCKED: Final = "blocked-holder"
+REVOKED_AUTHORITY: Final = "revoked-authority"
 
 
 #: A verdict: who the peer is, or why it is refused.
@@ -32,9 +33,16 @@ Verdict = PeerIdentity | IdentityRefused
 class PeerValidation:
     """The individual authority's anchors and the register of what it issued."""
 
-    def __init__(self, anchors: Sequence[x509.Certificate], register: CertificateRegister) -> None:
+    def __init__(
+        self,
+        anchors: Sequence[x509.Certificate],
+        register: CertificateRegister,
+        revoked_issuers: Collection[int] = (),
+    ) -> None:
+        """`revoked_issuers` are the serial numbers of issuing authorities on the root's revocation list."""
         self._verifier = ChainVerifier(anchors)
         self._register = register
+        self._revoked_issuers = frozenset(revoked_issuers)
 
     def judge_chains(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]], now: datetime) -> list[Verdict]:
         """Judge chains (DER, leaf first, no root), each for its role, at `now`; in order.
@@ -44,7 +52,10 @@ class PeerValidation:
         verdicts: list[Verdict] = []
         for chain, role in asked:
             try:
-                verdicts.append(self._verifier.verify(chain, role, now).peer)
+                verified = self._verifier.verify(chain, role, now)
+                if verified.issuer.serial_number in self._revoked_issuers:
+                    raise IdentityRefused(REVOKED_AUTHORITY)
+                verdicts.append(verified.peer)
             except IdentityRefused as refusal:
                 verdicts.append(refusal)
         good = [place for place, verdict in enumerate(verdicts) if isinstance(verdict, PeerIdentity)]
