@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from trus.certificates.chains import load_anchors
 from trus.cli.compose import compose_core, open_books
+from trus.cli.database_keys import TokenKeySource
 from trus.cli.init import init_command
 from trus.cli.keystore import open_token
 from trus.cli.layout import InitOptions, Layout, passphrase_of
@@ -184,7 +185,7 @@ class ProvisionTests(SynchronousTestCase):
         settings = load(self.layout.config)
         assert settings.backend is not None
         with open_token(settings.backend) as store:
-            ledger = open_books(settings.backend, store, SystemClock(), SystemEntropy())
+            ledger = open_books(settings.backend, TokenKeySource(store), SystemClock(), SystemEntropy()).ledger
             try:
                 with Registry(ledger).reading() as view:
                     rows = {row.name: row for row in view.identities.admins()}

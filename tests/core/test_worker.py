@@ -30,8 +30,9 @@ from trus.values import BusinessDate
 class Digging:
     """A job of some pieces that serves within each, as the copying of a file does."""
 
-    def __init__(self, pieces: int) -> None:
+    def __init__(self, pieces: int, least: float = 0.05) -> None:
         self.left = pieces
+        self.least = least
         self.served: list[bool] = []
         self.broken_off = False
 
@@ -45,7 +46,7 @@ class Digging:
         self.left -= 1
         try:
             for _ in range(3):
-                self.served.append(serve(0.05))
+                self.served.append(serve(self.least))
         except BaseException:
             self.broken_off = True
             raise
@@ -162,11 +163,11 @@ class WorkerTests(SynchronousTestCase):
 
     def test_a_long_job_is_worked_on_at_once(self) -> None:
         """A core with nothing to answer works on its long job without a pause, and still keeps house."""
-        digging = Digging(3)
+        digging = Digging(100, least=0.0)
         self.core.job = digging
         thread = self.run_worker()
         self.assertEqual(self.read(), Started())
-        self.wait_for(lambda: len(digging.served) == 9)
+        self.wait_for(lambda: len(digging.served) == 300)
         self.send(encode(Stop()))
         thread.join(5)
         self.assertEqual((digging.left, digging.broken_off), (0, False))
@@ -193,7 +194,7 @@ class WorkerTests(SynchronousTestCase):
             self.core.job = digging
             thread = self.run_worker()
             self.assertEqual(self.read(), Started())
-            self.wait_for(lambda: digging.left < 10_000)
+            self.wait_for(lambda job=digging: job.left < 10_000)
             say()
             thread.join(5)
             self.assertEqual((thread.is_alive(), self.core.closed, digging.broken_off), (False, True, True))

@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from trus.cli.compose import database_path
+from trus.cli.database_keys import file_key
 from trus.cli.heads import TokenHeadVerifier
 from trus.cli.keystore import open_token
 from trus.errors import ConfigurationError
-from trus.hsm.datakeys import DataKeys
 from trus.ledger.audit import verify
-from trus.ledger.compose import FILE_KEY_LABEL, open_for_reading
+from trus.ledger.compose import open_for_reading
 from trus.ledger.findings import AuditReport, Check
 from trus.settings.loading import load
 
@@ -34,7 +34,8 @@ def audit(config: Path) -> AuditReport:
     if backend is None:
         raise ConfigurationError(f"{config} has no backend section: it keeps no ledger")
     with open_token(backend) as keys:
-        engine = open_for_reading(database_path(backend), db_key=DataKeys(keys).derive(FILE_KEY_LABEL))
+        path = database_path(backend)
+        engine = open_for_reading(path, db_key=file_key(path, keys))
         try:
             return verify(engine, verifier=TokenHeadVerifier(keys), heads=backend.database.heads)
         finally:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from trus.cli.database_keys import TokenKeySource
 from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
 from trus.cli.keystore import KeyChamber, open_guarded, open_objects
@@ -16,21 +17,23 @@ from trus.cli.lists import RevocationLists
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
 from trus.core.identity import IdentityDesk
+from trus.core.jobs import PacedJob
 from trus.core.keyring import find_card_keys
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.core.pulse import NoPulse
-from trus.core.upkeep import CoreUpkeep
+from trus.core.upkeep import OK, CoreUpkeep
 from trus.errors import ConfigurationError
-from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.datakeys import RollingDataKeys
 from trus.hsm.guard import CallWatch, GuardedStore, TokenStore
-from trus.hsm.ports import KeyStore
 from trus.issuing.desk import Desk, IssuingSettings
 from trus.issuing.handlers import AdminHandlers
 from trus.issuing.identities import RegistryIdentities
-from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL, open_ledger
+from trus.ledger.backups import take_notes
+from trus.ledger.compose import Opened, open_under
 from trus.ledger.heads import HeadLog
+from trus.ledger.keyring import KeySource
 from trus.ledger.registry import Registry
-from trus.ledger.store import SqlLedger
+from trus.ledger.rotation import KeyRotation
 from trus.pki.authority import Authority, ca_label
 from trus.pki.channel import ADMIN, CHANNEL
 from trus.pki.identity import IdentityService
@@ -64,19 +67,9 @@ def tls_authorities(
     return [(Authority(keys, keys, label, clock, entropy), path) for label, path in places if ca_label(label) in held]
 
 
-def open_books(settings: BackendSettings, keys: KeyStore, clock: Clock, entropy: Entropy) -> SqlLedger:
-    """Open the ledger under data keys of the token. Raises WrongDatabaseKey, StorageFailed."""
-    newest = keys.find(DATABASE_KEY_LABEL).version
-    by_version = {version: DataKeys(keys, version) for version in range(1, newest + 1)}
-    current = by_version[newest]
-    return open_ledger(
-        database_path(settings),
-        db_key=current.derive(FILE_KEY_LABEL),
-        lookup_key=current.derive(LOOKUP_KEY_LABEL),
-        field_keys={version: each.derive(FIELD_KEY_LABEL) for version, each in by_version.items()},
-        clock=clock,
-        entropy=entropy,
-    )
+def open_books(settings: BackendSettings, source: KeySource, clock: Clock, entropy: Entropy) -> Opened:
+    """Open the ledger under whichever version of K_DB it stands. Raises WrongDatabaseKey, StorageFailed."""
+    return open_under(database_path(settings), source, clock=clock, entropy=entropy)
 
 
 def compose_core(settings: Settings, clock: Clock, entropy: Entropy, note: Note, watch: CallWatch = _UNWATCHED) -> Core:
@@ -95,11 +88,11 @@ def compose_core(settings: Settings, clock: Clock, entropy: Entropy, note: Note,
         keys.close()
         raise
     try:
-        ledger = open_books(backend, keys, clock, entropy)
+        opened = open_books(backend, TokenKeySource(keys), clock, entropy)
         try:
-            return _assemble(settings, backend, keys, chamber, ledger, clock, entropy, note, counters)
+            return _assemble(settings, backend, keys, chamber, opened, clock, entropy, note, counters)
         except BaseException:
-            ledger.close()
+            opened.ledger.close()
             raise
     except BaseException:
         chamber.close()
@@ -111,19 +104,20 @@ def _assemble(
     backend: BackendSettings,
     keys: GuardedStore,
     chamber: KeyChamber,
-    ledger: SqlLedger,
+    opened: Opened,
     clock: Clock,
     entropy: Entropy,
     note: Note,
     counters: dict[str, int],
 ) -> Core:
+    ledger, path = opened.ledger, database_path(backend)
     registry = Registry(ledger)
     identities = RegistryIdentities(registry, clock)
     service = IdentityService(
         name=backend.identity.name,
         keys=keys,
         objects=chamber.certificates,
-        data_keys=DataKeys(keys),
+        data_keys=RollingDataKeys(keys),
         activations=identities,
         register=identities,
         clock=clock,
@@ -133,14 +127,18 @@ def _assemble(
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
     issuing = IssuingSettings(
-        personalisation=str(database_path(backend).parent.parent / "personalisation"),
+        personalisation=str(path.parent.parent / "personalisation"),
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
     directory = compose_directory(backend, registry, keys, chamber.certificates, service.authorities, clock)
     upkeep.keepers.append(directory.upkeep.keep)
     upkeep.more_health["revocation lists"] = directory.health
-    desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters)
+    rotation = KeyRotation(ledger, path, TokenKeySource(keys), clock, entropy, opened.file_version)
+    job = PacedJob(rotation, clock, note)
+    upkeep.keepers.append(lambda: take_notes(ledger, path, clock.now()))
+    upkeep.more_health["database key"] = lambda: job.fault or OK
+    desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
         identity=IdentityDesk(service, upkeep.business_date, note),
@@ -149,4 +147,5 @@ def _assemble(
         note=note,
         counters=counters,
         directory=directory.desk,
+        job=job,
     )

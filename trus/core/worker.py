@@ -24,6 +24,8 @@ IDLE_SECONDS: Final = 0.25
 #: Batches between two looks at housekeeping when there is no quiet moment. A look that finds nothing due
 #: costs about as much as a request.
 BATCHES_PER_UPKEEP: Final = 64
+#: Pieces of a long job between two looks at housekeeping: a piece takes milliseconds.
+PIECES_PER_UPKEEP: Final = 64
 #: Batches answered between two pieces of a long job.
 BATCHES_A_PIECE: Final = 8
 _LENGTH_BYTES: Final = 4
@@ -133,6 +135,7 @@ class _Loop:
         self._frames = frames
         self._core = core
         self._since_upkeep = 0
+        self._pieces = 0
         self._fault: Exception | None = None
 
     def run(self) -> None:
@@ -145,10 +148,11 @@ class _Loop:
                         return
                     if job.due:
                         job.work(self._serve)
+                elif job.busy:
+                    self._between_pieces()
+                    job.work(self._serve)
                 else:
                     self._keep_house()
-                    if job.busy:
-                        job.work(self._serve)
         except _Left:
             if self._fault is not None:
                 raise self._fault from None
@@ -168,8 +172,14 @@ class _Loop:
             self._fault = failure
             raise _Left from failure
         if not answered:
-            self._keep_house()
+            self._between_pieces()
         return answered > 0
+
+    def _between_pieces(self) -> None:
+        """Keep house now and then while a long job has a quiet core for itself: its pieces are short."""
+        self._pieces += 1
+        if self._pieces % PIECES_PER_UPKEEP == 0:
+            self._keep_house()
 
     def _answer(self) -> bool:
         """Answer the next frame; return False when there will be none any more."""

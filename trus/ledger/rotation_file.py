@@ -35,7 +35,7 @@ _STEPS_A_FLUSH: Final = 16
 _LOOK_AGAIN_SECONDS: Final = 0.2
 
 #: Answers whatever waits, for at least that many seconds; what it raises ends the copying.
-Serve = Callable[[float], None]
+Serve = Callable[[float], object]
 #: Hears of each named step; a test kills the process there.
 At = Callable[[str], None]
 
