@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from trus.certificates.chains import load_anchors
+from trus.cli.authorities import CeremonyRecorder, ceremonies_path, revoked_issuers
 from trus.cli.database_keys import TokenKeySource
 from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
 from trus.cli.keystore import KeyChamber, open_guarded, open_objects
 from trus.cli.lists import RevocationLists
+from trus.cli.policy import policy_of
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
 from trus.core.identity import IdentityDesk
@@ -25,6 +28,7 @@ from trus.core.upkeep import OK, CoreUpkeep
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import RollingDataKeys
 from trus.hsm.guard import CallWatch, GuardedStore, TokenStore
+from trus.issuing.approvals import Approvals, OrderPolicy
 from trus.issuing.desk import Desk, IssuingSettings
 from trus.issuing.handlers import AdminHandlers
 from trus.issuing.identities import RegistryIdentities
@@ -37,6 +41,7 @@ from trus.ledger.rotation import KeyRotation
 from trus.pki.authority import Authority, ca_label
 from trus.pki.channel import ADMIN, CHANNEL
 from trus.pki.identity import IdentityService
+from trus.settings.channels import read_file
 from trus.settings.model import BackendSettings, Settings
 
 #: Labels of the keys that the ledger is opened with, in the order of `ledger_keys`.
@@ -113,6 +118,8 @@ def _assemble(
     ledger, path = opened.ledger, database_path(backend)
     registry = Registry(ledger)
     identities = RegistryIdentities(registry, clock)
+    policy = policy_of(backend)
+    approvals = Approvals(registry, clock, entropy, OrderPolicy(policy.orders, policy.order_validity))
     service = IdentityService(
         name=backend.identity.name,
         keys=keys,
@@ -122,6 +129,9 @@ def _assemble(
         register=identities,
         clock=clock,
         entropy=entropy,
+        policy=policy,
+        approvals=approvals,
+        revoked_issuers=revoked_issuers(backend, load_anchors(read_file(backend.identity.anchor, "the anchor"))),
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
@@ -133,6 +143,8 @@ def _assemble(
     )
     directory = compose_directory(backend, registry, keys, chamber.certificates, service.authorities, clock)
     upkeep.keepers.append(directory.upkeep.keep)
+    recorder = CeremonyRecorder(registry, ceremonies_path(backend), service.authorities, clock, note)
+    upkeep.keepers.append(recorder.keep)
     upkeep.more_health["revocation lists"] = directory.health
     rotation = KeyRotation(ledger, path, TokenKeySource(keys), clock, entropy, opened.file_version)
     job = PacedJob(rotation, clock, note)
@@ -142,7 +154,7 @@ def _assemble(
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
         identity=IdentityDesk(service, upkeep.business_date, note),
-        admin=AdminHandlers(desk),
+        admin=AdminHandlers(desk, approvals),
         upkeep=upkeep,
         note=note,
         counters=counters,
