@@ -172,6 +172,28 @@ class SessionTests(SynchronousTestCase):
         assert isinstance(asked, core.Void)
         self.assertEqual((asked.original.stan, asked.amount, asked.reason), (1, 1250, "cashier"))
 
+    def test_pre_authorizations_reach_the_core(self) -> None:
+        """A pre-authorization may be asked for its PIN; completion and release come with what they name."""
+        session = self.bench.connect()
+        dialogue = session.open_dialogue()
+        fields = {"stan": "000001", "amount": "12.50", "currency": "USD", "date": DAY}
+        sealed = {"rid": format_octets(bytes(16)), "track2": "4000340000000506=2511111123400001230"}
+        self.bench.send(session.seal(Kind.COMMAND, "PRE-AUTHORIZE", fields, sealed, dialogue=dialogue))
+        self.bench.core.answer(core.PinWanted())
+        self.assertEqual(self.hear(session).verb, "PRESENT-PIN")
+        block = {"block": format_octets(bytes(16))}
+        self.bench.send(session.seal(Kind.DATA, "PIN-BLOCK", {"format": "4"}, block, dialogue=dialogue))
+        asked = self.bench.core.answer(core.Outcome("approved", "00", "A1B2C3", "632500000042", 1250, "USD"))
+        assert isinstance(asked, core.PreAuthorize)
+        self.assertIsNotNone(asked.pin)
+        named = {"rid": format_octets(bytes(16)), "original-rrn": "632500000042"}
+        self.bench.send(session.seal(Kind.COMMAND, "CAPTURE", fields, named, dialogue=session.open_dialogue()))
+        bare = {"stan": "000002", "date": DAY}
+        self.bench.send(session.seal(Kind.COMMAND, "RELEASE", bare, named, dialogue=session.open_dialogue()))
+        capture, release = [request for request, _ in self.bench.core.asked]
+        assert isinstance(capture, core.Capture) and isinstance(release, core.Release)
+        self.assertEqual((capture.reference, capture.amount, release.reference), ("632500000042", 1250, "632500000042"))
+
     def test_a_forged_seal_ends_the_session_without_a_word(self) -> None:
         """A changed bit ends the session: nothing is said, nothing is asked, the connection closes."""
         session = self.bench.connect()

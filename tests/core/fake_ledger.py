@@ -32,6 +32,7 @@ class Kept:
         self.events: dict[int, Event] = {}
         self.by_identity: dict[Identity, int] = {}
         self.endings: dict[int, int] = {}
+        self.holds: dict[int, int] = {}
         self.balances: dict[int, int] = {}
         self.floors: set[int] = set()
         self.day = TODAY
@@ -67,6 +68,7 @@ class Kept:
             answer=event.answer,
             card_id=event.card_id,
             reversed_by=ending,
+            ended=self.events[ending].kind if ending else "",
             postings=event.postings,
             counter_day=event.counter_day,
             authorized=event.authorized,
@@ -123,6 +125,10 @@ class Kept:
                 self.by_identity[event.identity] = event.event_id
             if event.kind in ENDING and event.original is not None:
                 self.endings[event.original] = event.event_id
+            if event.hold_until:
+                self.holds[event.event_id] = event.hold_until
+            if event.ends_hold and event.original is not None:
+                del self.holds[event.original]
             for purse in event.purses:
                 self._update(purse)
             if event.tries is not None:
@@ -137,6 +143,7 @@ class Kept:
             counter_day=purse.counter_day,
             day_amount=purse.day_amount,
             day_count=purse.day_count,
+            **({} if purse.held is None else {"held": purse.held}),
         )
 
     def _change(self, wanted: Any, **fields: Any) -> None:
@@ -273,6 +280,12 @@ class FakeLedger:
     def card_names(self, pan: str) -> CardNames:
         return CardNames(self.card_key(pan))
 
+    def due_holds(self, now: datetime, limit: int) -> list[str]:
+        self.step("due")
+        at = int(now.timestamp() * 1_000_000)
+        due = sorted((until, number) for number, until in self.kept.holds.items() if until <= at)
+        return [self.kept.events[number].rrn for _, number in due[:limit]]
+
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
         self.step("stored")
         return self.kept.requests(identities)
@@ -359,6 +372,10 @@ class FakeWorld:
         if card.balance != self._kept.balances[account]:
             raise AssertionError("the purse is not the sum of its entries")
         return Purse(card.balance, card.counter_day, card.day_amount, card.day_count)
+
+    def held(self, company: str, employee: str) -> int:
+        account = self._purses[company, employee]
+        return next(card.held for card in self._kept.cards.values() if card.purse_account == account)
 
     def tries(self, card: str) -> int:
         return next(each.tries_left for each in self._kept.cards.values() if each.card == card)

@@ -250,6 +250,8 @@ class ClosingPromises(PipelineCase):
                 "refund-amount": "0.00",
                 "void-count": "0",
                 "void-amount": "0.00",
+                "completion-count": "0",
+                "completion-amount": "0.00",
             },
         )
         self.assertEqual(self.world.journal()[-1].rule, "batch-balanced")

@@ -25,7 +25,7 @@ from trus.values import BusinessDate
 DATABASE_KEY = bytes(range(32))
 LOOKUP_KEY = bytes(range(1, 33))
 FIELD_KEYS = {1: bytes(range(2, 34))}
-_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch", "refund", "void")
+_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch", "refund", "void", "hold", "completion", "release")
 
 
 class SqlWorld:
@@ -107,6 +107,12 @@ class SqlWorld:
             if entries.scalar() != row.balance:
                 raise AssertionError("the purse is not the sum of its entries")
         return Purse(row.balance, row.counter_day, row.day_amount, row.day_count)
+
+    def held(self, company: str, employee: str) -> int:
+        with self.registry.reading() as view:
+            number = self._employee(view, company, employee).purse_account
+        with self.ledger.reading() as reader:
+            return int(reader.execute(select(account.c.held).where(account.c.id == number)).scalar_one())
 
     def tries(self, card: str) -> int:
         with self.registry.reading() as view:

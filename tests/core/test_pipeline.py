@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.fake_ledger import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.worlds import World
@@ -49,4 +50,12 @@ class RefundReversals(InMemory, RefundReversalPromises, SynchronousTestCase):
 
 
 class Voids(InMemory, VoidPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Holds(InMemory, HoldPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Expiries(InMemory, ExpiryPromises, SynchronousTestCase):
     """On a ledger in memory."""

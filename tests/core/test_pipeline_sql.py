@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
+from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.sql_world import SqlWorld
@@ -53,4 +54,12 @@ class RefundReversals(OnDisk, RefundReversalPromises, SynchronousTestCase):
 
 
 class Voids(OnDisk, VoidPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Holds(OnDisk, HoldPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Expiries(OnDisk, ExpiryPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

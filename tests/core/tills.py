@@ -13,7 +13,19 @@ from trus.cards.numbers import CardNumber, compose_number
 from trus.cards.pin import Pin, reference, reference_input, seal_pin
 from trus.cards.tracks import SERVICE_CODE, StripeData, encode_track_two
 from trus.core.keyring import find_card_keys
-from trus.core.messages import Balance, CloseBatch, MoneyRequest, Outcome, Purchase, Refund, Reverse, Void
+from trus.core.messages import (
+    Balance,
+    Capture,
+    CloseBatch,
+    MoneyRequest,
+    Outcome,
+    PreAuthorize,
+    Purchase,
+    Refund,
+    Release,
+    Reverse,
+    Void,
+)
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.hsm.memory import MemoryStore
 from trus.hsm.ports import KeyHandle, KeyPurpose
@@ -168,7 +180,7 @@ class Till:
             }
         )  # type: ignore[arg-type]
 
-    def reverse(self, original: Purchase | Balance | Refund, **changes: Any) -> Reverse:
+    def reverse(self, original: MoneyRequest, **changes: Any) -> Reverse:
         """Take a request back."""
         identity = self.identity()
         fields: dict[str, Any] = {
@@ -182,11 +194,26 @@ class Till:
         }
         return Reverse(**{**fields, **changes})
 
-    def void(self, purchase: Purchase, **changes: Any) -> Void:
+    def void(self, purchase: MoneyRequest, **changes: Any) -> Void:
         """Cancel a purchase."""
         reversal = self.reverse(purchase)
         fields = {name: getattr(reversal, name) for name in reversal.__struct_fields__}
         return Void(**{**fields, "reason": "cashier", **changes})
+
+    def hold(self, card: CardInHand, amount: int = 1250, **changes: Any) -> PreAuthorize:
+        """Have an amount set aside."""
+        purchase = self.purchase(card, amount, **changes)
+        return PreAuthorize(**{name: getattr(purchase, name) for name in purchase.__struct_fields__})
+
+    def capture(self, held: Outcome, amount: int, **changes: Any) -> Capture:
+        """Complete a pre-authorization, by the reference number of its answer."""
+        refund = self.refund(held, amount, **changes)
+        return Capture(**{name: getattr(refund, name) for name in Capture.__struct_fields__})
+
+    def release(self, held: Outcome, **changes: Any) -> Release:
+        """Give a pre-authorization up."""
+        refund = self.refund(held, 0, **changes)
+        return Release(**{name: getattr(refund, name) for name in Release.__struct_fields__})
 
     def refund(self, paid: Outcome, amount: int, **changes: Any) -> Refund:
         """Give money of a purchase back, by the reference number of its answer."""

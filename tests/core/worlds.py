@@ -93,6 +93,10 @@ class World(Protocol):
         """Return what is durable of a purse."""
         ...
 
+    def held(self, company: str, employee: str) -> int:
+        """Return what pre-authorizations have set aside in a purse."""
+        ...
+
     def tries(self, card: str) -> int:
         """Return the durable PIN tries of a card."""
         ...

@@ -325,8 +325,43 @@ class Refunding(unittest.SynchronousTestCase):
                 "refund-amount": "5.00",
                 "void-count": "0",
                 "void-amount": "0.00",
+                "completion-count": "0",
+                "completion-amount": "0.00",
             },
         )
+
+    def test_pre_authorization(self) -> None:
+        """Money is set aside like a purchase, and taken back when nobody answers; it counts in no total."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.hold(order(1000))
+        [asked] = stage.drain()
+        self.assertEqual((asked.head, asked.fields["amount"]), ("COMMAND PRE-AUTHORIZE", "10.00"))
+        stage.hear(result(asked.dialogue, approval="A1B2C3", rrn="632500000042"))
+        self.assertEqual(stage.finished[-1].answer.amount, 1000)
+        self.assertEqual(stage.journal.memory.totals, Totals())
+        stage.terminal.hold(order(1000))
+        [asked] = [said for said in stage.drain() if said.head == "COMMAND PRE-AUTHORIZE"]
+        self.assertEqual(stage.hear(result(asked.dialogue, "declined", "96"))[-1].head, "COMMAND REVERSE")
+
+    def test_completion(self) -> None:
+        """A completion and a release name their pre-authorization, and are repeated, also after a restart."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.capture(RefundOrder(700, "USD", "632500000042"))
+        stage.terminal.release(RefundOrder(0, "USD", "632500000043"))
+        stage.drain()
+        stage.start()
+        again = {said.head: said for said in stage.connect()}
+        capture, release = again["COMMAND CAPTURE"], again["COMMAND RELEASE"]
+        self.assertEqual((capture.fields["original-rrn"], capture.fields["amount"]), ("632500000042", "7.00"))
+        self.assertEqual(release.fields["original-rrn"], "632500000043")
+        self.assertNotIn("amount", release.fields)
+        stage.hear(result(capture.dialogue, amount="7.00", currency="USD"))
+        stage.hear(result(release.dialogue, amount="0.00", currency="USD"))
+        totals = stage.journal.memory.totals
+        self.assertEqual((totals.completion_count, totals.completion_amount), (1, 700))
+        self.assertEqual(len(stage.journal.memory.unfinished), 0)
 
     def test_void(self) -> None:
         """A void names its purchase, is repeated until it is answered, and counts once it is approved."""

@@ -19,7 +19,10 @@ from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 
 #: The events that TRANSACTIONS shows.
-TRANSACTION_KINDS: Final = ("purchase", "refund", "void", "balance", "reversal", "close-batch", "refill", "funding")
+TRANSACTION_KINDS: Final = (
+    *("purchase", "refund", "void", "hold", "completion", "release", "expiry"),
+    *("balance", "reversal", "close-batch", "refill", "funding"),
+)
 
 _ADMIN = AdminRole.ADMINISTRATOR
 _ISSUER = AdminRole.ISSUER

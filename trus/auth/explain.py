@@ -17,7 +17,9 @@ AMOUNTS: Final = frozenset(
         "asked",
         "authorized",
         "balance",
+        "completion_amount",
         "given_back",
+        "held",
         "left",
         "limit",
         "paid",
@@ -28,6 +30,7 @@ AMOUNTS: Final = frozenset(
         "reversal_amount",
         "shortfall",
         "spent",
+        "terminal_completion_amount",
         "terminal_purchase_amount",
         "terminal_refund_amount",
         "terminal_reversal_amount",
@@ -37,7 +40,7 @@ AMOUNTS: Final = frozenset(
 )
 
 #: What a batch is counted by, in the figures of a closing.
-_COUNTED: Final = ("purchase", "reversal", "refund", "void")
+_COUNTED: Final = ("purchase", "reversal", "refund", "void", "completion")
 
 
 def _totals(whose: str) -> str:
@@ -97,6 +100,14 @@ SENTENCES: Final[Mapping[str, str]] = {
     "purchase-refunded": "The purchase {purchase} was refunded whole ({refunded}), so that nothing is left to cancel.",
     "batch-closed": "The batch of the purchase {purchase} was closed: its money can be refunded.",
     "voided": "The purchase {purchase} was cancelled in its batch ({reason}); {given_back} was given back.",
+    "hold-unknown": (
+        "No pre-authorization of this shop has the reference {purchase}, or what the terminal said of it is wrong."
+    ),
+    "hold-ended": "The pre-authorization {purchase} was over ({ended}).",
+    "over-hold": "{asked} was asked of the pre-authorization {purchase}, which had set {held} aside.",
+    "completed": "{asked} of the {held} that {purchase} had set aside was paid; the rest is free again.",
+    "released": "The shop gave up the {held} that {purchase} had set aside.",
+    "expired": "Nobody asked in time for the {held} that {purchase} had set aside: it is free again.",
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",
     "refund-taken-back": "The terminal took the refund back ({reason}); {given_back} was taken from the purse again.",
     "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from trus.auth.model import State, TerminalFacts
-from trus.auth.ports import SOLD, StoredRequest
+from trus.auth.ports import SOLD, EventKind, StoredRequest
 from trus.auth.rules import Figures
 from trus.money import MAX_MINOR_UNITS
 from trus.values import ResponseCode
@@ -133,6 +133,26 @@ def _refund_too_large(case: LinkedCase) -> Figures | None:
     }
 
 
+def _hold_unknown(case: LinkedCase) -> Figures | None:
+    """No pre-authorization of this shop bears that reference, or what the terminal says of it is not true."""
+    earlier = case.earlier
+    return None if earlier is not None and earlier.kind == EventKind.HOLD and earlier.authorized > 0 else {}
+
+
+def _hold_ended(case: LinkedCase) -> Figures | None:
+    """The pre-authorization was completed, cancelled or taken back, or has expired."""
+    earlier = case.earlier
+    return {"ended": earlier.ended} if earlier is not None and earlier.reversed_by else None
+
+
+def _over_hold(case: LinkedCase) -> Figures | None:
+    """More is asked than the pre-authorization has set aside."""
+    earlier = case.earlier
+    if earlier is None or case.amount <= earlier.authorized:
+        return None
+    return {"asked": case.amount, "currency": case.currency, "held": earlier.authorized}
+
+
 _C = ResponseCode
 
 #: Asked of every linked request: the place, then the amount.
@@ -158,7 +178,21 @@ VOID: Final[tuple[LinkedRule, ...]] = (
     LinkedRule("purchase-refunded", _C.RECORD_NOT_FOUND, _purchase_refunded),
     LinkedRule("batch-closed", _C.INVALID_TRANSACTION, _batch_closed),
 )
+#: Asked of the release of a pre-authorization.
+RELEASE: Final[tuple[LinkedRule, ...]] = (
+    *_PLACE,
+    LinkedRule("hold-unknown", _C.RECORD_NOT_FOUND, _hold_unknown),
+    LinkedRule("hold-ended", _C.RECORD_NOT_FOUND, _hold_ended),
+)
+#: Asked of the completion of a pre-authorization: never more than was set aside.
+COMPLETION: Final[tuple[LinkedRule, ...]] = (
+    *_PLACE,
+    LinkedRule("amount", _C.INVALID_AMOUNT, _amount),
+    *RELEASE[len(_PLACE) :],
+    LinkedRule("currency-of-purchase", _C.INVALID_TRANSACTION, _currency_of_purchase),
+    LinkedRule("over-hold", _C.INVALID_AMOUNT, _over_hold),
+)
 #: The verdict on a request about something that is not there.
 UNKNOWN: Final = Verdict("purchase-unknown", _C.RECORD_NOT_FOUND, {})
 #: The rules of each kind of linked request.
-LINKED: Final = {"refund": REFUND, "void": VOID}
+LINKED: Final = {"refund": REFUND, "void": VOID, "completion": COMPLETION, "release": RELEASE}

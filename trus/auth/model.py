@@ -48,6 +48,7 @@ class CardFacts(Frozen, frozen=True):
     `pin_reference` (17 bytes: the key's version and one AES block, trus.cards.pin) and the
     verification value are checked by the core, not by the rules. The purse may be shared by
     several cards of one holder.
+    `held` is what pre-authorizations have set aside of the balance.
     The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD").
     """
 
@@ -66,6 +67,7 @@ class CardFacts(Frozen, frozen=True):
     counter_day: str
     day_amount: int
     day_count: int
+    held: int = 0
 
     def __repr__(self) -> str:
         """Name the card by the issuer's reference; the PIN reference and the purse stay out of tracebacks."""

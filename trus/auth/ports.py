@@ -29,12 +29,24 @@ class EventKind(StrEnum):
     CLOSE_BATCH = "close-batch"
     REFUND = "refund"  #: `original` is the purchase whose money is given back
     VOID = "void"  #: `original` is the purchase cancelled before its batch was closed
+    HOLD = "hold"  #: a pre-authorization: `authorized` is set aside in the purse, nothing moves
+    COMPLETION = "completion"  #: a purchase out of the hold that is its `original`
+    RELEASE = "release"  #: the shop gave the hold up that is its `original`
+    EXPIRY = "expiry"  #: nobody asked for the hold in time that is its `original`
 
 
 #: An event of these kinds ends its `original`, which happens once: a unique index sees to it.
-ENDING: Final = (EventKind.REVERSAL, EventKind.VOID)
+ENDING: Final = (
+    EventKind.REVERSAL,
+    EventKind.VOID,
+    EventKind.COMPLETION,
+    EventKind.RELEASE,
+    EventKind.EXPIRY,
+)
+#: Of these, what ends a hold otherwise than by taking it back.
+USED_UP: Final = frozenset({EventKind.COMPLETION, EventKind.RELEASE, EventKind.EXPIRY})
 #: What a purchase is, however it came about: what can be refunded and counts as sold.
-SOLD: Final = frozenset({EventKind.PURCHASE})
+SOLD: Final = frozenset({EventKind.PURCHASE, EventKind.COMPLETION})
 
 
 class Posting(Frozen, frozen=True):
@@ -52,7 +64,8 @@ class StoredRequest(Frozen, frozen=True):
     0 when none did. `postings` is what it moved. `amount` is what was asked, `authorized`
     what was approved (less after a partial approval, 0 after a decline). `original` is the event
     that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
-    approved refunds of a purchase that were not taken back themselves.
+    approved refunds of a purchase that were not taken back themselves. `ended` is the kind of the
+    event `reversed_by`.
     """
 
     event_id: int
@@ -74,6 +87,7 @@ class StoredRequest(Frozen, frozen=True):
     original: int | None = None
     given_back: int = 0
     refunded: int = 0
+    ended: str = ""
 
 
 class BatchTotals(Frozen, frozen=True):
@@ -92,6 +106,8 @@ class BatchTotals(Frozen, frozen=True):
     refund_amount: int = 0
     void_count: int = 0
     void_amount: int = 0
+    completion_count: int = 0
+    completion_amount: int = 0
 
     def plus(self, kind: str, rule: str, count: int, amount: int) -> BatchTotals:
         """Return the totals with `count` more events of a kind, which moved `amount` in all."""
@@ -117,17 +133,22 @@ _COUNTED: Final[dict[str, str]] = {
     EventKind.REVERSAL.value: "reversal",
     EventKind.REFUND.value: "refund",
     EventKind.VOID.value: "void",
+    EventKind.COMPLETION.value: "completion",
 }
 
 
 class PurseUpdate(Frozen, frozen=True):
-    """The locked balance row of a purse after the event: absolute figures."""
+    """The locked balance row of a purse after the event: absolute figures.
+
+    `held` is what pre-authorizations have set aside, None when the event leaves that as it is.
+    """
 
     account: int
     balance: int
     counter_day: str
     day_amount: int
     day_count: int
+    held: int | None = None
 
 
 class Event(Frozen, frozen=True):
@@ -162,6 +183,8 @@ class Event(Frozen, frozen=True):
     tries: tuple[int, int] | None = None  #: (card_id, tries_left) when the counter changes
     authorized: int = 0
     counter_day: str = ""
+    hold_until: int = 0  #: of a hold: when it expires, microseconds since 1970-01-01 UTC
+    ends_hold: bool = False  #: whether `original` is a hold that this event ends
 
 
 class BatchFacts(Frozen, frozen=True):
@@ -253,6 +276,10 @@ class Ledger(Protocol):
 
     def begin(self, now: datetime) -> UnitOfWork:
         """Start a unit of work at `now` (aware, UTC). Raises StorageFailed."""
+        ...
+
+    def due_holds(self, now: datetime, limit: int) -> Sequence[str]:
+        """Return the reference numbers of open holds that have expired, the oldest first. Raises StorageFailed."""
         ...
 
     def card_names(self, pan: str) -> CardNames:

@@ -278,12 +278,13 @@ def _daily_figures(case: Case) -> Figures:
 
 
 def _funds(case: Case) -> int | None:
-    """More is asked than the purse holds."""
-    return case.card.balance
+    """More is asked than the purse holds, less what is set aside for pre-authorizations."""
+    return case.card.balance - case.card.held
 
 
 def _funds_figures(case: Case) -> Figures:
-    return {"balance": case.card.balance}
+    held = case.card.held
+    return {"balance": case.card.balance - held, "held": held} if held else {"balance": case.card.balance}
 
 
 def _asked(case: Case) -> Figures:

@@ -12,14 +12,17 @@ from typing import Final, NamedTuple
 from trus.core.messages import (
     Answer,
     Balance,
+    Capture,
     CloseBatch,
     Failed,
     MoneyRequest,
     Outcome,
     PinWanted,
+    PreAuthorize,
     Purchase,
     Refund,
     Refused,
+    Release,
     Reverse,
     Void,
 )
@@ -63,8 +66,8 @@ def request_of(message: Message, peer: PeerIdentity, pin_key: bytes) -> MoneyReq
 def with_pin(request: MoneyRequest, block: str, pin_key: bytes) -> MoneyRequest:
     """Return the same request with the PIN block that the terminal presented (base64url)."""
     pin = PinMaterial(pin_key, parse_octets(block))
-    if isinstance(request, Purchase):
-        return Purchase(
+    if isinstance(request, (Purchase, PreAuthorize)):
+        return type(request)(
             request.peer,
             request.identity,
             request.rid,
@@ -141,6 +144,46 @@ def _purchase(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> 
         TrackTwo(fields["track2"]),
         _pin(fields, pin_key),
         fields.get("partial") == "yes",
+        fields.get("repeat") == "yes",
+    )
+
+
+def _pre_authorize(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> PreAuthorize:
+    asked = _purchase(fields, peer, pin_key)
+    return PreAuthorize(
+        asked.peer,
+        asked.identity,
+        asked.rid,
+        asked.amount,
+        asked.currency,
+        asked.track2,
+        asked.pin,
+        asked.partial,
+        asked.repeat,
+    )
+
+
+def _capture(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Capture:
+    currency = _known_currency(fields["currency"])
+    return Capture(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        parse_amount(fields["amount"], currency),
+        currency,
+        fields["original-rrn"],
+        *_named(fields, peer),
+        fields.get("repeat") == "yes",
+    )
+
+
+def _release(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Release:
+    return Release(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        fields["original-rrn"],
+        *_named(fields, peer),
         fields.get("repeat") == "yes",
     )
 
@@ -228,6 +271,7 @@ def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) 
         parse_amount(fields["reversal-amount"], currency),
         *_total(fields, "refund", currency),
         *_total(fields, "void", currency),
+        *_total(fields, "completion", currency),
     )
 
 
@@ -251,5 +295,8 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "REVERSE": _reverse,
     "REFUND": _refund,
     "VOID": _void,
+    "PRE-AUTHORIZE": _pre_authorize,
+    "CAPTURE": _capture,
+    "RELEASE": _release,
     "CLOSE-BATCH": _close_batch,
 }

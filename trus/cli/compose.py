@@ -19,6 +19,7 @@ from trus.cli.lists import RevocationLists
 from trus.cli.policy import policy_of
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
+from trus.core.holding import HoldExpiry
 from trus.core.identity import IdentityDesk
 from trus.core.jobs import PacedJob
 from trus.core.keyring import find_card_keys
@@ -136,6 +137,7 @@ def _assemble(
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
+    upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
     issuing = IssuingSettings(
         personalisation=str(path.parent.parent / "personalisation"),
         currency=settings.network.currency,

@@ -78,6 +78,13 @@ def pos_command(context: click.Context, home: Path) -> None:
 @click.option("--anchor", type=_FILE, required=True, help="The individual authority's root certificate, PEM.")
 @click.option("--p12", type=_FILE, required=True, help="The terminals' channel certificate, PKCS#12.")
 @click.option("--passphrase-file", type=_FILE, help="Its passphrase, one line.  [default: NAME.pass beside NAME.p12]")
+@click.option(
+    "--birth",
+    type=click.Choice(["device", "backend"]),
+    default="device",
+    show_default=True,
+    help="Where the key pair is made; the backend keeps one that it made in escrow.",
+)
 @click.option("--server-name", default=GATEWAY_HOST, show_default=True, help="The gateway's name in its certificate.")
 @click.pass_obj
 def enrol_command(
@@ -88,11 +95,13 @@ def enrol_command(
     anchor: Path,
     p12: Path,
     passphrase_file: Path | None,
+    birth: str,
     server_name: str,
 ) -> None:
     """Make the terminal's key in its folder and obtain the certificate for it.
 
-    A repetition with the same code, after a lost answer, gives the same certificate.
+    A repetition with the same code, after a lost answer, gives the same certificate. A pair that the
+    backend made (--birth backend) is handed over once: after a lost answer a new code is needed.
     """
     host, port = split_address(gateway)
     settings = TerminalSettings(terminal, host, port, server_name)
@@ -104,7 +113,15 @@ def enrol_command(
 
     async def obtain(reactor: Any) -> None:
         endpoint = HostnameEndpoint(reactor, host, port)
-        await enrol(home, secret, endpoint=endpoint, reactor=reactor, clock=SystemClock(), entropy=SystemEntropy())
+        await enrol(
+            home,
+            secret,
+            endpoint=endpoint,
+            reactor=reactor,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            pair_from_backend=birth == "backend",
+        )
 
     with home.locked():
         run(obtain)
@@ -171,6 +188,50 @@ def reverse_command(path: Path, number: int | None) -> None:
         return await _told(till, Asked.REVERSE, answer)
 
     _at_the_till(path, reverse)
+
+
+@pos_command.command("hold", short_help="Set money aside, for a completion later.")
+@click.option("--amount", required=True, help="With the currency's decimals, such as 12.50.")
+@click.option("--partial", is_flag=True, help="Take less when the card holds less.")
+@_track_option
+@_pin_option
+@click.pass_obj
+def hold_command(path: Path, amount: str, partial: bool, track2_file: str, pin_file: str | None) -> None:
+    """Have money of the card set aside (a pre-authorization); the receipt's reference completes it."""
+    track2, pin = read_card(track2_file, pin_file)
+
+    async def hold(till: Till) -> int:
+        minor = _minor(amount, till.client.terms.currency)
+        answer = await till.client.hold(minor, track2, pin, partial=partial)
+        return await _told(till, Asked.HOLD, answer, card=masked(track2))
+
+    _at_the_till(path, hold)
+
+
+@pos_command.command("complete", short_help="Complete a pre-authorization.")
+@click.option("--amount", required=True, help="What is paid of it, at most all.")
+@click.option("--reference", required=True, help="The pre-authorization's retrieval reference, 12 characters.")
+@click.pass_obj
+def complete_command(path: Path, amount: str, reference: str) -> None:
+    """Take what was set aside, or less; the rest is free again."""
+
+    async def complete(till: Till) -> int:
+        answer = await till.client.capture(_minor(amount, till.client.terms.currency), reference)
+        return await _told(till, Asked.CAPTURE, answer)
+
+    _at_the_till(path, complete)
+
+
+@pos_command.command("release", short_help="Give a pre-authorization up.")
+@click.option("--reference", required=True, help="The pre-authorization's retrieval reference, 12 characters.")
+@click.pass_obj
+def release_command(path: Path, reference: str) -> None:
+    """Give a pre-authorization up: all of it is free again."""
+
+    async def release(till: Till) -> int:
+        return await _told(till, Asked.RELEASE, await till.client.release(reference))
+
+    _at_the_till(path, release)
 
 
 @pos_command.command("void", short_help="Cancel a purchase before the batch is closed.")

@@ -29,7 +29,13 @@ _WORDS = {
 
 
 #: What stands on the screen when a request about an earlier purchase was carried out.
-_DONE = {Asked.REFUND: "REFUNDED", Asked.VOID: "CANCELLED"}
+_DONE = {
+    Asked.REFUND: "REFUNDED",
+    Asked.VOID: "CANCELLED",
+    Asked.HOLD: "SET ASIDE",
+    Asked.CAPTURE: "COMPLETED",
+    Asked.RELEASE: "RELEASED",
+}
 
 
 def masked(track2: str) -> str:
@@ -78,6 +84,7 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
         for kind, count, sum_ in (
             ("refunds", totals.refund_count, totals.refund_amount),
             ("voids", totals.void_count, totals.void_amount),
+            ("completions", totals.completion_count, totals.completion_amount),
         ):
             if count:
                 lines.append(f"{count} {kind}, {format_amount(sum_, reference.currency)} {reference.currency}")

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from trus.auth.ports import EventKind, StoredRequest
+from trus.auth.ports import USED_UP, EventKind, StoredRequest
 from trus.auth.texts import LATE_TEXT, REVERSED_TEXT, cashier_text
 from trus.core.asked import Asked
 from trus.core.messages import Outcome, Reverse
@@ -52,7 +52,7 @@ def settled(asked: Asked, requests: Mapping[Identity, StoredRequest]) -> Outcome
         return declined(ResponseCode.LATE_RESPONSE, LATE_TEXT)
     if stored.rid != asked.rid or not asked.repeats(stored.digest):
         return declined(ResponseCode.DUPLICATE)
-    if stored.reversed_by:
+    if stored.reversed_by and stored.ended not in USED_UP:
         return declined(ResponseCode.LATE_RESPONSE, LATE_TEXT)
     return _decode(stored.answer)
 
@@ -70,9 +70,21 @@ def _settled_reversal(asked: Asked, request: Reverse, requests: Mapping[Identity
         return declined(ResponseCode.RECORD_NOT_FOUND)
     if original.kind not in _REVERSIBLE:
         return declined(ResponseCode.INVALID_TRANSACTION)
+    if original.ended == EventKind.COMPLETION:
+        # What was paid out of it is a request of its own, and taken back under its own name.
+        return declined(ResponseCode.INVALID_TRANSACTION)
     if original.kind == EventKind.TOMBSTONE or original.reversed_by:
         return taken_back(original.rrn, original.given_back, original.currency)
     return None
 
 
-_REVERSIBLE: Final = frozenset({EventKind.PURCHASE, EventKind.BALANCE, EventKind.REFUND, EventKind.TOMBSTONE})
+_REVERSIBLE: Final = frozenset(
+    {
+        EventKind.PURCHASE,
+        EventKind.BALANCE,
+        EventKind.REFUND,
+        EventKind.HOLD,
+        EventKind.COMPLETION,
+        EventKind.TOMBSTONE,
+    }
+)

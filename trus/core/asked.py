@@ -20,14 +20,17 @@ from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
 from trus.core.messages import (
     Balance,
+    Capture,
     CloseBatch,
     Failed,
     MoneyRequest,
     Outcome,
     PinWanted,
+    PreAuthorize,
     Purchase,
     Refund,
     Refused,
+    Release,
     Reverse,
     Void,
 )
@@ -47,6 +50,9 @@ _KINDS: Final[dict[type, EventKind]] = {
     Reverse: EventKind.REVERSAL,
     Refund: EventKind.REFUND,
     Void: EventKind.VOID,
+    PreAuthorize: EventKind.HOLD,
+    Capture: EventKind.COMPLETION,
+    Release: EventKind.RELEASE,
     CloseBatch: EventKind.CLOSE_BATCH,
 }
 
@@ -89,7 +95,7 @@ class Asked:
         self.durable = False
         self.kind = _KINDS[type(request)]
         track = None
-        if isinstance(request, (Purchase, Balance)):
+        if isinstance(request, (Purchase, PreAuthorize, Balance)):
             track, self.pin = request.track2, request.pin
         elif isinstance(request, Refund):
             track = request.track2
@@ -133,8 +139,9 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
     name = (identity.terminal, identity.business_date, identity.stan, request.rid)
     fields: tuple[object, ...]
     match request:
-        case Purchase():
-            fields = ("purchase", *name, request.amount, request.currency, request.partial, card_key)
+        case Purchase() | PreAuthorize():
+            kind = "purchase" if isinstance(request, Purchase) else "hold"
+            fields = (kind, *name, request.amount, request.currency, request.partial, card_key)
         case Balance():
             fields = ("balance", *name, card_key)
         case Reverse() | Void():
@@ -160,9 +167,23 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
                 *(() if purchase is None else (purchase.business_date, purchase.stan, request.original_rid)),
                 card_key,
             )
+        case Capture() | Release():
+            hold = request.original
+            fields = (
+                *(
+                    ("completion", *name, request.amount, request.currency)
+                    if isinstance(request, Capture)
+                    else ("release", *name)
+                ),
+                request.reference,
+                *(() if hold is None else (hold.business_date, hold.stan, request.original_rid)),
+            )
         case CloseBatch():
             totals = (request.purchase_count, request.purchase_amount, request.reversal_count, request.reversal_amount)
             # Totals of a later version count when there are any, so that older digests stay what they are.
-            later = (request.refund_count, request.refund_amount, request.void_count, request.void_amount)
+            later = (
+                *(request.refund_count, request.refund_amount, request.void_count, request.void_amount),
+                *(request.completion_count, request.completion_amount),
+            )
             fields = ("close-batch", *name, request.currency, *totals, *(later if any(later) else ()))
     return hashlib.sha256(_encode((FORM, *fields))).digest()

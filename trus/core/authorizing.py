@@ -6,6 +6,7 @@ approval, with the rule and figures that led to it; only the demand for a PIN le
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from trus.auth.decide import decide
@@ -16,7 +17,8 @@ from trus.core.answers import encode_outcome
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
 from trus.core.book import Book
-from trus.core.messages import Balance, Outcome, PinWanted, Purchase
+from trus.core.messages import Balance, Outcome, PinWanted, PreAuthorize, Purchase
+from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
 
 #: Name of the rule that refuses a new request of an old date.
@@ -25,21 +27,31 @@ OLD_DATE: Final = "business-date"
 _DECLINED: Final = Result.DECLINED.value
 _WRONG_PIN: Final = ResponseCode.WRONG_PIN.value
 _BALANCE: Final = EventKind.BALANCE
+_HOLD: Final = EventKind.HOLD
+#: Days after which a pre-authorization expires: a hotel's week.
+HOLD_DAYS: Final = 7
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+#: What a cardholder asks with the card.
+CardRequest = Purchase | PreAuthorize | Balance
 
 
 class Authorizer:
     """Answers purchases and balance enquiries that were never seen before."""
 
-    def __init__(self, approvals: ApprovalCodes, tries_allowed: int) -> None:
-        """`tries_allowed` wrong PINs in a row lock a card."""
+    def __init__(self, approvals: ApprovalCodes, tries_allowed: int, hold_days: int = HOLD_DAYS) -> None:
+        """`tries_allowed` wrong PINs in a row lock a card; a pre-authorization lasts `hold_days`."""
+        self._hold = timedelta(days=hold_days)
         self._approvals = approvals
         self._tries_allowed = tries_allowed
 
-    def authorize(self, asked: Asked, request: Purchase | Balance, checks: Checks, book: Book) -> Outcome | PinWanted:
+    def authorize(self, asked: Asked, request: CardRequest, checks: Checks, book: Book) -> Outcome | PinWanted:
         """Return the answer; what it stands on is recorded in the book. Raises LedgerError."""
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
-        if isinstance(request, Purchase):
+        if isinstance(request, (Purchase, PreAuthorize)):
             question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial)
         else:
             question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
@@ -50,10 +62,10 @@ class Authorizer:
             return PinWanted(tries if tries is not None and tries < self._tries_allowed else None)
         return self._record(asked, request.peer, question, decision, terminal, card, book)
 
-    def refuse_date(self, asked: Asked, request: Purchase | Balance, book: Book) -> Outcome:
+    def refuse_date(self, asked: Asked, request: CardRequest, book: Book) -> Outcome:
         """Decline a new request whose business date is over. Raises LedgerError."""
         terminal = book.terminal(request.identity.terminal)
-        if isinstance(request, Purchase):
+        if isinstance(request, (Purchase, PreAuthorize)):
             question = Question(Kind.PURCHASE, request.amount, request.currency)
         else:
             question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
@@ -80,17 +92,28 @@ class Authorizer:
         # Enum.value is a Python call; its own field is the same text at a quarter of the time.
         kind, result, code = asked.kind._value_, decision.result._value_, decision.code._value_
         approval, authorized, balance, tries_left, currency = "", None, None, None, question.currency
+        details: dict[str, str] = {}
         if result == _DECLINED:
             if code == _WRONG_PIN:
                 tries_left = decision.tries_left
         elif card is not None and asked.kind is _BALANCE:
             balance, currency = card.balance, card.currency
+            if card.held:
+                details = {"available": format_amount(card.balance - card.held, currency)}
         else:
             approval, authorized = self._approvals.next(), decision.amount
-        outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, cashier_text(code))
+        text = cashier_text(code)
+        outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, text, details)
         postings: tuple[Posting, ...] = ()
         purses: tuple[PurseUpdate, ...] = ()
-        if decision.amount and card is not None and terminal is not None:
+        until = 0
+        if decision.amount and card is not None and asked.kind is _HOLD:
+            # Nothing moves: the money is set aside, and counts as spent of the day's limits.
+            until = (book.now + self._hold - _EPOCH) // _MICROSECOND
+            day, spent, count = decision.counter_day, decision.day_amount, decision.day_count
+            held = card.held + decision.amount
+            purses = (PurseUpdate(card.purse_account, card.balance, day, spent, count, held),)
+        elif decision.amount and card is not None and terminal is not None:
             amount = decision.amount
             postings = (
                 Posting(card.purse_account, -amount, currency),
@@ -132,7 +155,8 @@ class Authorizer:
                 purses,
                 tries,
                 decision.amount,
-                decision.counter_day if postings else "",
+                decision.counter_day if purses else "",
+                until,
             )
         )
         return outcome

@@ -34,6 +34,7 @@ class Book:
         self._unit = unit
         self._facts = facts
         self._purses: dict[int, PurseUpdate] = {}
+        self._held: dict[int, int] = {}
         self._tries: dict[int, int] = {}
         self._totals: dict[str, BatchTotals] = dict(facts.totals)
         self._closed: dict[str, int] = dict(facts.closed)
@@ -85,6 +86,8 @@ class Book:
         self.recorded += 1
         for purse in event.purses:
             self._purses[purse.account] = purse
+            if purse.held is not None:
+                self._held[purse.account] = purse.held
         if event.tries is not None:
             self._tries[event.tries[0]] = event.tries[1]
         if event.identity is not None:
@@ -105,9 +108,11 @@ class Book:
         """Return the account of the shortfalls that the issuer bears. Raises LedgerError."""
         return self._unit.risk_account(currency)
 
-    def mark_ended(self, original: Identity, event_id: int, given_back: int) -> None:
+    def mark_ended(self, original: Identity, event_id: int, kind: EventKind, given_back: int = 0) -> None:
         """Note that an original was ended by an event of this batch, which gave back so much."""
-        self.requests[original] = _replace(self.requests[original], reversed_by=event_id, given_back=given_back)
+        self.requests[original] = _replace(
+            self.requests[original], reversed_by=event_id, given_back=given_back, ended=kind.value
+        )
 
     def mark_refunded(self, purchase: Identity, amount: int) -> None:
         """Note that so much more of a purchase is refunded; less when a refund was taken back."""
@@ -170,4 +175,5 @@ class Book:
             purse.counter_day,
             purse.day_amount,
             purse.day_count,
+            self._held.get(facts.purse_account, facts.held),
         )

@@ -51,6 +51,7 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
         and held.purchase_amount - held.reversal_amount == request.purchase_amount - request.reversal_amount
         and (held.refund_count, held.refund_amount) == (request.refund_count, request.refund_amount)
         and (held.void_count, held.void_amount) == (request.void_count, request.void_amount)
+        and (held.completion_count, held.completion_amount) == (request.completion_count, request.completion_amount)
     )
     currency = request.currency
     details = {
@@ -64,6 +65,8 @@ def close_batch(asked: Asked, request: CloseBatch, book: Book, *, new: bool) -> 
         "refund-amount": format_amount(held.refund_amount, currency),
         "void-count": str(held.void_count),
         "void-amount": format_amount(held.void_amount, currency),
+        "completion-count": str(held.completion_count),
+        "completion-amount": format_amount(held.completion_amount, currency),
     }
     text = BALANCED_TEXT if balanced else DIFFERS_TEXT
     rule = BALANCED if balanced else DIFFERS
@@ -87,6 +90,8 @@ def _figures(request: CloseBatch, held: BatchTotals) -> Figures:
         "terminal_refund_amount": request.refund_amount,
         "terminal_voids": request.void_count,
         "terminal_void_amount": request.void_amount,
+        "terminal_completions": request.completion_count,
+        "terminal_completion_amount": request.completion_amount,
         "purchases": held.purchase_count,
         "purchase_amount": held.purchase_amount,
         "reversals": held.reversal_count,
@@ -95,6 +100,8 @@ def _figures(request: CloseBatch, held: BatchTotals) -> Figures:
         "refund_amount": held.refund_amount,
         "voids": held.void_count,
         "void_amount": held.void_amount,
+        "completions": held.completion_count,
+        "completion_amount": held.completion_amount,
     }
 
 

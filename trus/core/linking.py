@@ -19,17 +19,22 @@ from trus.core.answers import encode_outcome
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
-from trus.core.messages import Outcome, Refund
+from trus.core.messages import Capture, Outcome, Refund, Release
 from trus.errors import LedgerError
 from trus.values import Identity, PeerIdentity, ResponseCode, Result
 
 Found = tuple[Identity, StoredRequest]
 
 #: The rule under which what was carried out is recorded.
-DONE: Final = {EventKind.REFUND: "refunded", EventKind.VOID: "voided"}
+DONE: Final = {
+    EventKind.REFUND: "refunded",
+    EventKind.VOID: "voided",
+    EventKind.COMPLETION: "completed",
+    EventKind.RELEASE: "released",
+}
 
 
-def find(asked: Asked, request: Refund, terminal: TerminalFacts | None, book: Book) -> Found | None:
+def find(asked: Asked, request: Refund | Capture | Release, terminal: TerminalFacts | None, book: Book) -> Found | None:
     """Return the earlier request of the terminal's shop that a request names, as it stands now."""
     found = book.named(request.reference)
     if found is None or terminal is None:
@@ -44,7 +49,7 @@ def find(asked: Asked, request: Refund, terminal: TerminalFacts | None, book: Bo
         or request.original_rid != earlier.rid
     ):
         return None
-    if request.track2 is not None:
+    if isinstance(request, Refund) and request.track2 is not None:
         card = book.card(asked.card_key) if asked.card_key else None
         if card is None or card.card_id != earlier.card_id:
             return None
@@ -98,6 +103,7 @@ class Moved(NamedTuple):
     postings: tuple[Posting, ...] = ()
     purses: tuple[PurseUpdate, ...] = ()
     counter_day: str = ""
+    ends_hold: bool = False
 
 
 def decline(about: About, book: Book, rule: str, code: ResponseCode, figures: Figures) -> Outcome:
@@ -148,6 +154,8 @@ def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figur
             None,
             0 if moved is None else moved.amount,
             "" if moved is None else moved.counter_day,
+            0,
+            moved is not None and moved.ends_hold,
         )
     )
     return outcome

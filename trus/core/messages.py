@@ -73,6 +73,52 @@ class Reverse(Frozen, frozen=True, tag="reverse"):
     repeat: bool = False
 
 
+class PreAuthorize(Secret, frozen=True, tag="pre-authorize"):
+    """A terminal asks to set `amount` minor units aside in the card's purse, for a completion later.
+
+    The fields are those of a purchase.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+    track2: TrackTwo
+    pin: PinMaterial | None = None
+    partial: bool = False
+    repeat: bool = False
+
+
+class Capture(Frozen, frozen=True, tag="capture"):
+    """A terminal completes a pre-authorization of its shop: `amount` is paid, the rest is free again.
+
+    `reference`, `original` and `original_rid` name the pre-authorization as in a refund.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+    reference: str
+    original: Identity | None = None
+    original_rid: bytes = b""
+    repeat: bool = False
+
+
+class Release(Frozen, frozen=True, tag="release"):
+    """A terminal gives a pre-authorization of its shop up: all of it is free again."""
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    reference: str
+    original: Identity | None = None
+    original_rid: bytes = b""
+    repeat: bool = False
+
+
 class Refund(Secret, frozen=True, tag="refund"):
     """A terminal gives `amount` minor units of a purchase of its shop back to the card that paid.
 
@@ -124,6 +170,8 @@ class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     refund_amount: int = 0
     void_count: int = 0
     void_amount: int = 0
+    completion_count: int = 0
+    completion_amount: int = 0
 
 
 class Outcome(Frozen, frozen=True, tag="outcome"):
@@ -308,7 +356,7 @@ class HealthReport(Frozen, frozen=True, tag="health-report"):
     counters: dict[str, int]
 
 
-MoneyRequest = Purchase | Balance | Reverse | Refund | Void | CloseBatch
+MoneyRequest = Purchase | Balance | Reverse | Refund | Void | PreAuthorize | Capture | Release | CloseBatch
 Request = (
     MoneyRequest
     | SignHandshake
@@ -358,6 +406,7 @@ __all__ = [
     "BackendIdentity",
     "Balance",
     "BatchHandler",
+    "Capture",
     "CheckStanding",
     "CloseBatch",
     "DayOpen",
@@ -375,10 +424,12 @@ __all__ = [
     "PeerVerified",
     "PeersRechecked",
     "PinWanted",
+    "PreAuthorize",
     "Purchase",
     "RecheckPeers",
     "Refund",
     "Refused",
+    "Release",
     "Request",
     "Reverse",
     "SignHandshake",

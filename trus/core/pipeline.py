@@ -19,22 +19,26 @@ from trus.clock import Clock, Entropy
 from trus.core.answers import declined, settled
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked, MoneyAnswer
-from trus.core.authorizing import Authorizer
+from trus.core.authorizing import HOLD_DAYS, Authorizer
 from trus.core.book import Book
 from trus.core.checking import CardChecker
 from trus.core.closing import close_batch
 from trus.core.dates import RETRY_DAYS, is_new, is_within
 from trus.core.faults import describe
+from trus.core.holding import complete, give_up
 from trus.core.keyring import CardKeys
 from trus.core.messages import (
     Balance,
+    Capture,
     CloseBatch,
     Failed,
     MoneyRequest,
     PinWanted,
+    PreAuthorize,
     Purchase,
     Refund,
     Refused,
+    Release,
     Reverse,
     Void,
 )
@@ -52,11 +56,19 @@ UNKNOWN_OUTCOME: Final = "outcome-unknown"
 FAULT: Final = "fault"
 
 
+#: Requests that name an earlier one by its retrieval reference number.
+_LINKED: Final = (Refund, Capture, Release)
+
+
 class PipelineSettings(Frozen, frozen=True):
-    """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`."""
+    """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`.
+
+    A pre-authorization expires after `hold_days`.
+    """
 
     pin_tries: int = PIN_TRIES
     retry_days: int = RETRY_DAYS
+    hold_days: int = HOLD_DAYS
 
 
 class MoneyPipeline:
@@ -72,10 +84,11 @@ class MoneyPipeline:
         settings: PipelineSettings,
         note: Callable[[str, str], None],
     ) -> None:
-        """`card_keys` come from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
+        """`card_keys` come from trus.core.holding import complete, give_up
+        from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
         self._ledger = ledger
         self._checker = CardChecker(keys, card_keys)
-        self._authorizer = Authorizer(ApprovalCodes(entropy), settings.pin_tries)
+        self._authorizer = Authorizer(ApprovalCodes(entropy), settings.pin_tries, settings.hold_days)
         self._clock = clock
         self._settings = settings
         self._note = note
@@ -165,7 +178,7 @@ class MoneyPipeline:
             terminals=[each.identity.terminal for each in asked],
             card_keys=[key for each in asked for key in each.card_keys],
             closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
-            references=[each.request.reference for each in asked if isinstance(each.request, Refund)],
+            references=[each.request.reference for each in asked if isinstance(each.request, _LINKED)],
             voiding=[each.identity.terminal for each in asked if isinstance(each.request, Void)],
         )
 
@@ -174,7 +187,7 @@ class MoneyPipeline:
         fresh = []
         for each in asked:
             self._screen(each, book)
-            wanted = each.answer is None and isinstance(each.request, (Purchase, Balance))
+            wanted = each.answer is None and isinstance(each.request, (Purchase, PreAuthorize, Balance))
             if wanted and each.identity not in book.requests:
                 fresh.append(each)
         if not fresh:
@@ -221,6 +234,10 @@ class MoneyPipeline:
             each.answer = give_back(each, request, book, new=new)
         elif isinstance(request, Void):
             each.answer = cancel(each, request, book, new=new)
+        elif isinstance(request, Capture):
+            each.answer = complete(each, request, book, new=new)
+        elif isinstance(request, Release):
+            each.answer = give_up(each, request, book, new=new)
         elif not new:
             each.answer = self._authorizer.refuse_date(each, request, book)
         elif each.checks is None:

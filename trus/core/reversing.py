@@ -17,6 +17,7 @@ from trus.core.answers import encode_outcome, taken_back
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
+from trus.core.holding import free
 from trus.core.linking import purse_of, repay, settle_up
 from trus.core.messages import Outcome, Reverse
 from trus.values import ResponseCode, Result
@@ -36,7 +37,12 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
     original = book.requests.get(request.original)
     if original is None:
         return _lay_tombstone(asked, request, book)
-    undone = _undo_refund(original, book) if original.kind == EventKind.REFUND else _undo(original, book)
+    if original.kind == EventKind.REFUND:
+        undone = _undo_refund(original, book)
+    elif original.kind == EventKind.HOLD and original.authorized:
+        undone = _Undone(0, TAKEN_BACK, purses=(free(original, book),), ends_hold=True)
+    else:
+        undone = _undo(original, book)
     event_id, rrn = book.number()
     outcome = taken_back(original.rrn, undone.amount, original.currency)
     terminal = book.terminal(request.identity.terminal)
@@ -70,9 +76,11 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
             None,
             undone.amount,
             original.counter_day,
+            0,
+            undone.ends_hold,
         )
     )
-    book.mark_ended(request.original, event_id, undone.amount)
+    book.mark_ended(request.original, event_id, EventKind.REVERSAL, undone.amount)
     return outcome
 
 
@@ -84,6 +92,7 @@ class _Undone(NamedTuple):
     postings: tuple[Posting, ...] = ()
     purses: tuple[PurseUpdate, ...] = ()
     figures: Mapping[str, int | str] = MappingProxyType({})
+    ends_hold: bool = False
 
 
 def _undo(original: StoredRequest, book: Book) -> _Undone:
@@ -110,7 +119,7 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         return _Undone(0, REFUND_TAKEN_BACK)
     card = purse_of(refund, book)
     amount, currency = refund.authorized, refund.currency
-    taken = min(amount, card.balance)
+    taken = min(amount, max(0, card.balance - card.held))
     postings = [Posting(each.account, -each.amount, each.currency) for each in refund.postings if each.amount < 0]
     postings.append(Posting(card.purse_account, -taken, currency))
     if taken < amount:

@@ -8,6 +8,7 @@ before stays refunded, and the rest goes back. Afterwards a refund is the way.
 from __future__ import annotations
 
 from trus.auth.linked import UNKNOWN, VOID, LinkedCase, judge
+from trus.auth.ports import EventKind
 from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
@@ -51,5 +52,5 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
     figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
     outcome = carry_out(about, book, moved, figures)
     ended = book.requests[request.identity]
-    book.mark_ended(request.original, ended.event_id, left)
+    book.mark_ended(request.original, ended.event_id, EventKind.VOID, left)
     return outcome

@@ -65,9 +65,9 @@ class Book:
         """
         for opened in list(self._journal.memory.unfinished.values()):
             match opened.asked:
-                case Asked.PURCHASE | Asked.REFUND:
+                case Asked.PURCHASE | Asked.HOLD | Asked.REFUND:
                     self.take_back(opened, "system")
-                case Asked.REVERSE | Asked.VOID | Asked.CLOSE:
+                case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
                     request.opened, request.told, request.attempts = opened, True, 1
                 case Asked.BALANCE:
@@ -98,6 +98,9 @@ class Book:
             amount, currency = order.amount, order.currency
         elif request.asked is Asked.CLOSE:
             currency = self.currency
+        rrn = ""
+        if isinstance(order, RefundOrder):
+            rrn, original = order.rrn, order.original
         request.opened = Opened(
             memory.next_identity(self._terminal, BusinessDate(self.date)),
             request.asked,
@@ -108,6 +111,7 @@ class Book:
             original_rid=original.rid.hex() if original else "",
             reason=request.reason,
             totals=memory.totals if request.asked is Asked.CLOSE else None,
+            rrn=rrn,
         )
         self._journal.append(request.opened)
         return request.opened

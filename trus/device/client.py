@@ -154,6 +154,22 @@ class TerminalClient:
         order = Order(amount, currency or self._terminal.terms.currency, track2, pin, partial)
         return await self._answer(self._terminal.purchase(order))
 
+    async def hold(self, amount: int, track2: str, pin: str | None = None, *, partial: bool = False) -> Answer:
+        """Ask to set `amount` minor units aside, for a completion; return the answer. Raises as `purchase` does."""
+        check_card(track2, pin)
+        order = Order(amount, self._terminal.terms.currency, track2, pin, partial)
+        return await self._answer(self._terminal.hold(order))
+
+    async def capture(self, amount: int, rrn: str) -> Answer:
+        """Complete the pre-authorization with retrieval reference `rrn`; return the answer. Raises as `refund` does."""
+        check_rrn(rrn)
+        return await self._answer(self._terminal.capture(RefundOrder(amount, self._terminal.terms.currency, rrn)))
+
+    async def release(self, rrn: str) -> Answer:
+        """Give the pre-authorization with retrieval reference `rrn` up; return the answer. Raises as `refund` does."""
+        check_rrn(rrn)
+        return await self._answer(self._terminal.release(RefundOrder(0, self._terminal.terms.currency, rrn)))
+
     async def balance(self, track2: str, pin: str | None = None) -> Answer:
         """Ask what the card's purse holds; return the answer. Raises as `purchase` does."""
         check_card(track2, pin)

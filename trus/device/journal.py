@@ -51,6 +51,9 @@ class Asked(StrEnum):
     REFUND = "refund"
     REVERSE = "reverse"
     VOID = "void"
+    HOLD = "hold"
+    CAPTURE = "capture"
+    RELEASE = "release"
     CLOSE = "close"
 
 
@@ -65,6 +68,8 @@ class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
     refund_amount: int = 0
     void_count: int = 0
     void_amount: int = 0
+    completion_count: int = 0
+    completion_amount: int = 0
 
     def plus(self, kind: str, amount: int) -> Totals:
         """Return the totals with one more purchase, reversal, refund or void of `amount`."""
@@ -80,7 +85,8 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     """A request that is about to be said for the first time.
 
     `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
-    back, and `reason` says why. `totals` is what the batch held when its closing was asked for.
+    back, or what a request is about; `rrn` is the reference number of that, and `reason` says
+    why. `totals` is what the batch held when its closing was asked for.
     """
 
     identity: Identity
@@ -92,6 +98,7 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     original_rid: str = ""
     reason: str = ""
     totals: Totals | None = None
+    rrn: str = ""
 
     @property
     def reference(self) -> Reference:
@@ -210,6 +217,9 @@ class Memory:
             case Asked.VOID if settled.result is Result.APPROVED and opened.original is not None:
                 self.purchases.pop(opened.original, None)
                 self.totals = self.totals.plus("void", settled.amount)
+            case Asked.CAPTURE if settled.result is Result.APPROVED:
+                self.purchases[opened.identity] = Purchased(opened, settled)
+                self.totals = self.totals.plus("completion", settled.amount)
             case Asked.REFUND if settled.result is Result.APPROVED:
                 self.totals = self.totals.plus("refund", settled.amount)
             case Asked.CLOSE if settled.result is Result.APPROVED and opened.totals is not None:

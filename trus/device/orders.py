@@ -44,7 +44,7 @@ class Reference(Frozen, frozen=True):
 
 
 class RefundOrder(Frozen, frozen=True):
-    """Money of a purchase to give back: `rrn` is the purchase's retrieval reference (12 characters).
+    """Money of a purchase to give back, or of a pre-authorization to take: `rrn` is its retrieval reference.
 
     `original` names the purchase as this terminal knows it, None when another terminal made it.
     """

@@ -101,14 +101,15 @@ class Request:
     def lasting(self) -> bool:
         """Whether it is repeated until it is answered, across restarts too.
 
-        Reversals, voids and a batch's closing hold no secret and are harmless when repeated.
+        Reversals, voids, what ends a pre-authorization and a batch's closing hold no secret, and are
+        harmless when repeated.
         """
-        return self.asked in (Asked.REVERSE, Asked.VOID, Asked.CLOSE)
+        return self.asked in (Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.CLOSE)
 
     @property
     def moves_money(self) -> bool:
         """Whether it is taken back when its answer is not known."""
-        return self.asked in (Asked.PURCHASE, Asked.REFUND)
+        return self.asked in (Asked.PURCHASE, Asked.HOLD, Asked.REFUND)
 
     def happen(self, event: Event) -> None:
         """Move on. Raises OutOfOrder."""

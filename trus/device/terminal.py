@@ -86,6 +86,20 @@ class Terminal:
         _check_amount(order)
         return self._book.add(Asked.REFUND, self._later(self._timing.give_up), order=order).key
 
+    def hold(self, order: Order) -> int:
+        """Ask to set money aside; return the key. Raises AmountError."""
+        _check_amount(order)
+        return self._book.add(Asked.HOLD, self._later(self._timing.give_up), order=order).key
+
+    def capture(self, order: RefundOrder) -> int:
+        """Complete the pre-authorization of `order`; return the key. Repeated until answered. Raises AmountError."""
+        _check_amount(order)
+        return self._book.add(Asked.CAPTURE, self._later(self._timing.give_up), order=order).key
+
+    def release(self, order: RefundOrder) -> int:
+        """Give the pre-authorization of `order` up; return the key. Repeated until answered."""
+        return self._book.add(Asked.RELEASE, self._later(self._timing.give_up), order=order).key
+
     def reverse(self, original: Reference, reason: str = "customer") -> int:
         """Take back a purchase of this terminal; return the key. Repeated until acknowledged."""
         given_up_at = self._later(self._timing.give_up)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from trus.device.journal import Asked, Opened
-from trus.device.orders import Answer, AnyOrder, Order, RefundOrder
+from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order
 from trus.protocol import fields
 from trus.protocol.errors import RemoteProtocolError
 from trus.protocol.messages import Kind, Message
@@ -22,8 +22,15 @@ _COMMANDS: Final = {
     Asked.REFUND: "REFUND",
     Asked.REVERSE: "REVERSE",
     Asked.VOID: "VOID",
+    Asked.HOLD: "PRE-AUTHORIZE",
+    Asked.CAPTURE: "CAPTURE",
+    Asked.RELEASE: "RELEASE",
     Asked.CLOSE: "CLOSE-BATCH",
 }
+
+_WITH_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND, Asked.CAPTURE, Asked.REVERSE, Asked.VOID})
+#: What is approved for the amount asked, or not at all (a part where the order welcomes it).
+_FOR_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND, Asked.CAPTURE})
 
 #: Which codes go with which result; anything else is a contradiction.
 _CODES: Final = {
@@ -58,21 +65,15 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
     identity = opened.identity
     clear = {"stan": fields.format_stan(identity.stan), "date": identity.business_date}
     sealed = {"rid": fields.format_octets(bytes.fromhex(opened.rid))}
-    if opened.asked in (Asked.PURCHASE, Asked.REFUND, Asked.REVERSE, Asked.VOID):
+    if opened.asked in _WITH_AMOUNT:
         clear["amount"] = fields.format_amount(opened.amount, opened.currency)
-    if opened.currency:
+    if opened.currency and opened.asked is not Asked.RELEASE:
         clear["currency"] = opened.currency
     if repeat:
         clear["repeat"] = "yes"
-    if isinstance(order, RefundOrder):
-        sealed["original-rrn"] = order.rrn
-        if order.original is not None:
-            sealed |= {
-                "original-stan": fields.format_stan(order.original.identity.stan),
-                "original-date": order.original.identity.business_date,
-                "original-rid": fields.format_octets(order.original.rid),
-            }
-    elif order is not None:
+    if opened.rrn:
+        sealed["original-rrn"] = opened.rrn
+    if isinstance(order, Order | BalanceOrder):
         sealed["track2"] = order.track2
         sealed["entry"] = "stripe"
         if block is not None:
@@ -84,8 +85,9 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
             "original-stan": fields.format_stan(opened.original.stan),
             "original-date": opened.original.business_date,
             "original-rid": fields.format_octets(bytes.fromhex(opened.original_rid)),
-            "reason": opened.reason,
         }
+    if opened.reason:
+        sealed["reason"] = opened.reason
     if opened.totals is not None:
         totals = opened.totals
         sealed |= {
@@ -97,6 +99,8 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
             "refund-amount": fields.format_amount(totals.refund_amount, opened.currency),
             "void-count": str(totals.void_count),
             "void-amount": fields.format_amount(totals.void_amount, opened.currency),
+            "completion-count": str(totals.completion_count),
+            "completion-amount": fields.format_amount(totals.completion_amount, opened.currency),
         }
     return Line(Kind.COMMAND, _COMMANDS[opened.asked], clear, sealed)
 
@@ -127,7 +131,7 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
         return Heard(declined, False)
     if not _sensible(result, code, amount, currency, opened, order):
         return Heard(declined, False)
-    if opened.asked in (Asked.PURCHASE, Asked.REFUND) and result is Result.APPROVED:
+    if opened.asked in _FOR_AMOUNT and result is Result.APPROVED:
         amount = opened.amount
     answer = Answer(
         result,
@@ -161,7 +165,7 @@ def _sensible(
         return code not in _CODES.values()
     if code != wanted or (result is Result.REVERSED) != (opened.asked is Asked.REVERSE):
         return False
-    if opened.asked not in (Asked.PURCHASE, Asked.REFUND):
+    if opened.asked not in _FOR_AMOUNT:
         return result is not Result.PARTIAL
     if currency != opened.currency:
         return False

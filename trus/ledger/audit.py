@@ -16,7 +16,7 @@ from sqlalchemy.sql import Select
 from trus.errors import StorageFailed
 from trus.ledger.audit_chain import walk_chains
 from trus.ledger.audit_heads import check_export, check_heads
-from trus.ledger.audit_links import check_refunds, check_reversals
+from trus.ledger.audit_links import check_holds, check_refunds, check_reversals
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.findings import AuditReport, Check, Findings
 from trus.ledger.heads import HeadVerifier
@@ -59,6 +59,7 @@ def _verify(
     _check_accounts(connection, findings)
     check_reversals(connection, findings)
     check_refunds(connection, findings)
+    check_holds(connection, findings)
     _check_references(connection, findings)
     _check_days(connection, findings)
     events, entries = walk_chains(connection, findings)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from trus.ledger.findings import Check, Findings
-from trus.ledger.tables import account, entry, event
+from trus.ledger.tables import account, entry, event, hold
 
 #: Kinds that take an event back.
 _UNDOING: Final = ("reversal", "void")
+#: Kinds that end a hold.
+_HOLD_ENDS: Final = ("reversal", "completion", "release", "expiry")
 
 
 def check_reversals(connection: Connection, findings: Findings) -> None:
@@ -65,6 +67,33 @@ def check_refunds(connection: Connection, findings: Findings) -> None:
         elif refunded > paid:
             findings.add(Check.REFUNDS, f"event {named}", f"{refunded} of it was refunded, and it paid {paid}")
     findings.examine(Check.REFUNDS, examined)
+
+
+def check_holds(connection: Connection, findings: Findings) -> None:
+    """Check that the open holds are those that nothing has ended, and that purses set aside their sum."""
+    ending = event.alias("ending")
+    unended = (
+        select(event.c.id, event.c.authorized, hold.c.amount)
+        .select_from(event)
+        .outerjoin(ending, and_(ending.c.original == event.c.id, ending.c.kind.in_(_HOLD_ENDS)))
+        .outerjoin(hold, hold.c.event_id == event.c.id)
+        .where(event.c.kind == "hold", event.c.authorized > 0)
+        .where((ending.c.id.is_(None)) != (hold.c.event_id.is_not(None)))
+    )
+    for number, _, amount in connection.execute(unended):
+        what = "it is open, and something ended it" if amount is not None else "nothing ended it, and it is not open"
+        findings.add(Check.HOLDS, f"event {number}", what)
+    sums = select(hold.c.account, func.sum(hold.c.amount).label("total")).group_by(hold.c.account).subquery()
+    total = func.coalesce(sums.c.total, 0)
+    wrong = (
+        select(account.c.id, account.c.held, total)
+        .outerjoin_from(account, sums, sums.c.account == account.c.id)
+        .where(or_(account.c.held != total, account.c.held > func.coalesce(account.c.balance, 0)))
+        .order_by(account.c.id)
+    )
+    for number, held, held_by_rows in connection.execute(wrong):
+        findings.add(Check.HOLDS, f"account {number}", f"it sets {held} aside, and its open holds are {held_by_rows}")
+    findings.examine(Check.HOLDS, int(connection.execute(select(func.count()).select_from(hold)).scalar_one()))
 
 
 def _settled(connection: Connection, ending: int, original: int, purchase: int | None) -> bool:

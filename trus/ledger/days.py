@@ -47,6 +47,11 @@ def rrn_prefix(day: str) -> str:
     return f"{parsed.year % 10}{parsed.timetuple().tm_yday:03d}"
 
 
+def reference_of(event_id: int) -> str:
+    """Return the retrieval reference number of an event id."""
+    return rrn_prefix(day_of(event_id)) + str(event_id % NUMBERS_A_DAY).rjust(8, "0")
+
+
 def candidates(rrn: str, today: str) -> tuple[int, ...]:
     """Return the event ids that a reference number can mean, newest first.
 

@@ -16,7 +16,7 @@ import msgspec
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
-from trus.ledger.days import days_before
+from trus.ledger.days import days_before, reference_of
 from trus.ledger.dialect import Direct
 from trus.ledger.statements import MAX_KEYS, Statements, padded
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
@@ -101,6 +101,10 @@ class FactsReader:
             for row in rows
         }
 
+    def due_holds(self, direct: Direct, at: int, limit: int) -> list[str]:
+        """Return the reference numbers of holds that expired at `at` (microseconds) or before, the oldest first."""
+        return [reference_of(row[0]) for row in direct.rows(self._statements.text("due_holds"), (at, limit))]
+
     def _totals(self, direct: Direct, terminals: Sequence[str]) -> dict[str, BatchTotals]:
         """Return what each terminal's batch holds: its events after its last approved close-batch."""
         begun = {row[0]: (row[1], row[2]) for row in self._rows(direct, "closings", terminals)}
@@ -174,6 +178,7 @@ def _card(row: Any) -> CardFacts:
         row[13],
         row[14],
         row[15],
+        row[16],
     )
 
 
@@ -212,4 +217,5 @@ def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
         original=row[18],
         given_back=row[19] or 0,
         refunded=row[20] or 0,
+        ended=row[21] or "",
     )

@@ -26,6 +26,7 @@ class Check(StrEnum):
     POSTED = "approved events are posted"
     REVERSALS = "reversals undo originals"
     REFUNDS = "refunds within purchases"
+    HOLDS = "holds are set aside"
     REFERENCES = "events name what exists"
     NUMBERS = "numbers fit dates"
     DAYS = "one business date is open"

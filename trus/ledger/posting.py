@@ -112,15 +112,17 @@ def _follow(unit: SqlUnit, postings: Sequence[Posting]) -> tuple[PurseUpdate, ..
                 account.c.counter_day,
                 account.c.day_amount,
                 account.c.day_count,
+                account.c.held,
             )
             .where(account.c.id.in_(wanted[start : start + _KEYS_AT_ONCE]), account.c.floor.is_not(None))
             .order_by(account.c.id)
         )
-        for number, stored, floor, day, amount, count in rows:
+        for number, stored, floor, day, amount, count, aside in rows:
             before = unit.held(number, stored)
             after = before + moved[number]
-            if after < floor:
-                raise BelowFloor(number, before, floor - after)
+            # What is set aside for a shop stays where it is.
+            if after < floor + aside and moved[number] < 0:
+                raise BelowFloor(number, before, floor + aside - after)
             updates.append(PurseUpdate(number, after, day, amount, count))
     return tuple(updates)
 

@@ -122,7 +122,7 @@ class ReportRegistry:
     def settlement(self, ledger_date: str, shop_row: int | None = None) -> list[SettlementRow]:
         """Return what each shop is owed for a ledger date, from the entries of its account, in order of shops."""
         first = first_event(ledger_date)
-        sold = (event.c.kind == "purchase") & (entry.c.amount != 0)
+        sold = event.c.kind.in_(("purchase", "completion")) & (entry.c.amount != 0)
         # A refund that was taken back is one refund less, and one purchase never taken back.
         unsaid = (event.c.kind == "reversal") & (event.c.rule == REFUND_TAKEN_BACK)
         back = event.c.kind.in_(("reversal", "void")) & (entry.c.amount != 0) & ~unsaid
@@ -145,7 +145,7 @@ class ReportRegistry:
             .where(
                 event.c.id > first,
                 event.c.id < first + NUMBERS_A_DAY,
-                event.c.kind.in_(("purchase", "reversal", "void", "refund")),
+                event.c.kind.in_(("purchase", "completion", "reversal", "void", "refund")),
             )
             .group_by(shop.c.shop, shop.c.name, entry.c.currency)
             .order_by(shop.c.shop, entry.c.currency)

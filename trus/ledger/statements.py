@@ -20,6 +20,7 @@ from sqlalchemy import (
     TextClause,
     and_,
     bindparam,
+    delete,
     func,
     insert,
     literal_column,
@@ -40,6 +41,7 @@ from trus.ledger.tables import (
     employee,
     entry,
     event,
+    hold,
     policy,
     shop,
     terminal,
@@ -71,6 +73,7 @@ _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     account.c.counter_day,
     account.c.day_amount,
     account.c.day_count,
+    account.c.held,
 )
 
 
@@ -103,6 +106,10 @@ class Statements:
             "insert_entries": lambda _: _insert(entry, _ENTRY_COLUMNS),
             "update_accounts": lambda _: _update_accounts(),
             "update_tries": lambda _: _update_tries(),
+            "update_held": lambda _: _update_held(),
+            "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
+            "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
+            "due_holds": lambda _: _due_holds(),
             "lease_numbers": lambda _: _lease_numbers(),
         }
 
@@ -180,6 +187,7 @@ def _stored() -> Select[Any]:
             event.c.original,
             ending.c.authorized,
             refunded,
+            ending.c.kind,
         )
         .select_from(event)
         .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
@@ -285,6 +293,20 @@ def _update_accounts() -> Executable:
 
 def _update_tries() -> Executable:
     return update(card).where(card.c.id == bindparam("card")).values(tries_left=bindparam("new_tries"))
+
+
+def _update_held() -> Executable:
+    return update(account).where(account.c.id == bindparam("account")).values(held=bindparam("new_held"))
+
+
+def _due_holds() -> Executable:
+    return (
+        select(hold.c.event_id)
+        .where(hold.c.expires_at <= bindparam(None, unique=True))
+        .order_by(hold.c.expires_at)
+        .limit(bindparam(None, unique=True))
+        .offset(literal_column("0"))
+    )
 
 
 def _lease_numbers() -> Executable:

@@ -111,6 +111,11 @@ class SqlLedger:
         except DATABASE_ERRORS as failure:
             raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
 
+    def due_holds(self, now: datetime, limit: int) -> Sequence[str]:
+        """Return the reference numbers of open holds that have expired, the oldest first. Raises StorageFailed."""
+        with self.reading() as reader:
+            return self._facts.due_holds(Direct(reader), microseconds(now), limit)
+
     def card_key(self, pan: str) -> bytes:
         """Return the keyed hash (16 bytes) under which a new card is stored."""
         return self._lookup.card_key(pan)

@@ -83,7 +83,8 @@ card: Final = Table(
 )
 
 #: `kind` is external, company, purse, shop, gains or risk. `floor` and `balance` are NULL where
-#: the balance is the sum of the entries; the counters of `counter_day` are a purse's.
+#: the balance is the sum of the entries; the counters of `counter_day` are a purse's, and
+#: `held` is what its open pre-authorizations have set aside.
 account: Final = Table(
     "account",
     metadata,
@@ -96,6 +97,7 @@ account: Final = Table(
     Column("counter_day", String(10), nullable=False, server_default=""),
     Column("day_amount", BigInteger, nullable=False, server_default="0"),
     Column("day_count", Integer, nullable=False, server_default="0"),
+    Column("held", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("kind", "owner", "currency"),
     CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
     CheckConstraint("(floor IS NULL) = (balance IS NULL)", name="locked"),
@@ -213,6 +215,17 @@ Index(
     event.c.id,
     sqlite_where=text("kind = 'close-batch' AND result = 'approved'"),
     postgresql_where=text("kind = 'close-batch' AND result = 'approved'"),
+)
+
+#: Pre-authorizations that are open, by the event that made them; the row goes when the hold ends, and the
+#: journal keeps both. No purchase touches this table.
+hold: Final = Table(
+    "hold",
+    metadata,
+    Column("event_id", Number, primary_key=True, autoincrement=False),
+    Column("account", Number, ForeignKey("account.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
 #: The entries of an event: `amount` into (+) or out of (-) `account`; they sum to zero.
@@ -360,6 +373,7 @@ __all__ = [
     "employee",
     "entry",
     "event",
+    "hold",
     "key_rotation",
     "meta",
     "metadata",

@@ -100,6 +100,9 @@ class SqlUnit:
         self._events: list[Event] = []
         self._purses: dict[int, PurseUpdate] = {}
         self._tries: dict[int, int] = {}
+        self._held: dict[int, int] = {}
+        self._holds: list[Row] = []
+        self._ended_holds: list[Row] = []
 
     @property
     def at(self) -> int:
@@ -185,6 +188,8 @@ class SqlUnit:
             held = balances.get(purse.account)
             if held is None:
                 raise Unbalanced(f"event {event.rrn} sets account {purse.account}, which was not read")
+            if purse.held is not None and not 0 <= purse.held <= purse.balance:
+                raise Unbalanced(f"event {event.rrn} sets more aside than account {purse.account} has")
             if held + moved.pop(purse.account, 0) != purse.balance:
                 raise Unbalanced(f"event {event.rrn} sets account {purse.account} apart from its entries")
         for account, amount in moved.items():
@@ -193,6 +198,12 @@ class SqlUnit:
         for purse in event.purses:
             balances[purse.account] = purse.balance
             self._purses[purse.account] = purse
+            if purse.held is not None:
+                self._held[purse.account] = purse.held
+        if event.hold_until:
+            self._holds.append((event.event_id, event.purses[0].account, event.authorized, event.hold_until))
+        if event.ends_hold:
+            self._ended_holds.append((event.original,))
         if event.tries is not None:
             card, tries = event.tries
             self._tries[card] = tries
@@ -231,6 +242,12 @@ class SqlUnit:
                 text("update_accounts"),
                 [(each.balance, each.counter_day, each.day_amount, each.day_count, each.account) for each in purses],
             )
+        if self._held:
+            send(text("update_held"), [(held, account) for account, held in self._held.items()])
+        if self._holds:
+            send(text("insert_holds"), self._holds)
+        if self._ended_holds:
+            send(text("delete_holds"), self._ended_holds)
         if self._tries:
             send(text("update_tries"), [(tries, card) for card, tries in self._tries.items()])
         if self._unleased != self._leased_from:

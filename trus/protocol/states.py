@@ -98,8 +98,11 @@ SESSION: Final[Mapping[tuple[SessionState, Side, str], SessionState]] = {
     },
 }
 
-_PIN_ORDERS: Final = ("COMMAND PROCESS", "COMMAND BALANCE")
-_ORDERS: Final = ("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID", "COMMAND CLOSE-BATCH")
+_PIN_ORDERS: Final = ("COMMAND PROCESS", "COMMAND PRE-AUTHORIZE", "COMMAND BALANCE")
+_ORDERS: Final = (
+    *("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID"),
+    *("COMMAND CAPTURE", "COMMAND RELEASE", "COMMAND CLOSE-BATCH"),
+)
 
 DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     **{(DialogueState.NEW, _I, head): DialogueState.ASKED for head in _PIN_ORDERS},

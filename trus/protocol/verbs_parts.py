@@ -56,4 +56,6 @@ TOTALS: Final = (
     may("refund-amount", f.AMOUNT, "their sum"),
     may("void-count", f.COUNT, "voids of the batch"),
     may("void-amount", f.AMOUNT, "their sum"),
+    may("completion-count", f.COUNT, "completions of the batch"),
+    may("completion-amount", f.AMOUNT, "their sum"),
 )

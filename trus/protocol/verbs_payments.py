@@ -51,6 +51,26 @@ PAYMENTS: Final = (
     ),
     VerbSpec(
         Kind.COMMAND,
+        "PRE-AUTHORIZE",
+        INITIATOR,
+        None,
+        Cover.SEALED,
+        Need.MUST,
+        Need.MUST,
+        (
+            STAN,
+            AMOUNT,
+            CURRENCY,
+            DATE,
+            may("partial", f.FLAG, "a part of the amount is welcome when the purse holds less"),
+            REPEAT,
+        ),
+        (RID, TRACK2, PIN, FORMAT, ENTRY),
+        "Set this amount of that card's purse aside, for a completion later.",
+        together=("pin", "format"),
+    ),
+    VerbSpec(
+        Kind.COMMAND,
         "PRESENT-PIN",
         RESPONDER,
         None,
@@ -110,7 +130,7 @@ PAYMENTS: Final = (
         (STAN, CURRENCY, DATE, REPEAT),
         (RID, *TOTALS),
         "Compare the terminal's totals with the backend's and close its batch.",
-        together=("refund-count", "refund-amount", "void-count", "void-amount"),
+        together=tuple(each.name for each in TOTALS if each.need is Need.MAY),
     ),
     VerbSpec(
         Kind.INFO,
@@ -129,6 +149,7 @@ PAYMENTS: Final = (
         (
             may("amount", f.AMOUNT, "amount authorized or taken back"),
             may("balance", f.AMOUNT, "what the purse holds afterwards"),
+            may("available", f.AMOUNT, "BALANCE: what of it is not set aside, where something is"),
             may("currency", f.CURRENCY, "currency of these amounts"),
             may("tries", f.COUNT, "PIN tries left, only after a wrong PIN"),
             may("balanced", f.WORD, "CLOSE-BATCH: yes when the totals agree, else no"),

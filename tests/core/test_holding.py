@@ -1,0 +1,46 @@
+"""Holds that expire when the storage fails, and when time passes."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.core.fake_ledger import FakeWorld
+from tests.core.promises import ADA
+from tests.core.promises_holds import HoldCase
+from tests.core.worlds import World
+from trus.core.holding import LOOK_SECONDS
+from trus.errors import StorageFailed
+
+
+class ExpiryUpkeep(HoldCase, SynchronousTestCase):
+    """The core's upkeep of holds, on a ledger in memory."""
+
+    def make_world(self) -> World:
+        """Return an empty world."""
+        self.fake = FakeWorld()
+        return self.fake
+
+    def test_storage_fails(self) -> None:
+        """An expiry that cannot be stored is noted, frees nothing, and is made at a later step."""
+        self.set_aside()
+        self.world.clock.advance(days=7)
+        for step in ("due", "begin", "read", "record", "commit"):
+            self.fake.ledger.faults[step] = [StorageFailed("disk")]
+            self.assertEqual(self.expiry.step(), 0, step)
+            self.assertIn("holds could not expire", self.bank.notes[-1][1])
+            self.assertEqual(self.world.held(*ADA), 1250)
+        self.assertEqual(self.expiry.step(), 1)
+        self.assertEqual(self.world.held(*ADA), 0)
+
+    def test_now_and_then(self) -> None:
+        """The upkeep looks every few seconds, not at every quiet moment."""
+        self.set_aside()
+        self.world.clock.advance(days=7)
+        self.expiry.keep()
+        self.assertEqual(self.world.held(*ADA), 0)
+        self.fake.ledger.faults["due"] = [AssertionError("looked again")]
+        self.world.clock.advance(seconds=LOOK_SECONDS - 1)
+        self.expiry.keep()
+        self.world.clock.advance(seconds=1)
+        with self.assertRaises(AssertionError):
+            self.expiry.keep()

@@ -1,0 +1,172 @@
+"""Ends pre-authorizations: completes them, gives them up, lets them expire.
+
+A hold sets money of a purse aside: it lowers what can be spent, not what is booked, and counts as spent
+of the day's limits. It ends once (a unique index of the journal sees to it): by a completion, which pays
+as much as was set aside or less, by its release or reversal, or by its expiry, which is an event like the
+others, recorded under the lock that every batch works under. What was not paid is free again at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trus.auth.linked import COMPLETION, RELEASE, LinkedCase, Verdict, judge
+from trus.auth.ports import Event, EventKind, Ledger, Posting, PurseUpdate, StoredRequest
+from trus.auth.rules import Figures
+from trus.clock import Clock
+from trus.core.asked import Asked
+from trus.core.authorizing import OLD_DATE
+from trus.core.book import Book
+from trus.core.faults import describe
+from trus.core.linking import About, Moved, carry_out, decline, find
+from trus.core.messages import Capture, Outcome, Release
+from trus.errors import LedgerError
+from trus.values import Identity, ResponseCode, Result
+
+#: Holds that one step of the upkeep lets expire, so that no cardholder waits for it.
+HOLDS_A_STEP: Final = 32
+#: Seconds between two looks for expired holds: a week's hold may last a few seconds longer.
+LOOK_SECONDS: Final = 5.0
+EXPIRED: Final = "expired"
+_NO_RID: Final = bytes(16)
+_NO_DIGEST: Final = bytes(32)
+_UNKNOWN: Final = Verdict("hold-unknown", ResponseCode.RECORD_NOT_FOUND, {})
+
+
+def free(hold: StoredRequest, book: Book, paid: int = 0) -> PurseUpdate:
+    """Return the purse without a hold of which `paid` is paid; the rest is free, also of the day's limits.
+
+    Raises LedgerError when the card is gone.
+    """
+    card = book.card_of(hold.card_id)
+    spent, count = card.day_amount, card.day_count
+    if card.counter_day == hold.counter_day:
+        spent, count = max(0, spent - hold.authorized + paid), max(0, count - (not paid))
+    held = card.held - hold.authorized
+    return PurseUpdate(card.purse_account, card.balance - paid, card.counter_day, spent, count, held)
+
+
+def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:
+    """Record a completion, or why there is none, and return the answer. Raises LedgerError."""
+    about = About(asked, request.amount, request.currency, request.reference, request.peer)
+    if not new:
+        return decline(about, book, OLD_DATE, ResponseCode.INVALID_TRANSACTION, _dates(request.identity, book))
+    terminal = book.terminal(request.identity.terminal)
+    found = find(asked, request, terminal, book)
+    hold = None if found is None else found[1]
+    verdict = judge(COMPLETION, LinkedCase(request.amount, request.currency, terminal, hold))
+    if verdict is not None or found is None or terminal is None or hold is None:
+        return decline(about, book, *(verdict or _UNKNOWN))
+    purse = free(hold, book, request.amount)
+    moved = Moved(
+        request.amount,
+        hold,
+        (
+            Posting(purse.account, -request.amount, request.currency),
+            Posting(terminal.merchant_account, request.amount, request.currency),
+        ),
+        (purse,),
+        hold.counter_day,
+        ends_hold=True,
+    )
+    figures: Figures = {"asked": request.amount, "currency": request.currency, "held": hold.authorized}
+    outcome = carry_out(about, book, moved, figures)
+    book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.COMPLETION)
+    return outcome
+
+
+def give_up(asked: Asked, request: Release, book: Book, *, new: bool) -> Outcome:
+    """Record the release of a hold, or why there is none, and return the answer. Raises LedgerError."""
+    terminal = book.terminal(request.identity.terminal)
+    found = find(asked, request, terminal, book)
+    hold = None if found is None else found[1]
+    about = About(asked, 0, "" if hold is None else hold.currency, request.reference, request.peer)
+    if not new:
+        return decline(about, book, OLD_DATE, ResponseCode.INVALID_TRANSACTION, _dates(request.identity, book))
+    verdict = judge(RELEASE, LinkedCase(0, about.currency, terminal, hold))
+    if verdict is not None or found is None or hold is None:
+        return decline(about, book, *(verdict or _UNKNOWN))
+    figures: Figures = {"currency": hold.currency, "held": hold.authorized}
+    moved = Moved(0, hold, (), (free(hold, book),), hold.counter_day, ends_hold=True)
+    outcome = carry_out(about, book, moved, figures)
+    book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.RELEASE)
+    return outcome
+
+
+class HoldExpiry:
+    """Lets holds expire that nobody completed in time, a few at a step; part of the core's upkeep."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, note: Callable[[str, str], None]) -> None:
+        """`note(level, text)` receives lines for the operator's log."""
+        self._ledger = ledger
+        self._clock = clock
+        self._note = note
+        self._looked_at = clock.monotonic()
+
+    def keep(self) -> None:
+        """Make a step when LOOK_SECONDS have passed since the last one, and at once while more is due."""
+        now = self._clock.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS and self.step() < HOLDS_A_STEP:
+            self._looked_at = now
+
+    def step(self) -> int:
+        """Record the expiry of up to HOLDS_A_STEP holds in one commit; return how many.
+
+        A failure is noted; what was not stored is due again at the next step.
+        """
+        now = self._clock.now()
+        try:
+            due = self._ledger.due_holds(now, HOLDS_A_STEP)
+            if not due:
+                return 0
+            unit = self._ledger.begin(now)
+            try:
+                facts = unit.read(identities=[], terminals=[], card_keys=[], references=due)
+                book = Book(unit, facts, now)
+                for reference in due:
+                    self._expire(reference, book)
+                if book.recorded:
+                    unit.commit()
+                return book.recorded
+            finally:
+                unit.rollback()
+        except LedgerError as failure:
+            self._note("error", f"holds could not expire: {describe(failure)}")
+            return 0
+
+    def _expire(self, reference: str, book: Book) -> None:
+        found = book.named(reference)
+        if found is None or found[1].reversed_by:
+            return
+        identity, hold = found
+        event_id, rrn = book.number()
+        book.record(
+            Event(
+                event_id=event_id,
+                kind=EventKind.EXPIRY.value,
+                identity=None,
+                rid=_NO_RID,
+                digest=_NO_DIGEST,
+                card_id=hold.card_id,
+                shop_id=hold.shop_id,
+                amount=hold.authorized,
+                currency=hold.currency,
+                result=Result.APPROVED.value,
+                code=ResponseCode.APPROVED.value,
+                approval="",
+                rrn=rrn,
+                rule=EXPIRED,
+                figures={"purchase": reference, "held": hold.authorized, "currency": hold.currency},
+                answer=b"",
+                original=hold.event_id,
+                purses=(free(hold, book),),
+                counter_day=hold.counter_day,
+                ends_hold=True,
+            )
+        )
+        book.mark_ended(identity, event_id, EventKind.EXPIRY)
+
+
+def _dates(identity: Identity, book: Book) -> Figures:
+    return {"date": identity.business_date, "open": book.business_date}
