@@ -12,6 +12,7 @@ from trus.core.messages import (
     CheckStanding,
     Enrol,
     Enrolled,
+    PairMade,
     PeersRechecked,
     PeerVerified,
     RecheckPeers,
@@ -21,7 +22,7 @@ from trus.core.messages import (
     VerifyPeer,
 )
 from trus.errors import IdentityRefused
-from trus.values import BusinessDate, DeviceRole, Frozen, PeerIdentity
+from trus.values import BusinessDate, DeviceRole, Frozen, PeerIdentity, Secret
 
 DAY = BusinessDate("2026-11-20")
 PEER = PeerIdentity(DeviceRole.POS, "T0000001", "0a")
@@ -37,6 +38,12 @@ class Material(Frozen, frozen=True):
 class Issued(Frozen, frozen=True):
     peer: PeerIdentity
     chain: list[bytes]
+
+
+class Delivered(Secret, frozen=True):
+    peer: PeerIdentity
+    p12: bytes
+    passphrase: str
 
 
 class Pki:
@@ -62,6 +69,11 @@ class Pki:
 
     def changes_since(self, epoch: int) -> list[tuple[DeviceRole, str]] | None:
         return None if epoch < 5 else [(DeviceRole.POS, "T0000001")]
+
+    def deliver(self, role: DeviceRole, name: str, code: str, address: str = "") -> Delivered:
+        if code == "wrong":
+            raise IdentityRefused("wrong-code")
+        return Delivered(PeerIdentity(role, name, "2b"), b"p12", "open sesame")
 
     def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes, address: str = "") -> Issued:
         if code != "right":
@@ -111,11 +123,19 @@ class IdentityDeskTests(SynchronousTestCase):
 
     def test_an_enrolment_is_on_the_operators_log_without_its_code(self) -> None:
         """Issued and refused enrolments are noted with name, serial and reason, never with the code."""
-        self.assertEqual(self.desk.enrol(Enrol("pos", "T0000001", "right", b"")), Enrolled(PEER, [b"leaf"], DAY))
-        refused = self.desk.enrol(Enrol("pos", "T0000001", "SECRET-CODE", b"", "192.0.2.1:5"))
+        self.assertEqual(self.desk.enrol(Enrol("pos", "T0000001", "right", b"csr")), Enrolled(PEER, [b"leaf"], DAY))
+        refused = self.desk.enrol(Enrol("pos", "T0000001", "SECRET-CODE", b"csr", "192.0.2.1:5"))
         self.assertEqual(refused, Refused("63", "wrong-code"))
         self.assertEqual([level for level, _ in self.notes], ["info", "warn"])
         self.assertNotIn("SECRET", str(self.notes))
+
+    def test_a_device_without_a_request_gets_a_pair(self) -> None:
+        """TR-17: who sends no request is given pair and certificate; neither is in the log or in a repr."""
+        made = self.desk.enrol(Enrol("pos", "T0000001", "right", b""))
+        self.assertEqual(made, PairMade(PeerIdentity(DeviceRole.POS, "T0000001", "2b"), b"p12", "open sesame", DAY))
+        self.assertEqual(self.desk.enrol(Enrol("pos", "T0000001", "wrong", b"")), Refused("63", "wrong-code"))
+        self.assertEqual([level for level, _ in self.notes], ["info", "warn"])
+        self.assertNotIn("sesame", f"{self.notes} {made!r}")
 
     def test_no_backend_enrols_over_the_wire(self) -> None:
         """Only terminals and cards may ask for a certificate; a backend's is made at home."""

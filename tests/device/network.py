@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial import unittest
 
 from tests.net.authority import Authority as ChannelAuthority
+from tests.pki.escrow import MemoryEscrow
 from tests.pki.registers import MemoryRegister
 from trus.backend.batching import OnAnswer
 from trus.backend.sessions import DeviceConnection as Front
@@ -126,6 +127,7 @@ class SmallNetwork:
         )
         create_backend_identity(store, store, individual, register, "backend")
         self.anchor = individual.pem()
+        self.escrow = MemoryEscrow()
         self.identities = IdentityService(
             name="backend",
             keys=store,
@@ -135,6 +137,7 @@ class SmallNetwork:
             register=register,
             clock=self.clock,
             entropy=self.entropy,
+            escrow=self.escrow,
         )
         self.channel = ChannelAuthority()
         self._port: IListeningPort | None = None
@@ -202,6 +205,9 @@ class SmallNetwork:
                 case core.CheckStanding():
                     self.identities.standing(request.peer)
                     return core.PeerVerified(request.peer, DAY)
+                case core.Enrol() if not request.csr:
+                    made = self.identities.deliver(DeviceRole(request.role), request.name, request.code)
+                    return core.PairMade(made.peer, made.p12, made.passphrase, DAY)
                 case core.Enrol():
                     issued = self.identities.enrol(DeviceRole(request.role), request.name, request.code, request.csr)
                     return core.Enrolled(issued.peer, issued.chain, DAY)
@@ -236,7 +242,7 @@ class NetworkCase(unittest.TestCase):
         await self.enrol(home, self.network.code(terminal))
         return home
 
-    def enrol(self, home: DeviceHome, code: str) -> Awaitable[None]:
+    def enrol(self, home: DeviceHome, code: str, pair_from_backend: bool = False) -> Awaitable[None]:
         return enrol(
             home,
             code,
@@ -244,6 +250,7 @@ class NetworkCase(unittest.TestCase):
             reactor=reactor,  # type: ignore[arg-type]
             clock=SystemClock(),
             entropy=SystemEntropy(),
+            pair_from_backend=pair_from_backend,
         )
 
     def client(self, home: DeviceHome, **changes: Any) -> TerminalClient:

@@ -132,6 +132,7 @@ def _assemble(
         entropy=entropy,
         policy=policy,
         approvals=approvals,
+        escrow=chamber.escrow,
         revoked_issuers=revoked_issuers(backend, load_anchors(read_file(backend.identity.anchor, "the anchor"))),
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)

@@ -32,6 +32,7 @@ from trus.core.messages import (
     IdentityMaterial,
     MoneyRequest,
     Outcome,
+    PairMade,
     PeersRechecked,
     PeerVerified,
     PinWanted,
@@ -82,7 +83,7 @@ class IdentityHandler(Protocol):
         """Judge the holders of tickets now, in order."""
         ...
 
-    def enrol(self, request: Enrol) -> Enrolled | Refused:
+    def enrol(self, request: Enrol) -> Enrolled | PairMade | Refused:
         """Issue an individual certificate against an activation code."""
         ...
 

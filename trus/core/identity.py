@@ -15,6 +15,7 @@ from trus.core.messages import (
     CheckStanding,
     Enrol,
     Enrolled,
+    PairMade,
     PeersRechecked,
     PeerVerified,
     RecheckPeers,
@@ -53,6 +54,19 @@ class Issued(Protocol):
     def chain(self) -> list[bytes]: ...  # noqa: D102
 
 
+class Delivered(Protocol):
+    """A pair that was made for a device, and whom its certificate names."""
+
+    @property
+    def peer(self) -> PeerIdentity: ...  # noqa: D102 - a shape
+
+    @property
+    def p12(self) -> bytes: ...  # noqa: D102
+
+    @property
+    def passphrase(self) -> str: ...  # noqa: D102
+
+
 class Identities(Protocol):
     """What the core needs of trus.pki.identity.IdentityService."""
 
@@ -74,6 +88,10 @@ class Identities(Protocol):
 
     def enrol(self, role: DeviceRole, name: str, code: str, csr: bytes, address: str = "") -> Issued:
         """Issue a certificate against an activation code; `address` is the device's. Raises IdentityRefused."""
+        ...
+
+    def deliver(self, role: DeviceRole, name: str, code: str, address: str = "") -> Delivered:
+        """Make a pair for a device, keep it wrapped, and return it, once. Raises IdentityRefused."""
         ...
 
     def epoch(self) -> int:
@@ -144,18 +162,25 @@ class IdentityDesk:
             for verdict in verdicts
         ]
 
-    def enrol(self, request: Enrol) -> Enrolled | Refused:
-        """Issue an individual certificate against an activation code."""
+    def enrol(self, request: Enrol) -> Enrolled | PairMade | Refused:
+        """Issue an individual certificate against an activation code, with a pair where the device has none."""
         role = _ROLES.get(request.role)
         if role is None or role is DeviceRole.BACKEND:
             return _refused("unknown-role")
         try:
+            if not request.csr:
+                return self._deliver(role, request)
             issued = self._identities.enrol(role, request.name, request.code, request.csr, request.address)
         except IdentityRefused as refusal:
             self._note("warn", f"enrolment refused: {refusal.reason}, from {request.address}")
             return _refused(refusal.reason)
         self._note("info", f"enrolled {issued.peer.role.value} {issued.peer.name}, serial {issued.peer.serial}")
         return Enrolled(issued.peer, list(issued.chain), self._business_date())
+
+    def _deliver(self, role: DeviceRole, request: Enrol) -> PairMade:
+        made = self._identities.deliver(role, request.name, request.code, request.address)
+        self._note("info", f"made the pair of {made.peer.role.value} {made.peer.name}, serial {made.peer.serial}")
+        return PairMade(made.peer, made.p12, made.passphrase, self._business_date())
 
 
 def _refused(reason: str) -> Refused:

@@ -277,7 +277,10 @@ class PeerVerified(Frozen, frozen=True, tag="peer-verified"):
 
 
 class Enrol(Secret, frozen=True, tag="enrol"):
-    """A device asks for its individual certificate with a one-time activation code."""
+    """A device asks for its individual certificate with a one-time activation code.
+
+    Without a request (`csr` empty) the backend shall make the pair as well: the answer is PairMade.
+    """
 
     role: str
     name: str
@@ -291,6 +294,15 @@ class Enrolled(Frozen, frozen=True, tag="enrolled"):
 
     peer: PeerIdentity
     chain: list[bytes]
+    business_date: BusinessDate
+
+
+class PairMade(Secret, frozen=True, tag="pair-made"):
+    """The pair that was made for the device, with its certificates, as PKCS#12; handed over once."""
+
+    peer: PeerIdentity
+    p12: bytes
+    passphrase: str
     business_date: BusinessDate
 
 
@@ -383,6 +395,7 @@ Answer = (
     | LookedUp
     | Renewed
     | Enrolled
+    | PairMade
     | Refused
     | AdminAnswer
     | DayOpen
@@ -421,6 +434,7 @@ __all__ = [
     "Lookup",
     "MoneyRequest",
     "Outcome",
+    "PairMade",
     "PeerVerified",
     "PeersRechecked",
     "PinWanted",

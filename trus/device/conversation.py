@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from trus.clock import Clock, Entropy
 from trus.device.trust import DeviceTrust
-from trus.protocol.effects import Effect, Enrolled, Established, Mode, Refused, Send, Terms
+from trus.protocol.effects import Delivered, Effect, Enrolled, Established, Mode, Refused, Send, Terms
 from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
 from trus.protocol.handshake import EnrolmentRequest, Expected, Initiator, run
 from trus.protocol.messages import Kind, Message, peek
 from trus.protocol.session import SealedSession
 from trus.protocol.tickets import StoredTicket
-from trus.values import DeviceRole, PeerIdentity
+from trus.values import DeviceRole, PeerIdentity, Secret
 
 #: Whom a device opens a session to.
 BACKEND: Final = "backend"
@@ -59,6 +59,13 @@ class Certified(NamedTuple):
     chain: tuple[bytes, ...]
 
 
+class PairDelivered(Secret, frozen=True):
+    """The pair that the backend made, with its certificates: PKCS#12 and its passphrase."""
+
+    p12: bytes
+    passphrase: str
+
+
 class Heard(NamedTuple):
     """The backend said this inside the session."""
 
@@ -76,7 +83,7 @@ class Over(NamedTuple):
     reason: str
 
 
-Happening = Write | Up | Renewed | Certified | Heard | Over
+Happening = Write | Up | Renewed | Certified | PairDelivered | Heard | Over
 
 
 class Identity(Protocol):
@@ -121,7 +128,7 @@ class Conversation:
     ) -> None:
         """Prepare to speak over a TLS connection whose RFC 9266 exporter is `channel_binding`.
 
-        With an `enrolment` the conversation ends in Certified instead of Up.
+        With an `enrolment` the conversation ends in Certified, or PairDelivered, instead of Up.
         """
         self._identity = identity
         self._trust = trust
@@ -213,6 +220,9 @@ class Conversation:
                 case Enrolled():
                     self._over = True
                     happenings.append(Certified(effect.chain))
+                case Delivered():
+                    self._over = True
+                    happenings.append(PairDelivered(effect.p12, effect.passphrase))
                 case Refused() if self._resuming and effect.code is ErrorCode.TICKET:
                     self._ticket = None
                     happenings += self.start()

@@ -141,6 +141,13 @@ class DeviceHome:
             raise ConfigurationError(f"{self.path / CHAIN} holds no readable certificate") from None
         return KeyIdentity(self.key(), [each.public_bytes(Encoding.DER) for each in chain])
 
+    def keep_key(self, key: ec.EllipticCurvePrivateKey) -> None:
+        """Write a key that was born elsewhere in the place of this home's own. Raises ConfigurationError."""
+        try:
+            write_private(self.path / KEY, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        except OSError as problem:
+            raise ConfigurationError(f"{self.path / KEY} cannot be written: {problem.strerror}") from problem
+
     def keep_chain(self, chain: tuple[bytes, ...]) -> None:
         """Write the issued certificate (DER, leaf first, no root). Raises ConfigurationError."""
         try:

@@ -17,18 +17,18 @@ from trus.certificates.chains import serial_text
 from trus.clock import Clock, Entropy
 from trus.errors import IdentityRefused, KeyStoreError
 from trus.hsm.datakeys import DataKeys
-from trus.hsm.ports import KeyPurpose, KeyStore, ObjectStore
+from trus.hsm.ports import EscrowStore, KeyPurpose, KeyStore, ObjectStore
 from trus.hsm.signing import TokenPrivateKey
 from trus.pki.activation import ActivationCodes
 from trus.pki.authority import Authority, individual_names
 from trus.pki.csr import key_digest
-from trus.pki.enrolment import Enrolment, Issued, record_of
+from trus.pki.enrolment import Delivered, Enrolment, Issued, record_of
 from trus.pki.examination import ApprovalDesk, Asked, IssuanceRegister, Validation
 from trus.pki.generations import Generations
 from trus.pki.ocsp import answer
 from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
-from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY
+from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY, Birth
 from trus.pki.steps import NoApprovals, usual_steps
 from trus.pki.validation import UNKNOWN, PeerValidation, Verdict, demand
 from trus.values import DeviceRole, Frozen, PeerIdentity
@@ -98,11 +98,13 @@ class IdentityService:
         policy: Policy = DEFAULT_POLICY,
         approvals: ApprovalDesk | None = None,
         revoked_issuers: Collection[int] = (),
+        escrow: EscrowStore | None = None,
     ) -> None:
         """Find the individual authority and the identity of the backend `name` in the key store.
 
         `approvals` is where admins agree to what the policy wants agreed to, `revoked_issuers` the serial
-        numbers on the root's list. Raises KeyNotFound when the authority or the identity was never made.
+        numbers on the root's list, `escrow` where pairs of devices are made. Raises KeyNotFound when the
+        authority or the identity was never made.
         """
         self._name = name
         self._keys = keys
@@ -133,6 +135,7 @@ class IdentityService:
             policy=policy,
             clock=clock,
             entropy=entropy,
+            escrow=escrow,
         )
         self._material: Material | None = None
         self._made = clock.now()
@@ -244,6 +247,13 @@ class IdentityService:
         audit of what is refused. Raises IdentityRefused, KeyStoreUnavailable.
         """
         return self._enrolment.redeem(Asked(role, name, code, csr, address=address))
+
+    def deliver(self, role: DeviceRole, name: str, code: str, address: str = "") -> Delivered:
+        """Make a pair for a device against an activation code, keep it wrapped, and return it, once (TR-17).
+
+        Raises IdentityRefused, KeyStoreUnavailable.
+        """
+        return self._enrolment.deliver(Asked(role, name, code, birth=Birth.BACKEND, address=address))
 
     def certificate(self, handle: str) -> bytes:
         """Return the certificate (DER) that the key store keeps under a handle. Raises KeyNotFound."""
