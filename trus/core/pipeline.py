@@ -16,6 +16,7 @@ from typing import Final
 from trus.auth.model import PIN_TRIES, State
 from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
 from trus.clock import Clock, Entropy
+from trus.core.advising import FLOOR_LIMIT, Adviser
 from trus.core.answers import declined, settled
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked, MoneyAnswer
@@ -28,6 +29,7 @@ from trus.core.faults import describe
 from trus.core.holding import complete, give_up
 from trus.core.keyring import CardKeys
 from trus.core.messages import (
+    Advise,
     Balance,
     Capture,
     CloseBatch,
@@ -45,7 +47,7 @@ from trus.core.messages import (
 from trus.core.refunding import give_back
 from trus.core.reversing import take_back
 from trus.core.voiding import cancel
-from trus.errors import KeyStoreError, LedgerError, OutcomeUnknown
+from trus.errors import KeyStoreError, KeyStoreUnavailable, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
 from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
 
@@ -56,6 +58,8 @@ UNKNOWN_OUTCOME: Final = "outcome-unknown"
 FAULT: Final = "fault"
 
 
+#: Requests whose card the token checks.
+_WITH_CARD: Final = (Purchase, PreAuthorize, Balance, Advise)
 #: Requests that name an earlier one by its retrieval reference number.
 _LINKED: Final = (Refund, Capture, Release)
 
@@ -63,12 +67,14 @@ _LINKED: Final = (Refund, Capture, Release)
 class PipelineSettings(Frozen, frozen=True):
     """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`.
 
-    A pre-authorization expires after `hold_days`.
+    A pre-authorization expires after `hold_days`. `floor_limit` is what a terminal may sell off-line
+    at once, in minor units.
     """
 
     pin_tries: int = PIN_TRIES
     retry_days: int = RETRY_DAYS
     hold_days: int = HOLD_DAYS
+    floor_limit: int = FLOOR_LIMIT
 
 
 class MoneyPipeline:
@@ -88,7 +94,9 @@ class MoneyPipeline:
         from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
         self._ledger = ledger
         self._checker = CardChecker(keys, card_keys)
-        self._authorizer = Authorizer(ApprovalCodes(entropy), settings.pin_tries, settings.hold_days)
+        approvals = ApprovalCodes(entropy)
+        self._authorizer = Authorizer(approvals, settings.pin_tries, settings.hold_days)
+        self._adviser = Adviser(approvals, settings.floor_limit)
         self._clock = clock
         self._settings = settings
         self._note = note
@@ -187,7 +195,7 @@ class MoneyPipeline:
         fresh = []
         for each in asked:
             self._screen(each, book)
-            wanted = each.answer is None and isinstance(each.request, (Purchase, PreAuthorize, Balance))
+            wanted = each.answer is None and isinstance(each.request, _WITH_CARD)
             if wanted and each.identity not in book.requests:
                 fresh.append(each)
         if not fresh:
@@ -195,7 +203,8 @@ class MoneyPipeline:
         try:
             self._checker.check(fresh, facts.cards)
         except KeyStoreError as failure:
-            self._note("error", f"the key store cannot be used: {describe(failure)}")
+            if not isinstance(failure, KeyStoreUnavailable):  # of that the token's guard tells, once a minute
+                self._note("error", f"the key store cannot be used: {describe(failure)}")
             for each in fresh:
                 each.checks = None
 
@@ -238,6 +247,11 @@ class MoneyPipeline:
             each.answer = complete(each, request, book, new=new)
         elif isinstance(request, Release):
             each.answer = give_up(each, request, book, new=new)
+        elif isinstance(request, Advise):
+            if each.checks is None:
+                each.answer, each.durable = Failed(ResponseCode.ISSUER_UNAVAILABLE, KEY_STORE), True
+            else:
+                each.answer = self._adviser.take_over(each, request, each.checks, book)
         elif not new:
             each.answer = self._authorizer.refuse_date(each, request, book)
         elif each.checks is None:
