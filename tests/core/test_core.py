@@ -205,6 +205,20 @@ class CoreTests(SynchronousTestCase):
         self.assertEqual(self.notes[0][0], "critical")
         self.assertEqual(self.core.handle([DayState()]), [DayOpen(DAY, 7)])
 
+    def test_housekeeping_that_waits_for_the_token_is_noted_once(self) -> None:
+        """While the token is away housekeeping waits, is noted once, and fills no log; nor is it a fault."""
+        for sentence in ("gone", "gone", "locked", "locked"):
+            self.parts.fails["idle"] = KeyStoreUnavailable(sentence)
+            self.core.idle()
+        del self.parts.fails["idle"]
+        self.core.idle()
+        self.parts.fails["idle"] = KeyStoreUnavailable("locked")
+        self.core.idle()
+        self.assertEqual(
+            self.notes,
+            [("error", f"housekeeping waits for the token: {sentence}") for sentence in ("gone", "locked", "locked")],
+        )
+
     def test_health_counts_what_was_done(self) -> None:
         """The health report tells parts and counters."""
         self.core.handle([purchase(1), purchase(2), SignHandshake(b"")])

@@ -171,6 +171,7 @@ class Core:
         self._admin = admin
         self._upkeep = upkeep
         self._note = note
+        self._waits_for = ""
         self._counters: dict[str, int] = {} if counters is None else counters
         self._counters.update(dict.fromkeys(COUNTERS, 0))
         #: In the order of their importance to a cardholder at a till.
@@ -197,9 +198,17 @@ class Core:
         return cast("list[Answer]", answers)
 
     def idle(self) -> None:
-        """Do the housekeeping that is due; a failure of it is noted, never raised."""
+        """Do the housekeeping that is due; a failure of it is noted, never raised.
+
+        That it waits for a token that is away is noted once: the token's guard goes on about it.
+        """
         try:
             self._upkeep.idle()
+            self._waits_for = ""
+        except KeyStoreUnavailable as failure:
+            if str(failure) != self._waits_for:
+                self._waits_for = str(failure)
+                self._note("error", f"housekeeping waits for the token: {failure}")
         except Exception as failure:  # noqa: BLE001 - an alarm must not stop payments
             self._fault("housekeeping", failure)
 
