@@ -6,13 +6,15 @@ Neither ledger nor key store knows the other: this is the piece between them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from trus.errors import KeyStoreError
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys, versions_of
 from trus.hsm.ports import KeyPurpose, KeyStore
-from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL
+from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL, open_for_reading
 from trus.ledger.keyring import VersionKeys, find_file_version
+from trus.ledger.rotation import KeyStatus, look
 
 
 class TokenKeySource:
@@ -55,3 +57,17 @@ def file_key(path: Path, store: KeyStore) -> bytes:
     """
     source = TokenKeySource(store)
     return source.keys(find_file_version(path, source)).file
+
+
+def read_status(path: Path, source: TokenKeySource, now: datetime) -> KeyStatus:
+    """Return which versions of K_DB the database at `path` uses for what, without changing it.
+
+    Raises WrongDatabaseKey, StorageFailed, KeyStoreError.
+    """
+    version = find_file_version(path, source)
+    engine = open_for_reading(path, db_key=source.keys(version).file)
+    try:
+        with engine.connect() as connection:
+            return look(connection, path, source, version, now)
+    finally:
+        engine.dispose()

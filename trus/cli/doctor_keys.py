@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from trus.cli.compose import database_path
+from trus.cli.database_keys import TokenKeySource, read_status
 from trus.cli.findings import Finding, State
 from trus.cli.keystore import objects_path, open_token
 from trus.clock import Clock, SystemEntropy
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
 from trus.errors import KeyNotFound, TrusError
-from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.datakeys import DATABASE_KEY_LABEL
 from trus.hsm.objects import WrappedObjectStore
 from trus.hsm.pkcs11 import Pkcs11Store
 from trus.hsm.ports import KeyStore
-from trus.ledger.compose import FILE_KEY_LABEL, open_for_reading
 from trus.settings.model import BackendSettings
 
 #: The looking takes this many deadlines of the token at most: a login, a search, a question a key.
@@ -66,7 +66,7 @@ def _look(backend: BackendSettings, clock: Clock, look: Look) -> Iterator[Findin
         yield from check_token(keys)
         yield from check_speed(keys, clock, backend.token.deadline.seconds)
         yield from check_objects(backend, keys)
-        yield from check_database(backend, keys)
+        yield from check_database(backend, keys, clock)
     except TrusError as problem:
         yield Finding("token", State.WRONG, str(problem))
     finally:
@@ -116,16 +116,22 @@ def check_objects(backend: BackendSettings, keys: Pkcs11Store) -> Iterator[Findi
     store.close()
 
 
-def check_database(backend: BackendSettings, keys: KeyStore) -> Iterator[Finding]:
-    """Open the database for reading under the token's key."""
+def check_database(backend: BackendSettings, keys: KeyStore, clock: Clock) -> Iterator[Finding]:
+    """Open the database for reading under the token's key, and tell the versions of that key."""
     try:
         path = database_path(backend)
-        engine = open_for_reading(path, db_key=DataKeys(keys).derive(FILE_KEY_LABEL))
+        status = read_status(path, TokenKeySource(keys), clock.now())
     except TrusError as problem:
         yield Finding("database", State.WRONG, str(problem))
         return
-    engine.dispose()
-    yield Finding("database", State.OK, f"opens, {path.stat().st_size / 1e6:.1f} MB")
+    size = path.stat().st_size / 1e6
+    yield Finding("database", State.OK, f"opens under version {status.file} of K_DB, {size:.1f} MB")
+    if status.under_way:
+        yield Finding("database", State.WARNING, status.told.rstrip("."))
+    for version in status.needs:
+        need = status.need_of(version)
+        told = f"is needed {need}" if need else "is needed by nothing: trus rotate-key --destroy-old"
+        yield Finding("database", State.OK if need else State.WARNING, f"version {version} of K_DB {told}")
     yield from check_encryption(path)
 
 

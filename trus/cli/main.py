@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "ca": Place("trus.cli.ca", "ca_group", "Hold a ceremony of the root, look at its transcripts."),
     "certificates": Place("trus.cli.certificates", "certificates_group", "Certify admins, keep revocation lists."),
     "token": Place("trus.cli.token", "token_group", "Seal the token's PIN; check and renew the key store."),
+    "rotate-key": Place("trus.cli.rotate_key", "rotate_key_command", "Re-cipher the database under a new K_DB."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),
     "bench": Place("trus.cli.bench", "bench_command", "Measure purchases through the whole stack."),
 }

@@ -21,10 +21,12 @@ rotation. Destroys a version only when nothing needs it (trus.ledger.retired), a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from sqlalchemy import Connection
 
 from trus.clock import Clock, Entropy
 from trus.errors import LedgerError
@@ -103,6 +105,19 @@ class KeyStatus(Frozen, frozen=True):
     def need_of(self, version: int) -> str:
         """Return what still needs a version that is used for nothing new; "" when nothing does."""
         return "; ".join(need.told for need in self.needs.get(version, ()))
+
+
+def look(connection: Connection, path: Path, source: KeySource, file_version: int, now: datetime) -> KeyStatus:
+    """Return which versions are used for what in the database at `path`, which opens under `file_version`.
+
+    Raises KeyStoreError; StorageFailed for a note of a backup that cannot be read.
+    """
+    known = rotations(connection)
+    versions = tuple(source.versions())
+    current = current_version(known, file_version)
+    older = [version for version in versions if version < min(file_version, current)]
+    needs = {version: needs_of(connection, version, known, path, now) for version in older}
+    return KeyStatus(versions, file_version, current, known[-1] if known else None, 0, 0, needs)
 
 
 class KeyRotation:
@@ -197,18 +212,10 @@ class KeyRotation:
 
     def status(self) -> KeyStatus:
         """Return which versions are used for what. Raises KeyStoreError, StorageFailed."""
-        versions = tuple(self._source.versions())
-        current = current_version(self._known, self._file)
         with self._ledger.reading() as connection:
-            needs = {
-                version: needs_of(connection, version, self._known, self._path, self._clock.now())
-                for version in versions
-                if version < min(self._file, current)
-            }
+            status = look(connection, self._path, self._source, self._file, self._clock.now())
         copy = self._copy
-        left, total = (0, 0) if copy is None else (copy.left, copy.total)
-        last = self._known[-1] if self._known else None
-        return KeyStatus(versions, self._file, current, last, left, total, needs)
+        return status if copy is None else msgspec.structs.replace(status, left=copy.left, total=copy.total)
 
     def backups(self) -> list[BackupRow]:
         """Return the backups on record, oldest first. Raises StorageFailed."""
