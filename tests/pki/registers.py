@@ -104,6 +104,33 @@ class MemoryRegister:
         self.records[serial] = msgspec.structs.replace(record, state=state, changed=at, reason=reason)
         self.changes.append((record.role, record.name))
 
+    def register_renewal(self, record: CertificateRecord, former: str) -> None:
+        self._supersede(record, (CertificateState.PENDING,))
+        self.register(msgspec.structs.replace(record, state=CertificateState.PENDING))
+
+    def confirm(self, serials: Sequence[str]) -> list[str]:
+        superseded = []
+        for record in self.certificates(serials).values():
+            if record.state is CertificateState.PENDING:
+                self.set_state(record.serial, CertificateState.GOOD, NOON, "")
+                superseded += self._supersede(record, (CertificateState.GOOD, CertificateState.PENDING))
+        return superseded
+
+    def renewal_refused(self, role: DeviceRole, name: str, step: str, reason: str, address: str) -> None:
+        self.refusals.append((role.value, name, step, reason, address))
+
+    def _supersede(self, record: CertificateRecord, states: tuple[CertificateState, ...]) -> list[str]:
+        others = [
+            each.serial
+            for each in self.records.values()
+            if (each.role, each.name) == (record.role, record.name)
+            and each.serial != record.serial
+            and each.state in states
+        ]
+        for serial in others:
+            self.set_state(serial, CertificateState.REVOKED, NOON, "superseded")
+        return others
+
     def found_by(self, kind: str, digest: bytes, limit: int) -> Sequence[CertificateRecord]:
         found = [each for each in self.records.values() if (kind, digest) in each.keys]
         return sorted(found, key=lambda each: each.not_after, reverse=True)[:limit]

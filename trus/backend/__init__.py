@@ -6,6 +6,7 @@
 | batching | gathers requests of a reactor turn into batches |
 | corelink | the core as a process of its own behind a socket pair |
 | dispatch | messages of the wire to requests of the core, outcomes to fields |
+| certificates | renewals and look-ups inside a session |
 | sessions | handshakes and sealed sessions of one device connection |
 | standing | ends the live sessions of whoever is revoked, suspended or blocked |
 | lookups | the directory's questions that gateways hand on |

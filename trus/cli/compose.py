@@ -144,7 +144,7 @@ def _assemble(
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
-    directory = compose_directory(backend, registry, keys, chamber.certificates, service.authorities, clock)
+    directory = compose_directory(backend, registry, keys, chamber.certificates, service, clock, note)
     upkeep.keepers.append(directory.upkeep.keep)
     recorder = CeremonyRecorder(registry, ceremonies_path(backend), service.authorities, clock, note)
     upkeep.keepers.append(recorder.keep)

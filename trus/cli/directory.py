@@ -21,6 +21,7 @@ from trus.pki.authority import Authority
 from trus.pki.ceremony import ROOT
 from trus.pki.channel import CHANNEL
 from trus.pki.directory import Directory
+from trus.pki.identity import IdentityService
 from trus.pki.published import ForeignList, PublishedLists
 from trus.pki.responder import Responder
 from trus.pki.revocation import ListKind, RevocationLists
@@ -72,10 +73,12 @@ def compose_directory(
     registry: Registry,
     keys: KeyStore,
     objects: ObjectStore,
-    authorities: Sequence[Authority],
+    service: IdentityService,
     clock: Clock,
+    note: Callable[[str, str], None],
 ) -> DirectoryParts:
     """Return the directory of the individual authority's generations, and of what is public beside it."""
+    authorities = service.authorities
     register = RegistryDirectory(registry, clock)
     lists = RevocationLists(lambda: authorities, register, clock, url=settings.directory.url)
     responder = Responder(lambda: authorities, keys, objects, register, clock)
@@ -87,7 +90,8 @@ def compose_directory(
     def health() -> str:
         return say_lists(lists, authorities, clock.now())
 
-    return DirectoryParts(DirectoryDesk(certificates, published, responder), upkeep, health)
+    desk = DirectoryDesk(certificates, published, responder, service, note)
+    return DirectoryParts(desk, upkeep, health)
 
 
 def say_lists(lists: RevocationLists, authorities: Sequence[Authority], now: datetime) -> str:

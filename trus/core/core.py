@@ -51,7 +51,7 @@ from trus.core.messages import (
     VerifyPeer,
     Void,
 )
-from trus.core.messages_directory import LookedUp, Lookup
+from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
 from trus.errors import KeyStoreUnavailable
 from trus.values import BusinessDate, ResponseCode
 
@@ -107,6 +107,10 @@ class DirectoryHandler(Protocol):
         """Answer all, in order."""
         ...
 
+    def renew(self, asked: Renew) -> Renewed | Refused:
+        """Issue the next certificate of a session's holder."""
+        ...
+
 
 class NoDirectory:
     """A DirectoryHandler that finds nothing: for cores that are asked nothing of the kind."""
@@ -114,6 +118,10 @@ class NoDirectory:
     def look_up(self, asked: Sequence[Lookup]) -> Sequence[LookedUp]:
         """Find nothing."""
         return [LookedUp([], 0) for _ in asked]
+
+    def renew(self, asked: Renew) -> Renewed | Refused:
+        """Issue nothing."""
+        return Refused(ResponseCode.NOT_SUPPORTED, "no-directory")
 
 
 class AdminHandler(Protocol):
@@ -174,13 +182,14 @@ class Core:
         self._waits_for = ""
         self._counters: dict[str, int] = {} if counters is None else counters
         self._counters.update(dict.fromkeys(COUNTERS, 0))
+        self._directory = directory or NoDirectory()
         #: In the order of their importance to a cardholder at a till.
         self._together: tuple[tuple[str, Together], ...] = (
             ("money", money.handle),
             ("signatures", self._sign),
             ("chains", identity.verify),
             ("standings", identity.standing),
-            ("lookups", (directory or NoDirectory()).look_up),
+            ("lookups", self._directory.look_up),
         )
 
     def handle(self, batch: list[Request]) -> list[Answer]:
@@ -264,6 +273,9 @@ class Core:
                 return self._identity.changes(request)
             case RecheckPeers():
                 return self._identity.recheck(request)
+            case Renew():
+                self._counters["renewals"] += 1
+                return self._directory.renew(request)
             case Health():
                 return HealthReport(self._upkeep.health(), dict(self._counters))
             case _:
@@ -278,7 +290,7 @@ class Core:
 COUNTERS: Final = (
     "batches",
     *("money", "money-batches", "signatures", "signatures-batches", "chains", "chains-batches"),
-    *("standings", "standings-batches", "lookups", "lookups-batches", "enrolments", "admin", "faults"),
+    *("standings", "standings-batches", "lookups", "lookups-batches", "enrolments", "renewals", "admin", "faults"),
 )
 #: Requests that are answered one by one.
 SINGLE: Final = "single"
@@ -305,5 +317,6 @@ _RANK = {
     DayState: 0,
     Health: 1,
     Enrol: 2,
+    Renew: 2,
     AdminCommand: 3,
 }

@@ -6,12 +6,16 @@ wrongly finds nothing; an OCSP request that is none gets the protocol's own unsi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from trus.core.messages_directory import LookedUp, Lookup
-from trus.errors import KeyNotFound
+from trus.core.messages import Refused
+from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
+from trus.errors import IdentityRefused, KeyNotFound
+from trus.values import PeerIdentity, ResponseCode
 
+#: The one reason that a device is told apart: it asks again later.
+TOO_EARLY: Final = "too-early"
 #: What can be asked for.
 CERTIFICATE: Final = "certificate"
 LIST: Final = "list"
@@ -65,13 +69,55 @@ class Responder(Protocol):
         ...
 
 
+class Issued(Protocol):
+    """A certificate that was issued."""
+
+    @property
+    def peer(self) -> PeerIdentity: ...  # noqa: D102 - a shape
+
+    @property
+    def chain(self) -> list[bytes]: ...  # noqa: D102
+
+
+class Renewals(Protocol):
+    """What the core needs of the identity service for renewals."""
+
+    def renew(self, peer: PeerIdentity, csr: bytes, address: str = "") -> Issued:
+        """Issue the next certificate of a session's holder. Raises IdentityRefused."""
+        ...
+
+
 class DirectoryDesk:
     """trus.core.core.DirectoryHandler on a PKI."""
 
-    def __init__(self, certificates: Certificates, lists: Lists, responder: Responder) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        lists: Lists,
+        responder: Responder,
+        renewals: Renewals,
+        note: Callable[[str, str], None],
+    ) -> None:
+        """`note(level, text)` tells the operator of renewals."""
         self._certificates = certificates
         self._lists = lists
         self._responder = responder
+        self._renewals = renewals
+        self._note = note
+
+    def renew(self, asked: Renew) -> Renewed | Refused:
+        """Issue the next certificate of a session's holder."""
+        peer = asked.peer
+        try:
+            issued = self._renewals.renew(peer, asked.csr, asked.address)
+        except IdentityRefused as refusal:
+            self._note("warn", f"renewal refused: {refusal.reason}, {peer.role.value} {peer.name}")
+            early = refusal.reason == TOO_EARLY
+            return Refused(
+                ResponseCode.INVALID_TRANSACTION if early else ResponseCode.SECURITY_VIOLATION, refusal.reason
+            )
+        self._note("info", f"renewed {peer.role.value} {peer.name}, serial {issued.peer.serial} after {peer.serial}")
+        return Renewed(list(issued.chain))
 
     def look_up(self, asked: Sequence[Lookup]) -> list[LookedUp]:
         """Answer all, in order. Raises KeyStoreUnavailable."""

@@ -6,7 +6,7 @@ the directory gives out is public, and a request for a certificate bears no priv
 
 from __future__ import annotations
 
-from trus.values import BusinessDate, Frozen, PeerIdentity
+from trus.values import Frozen, PeerIdentity
 
 
 class Lookup(Frozen, frozen=True, tag="lookup"):
@@ -36,10 +36,10 @@ class Renew(Frozen, frozen=True, tag="renew"):
 
     peer: PeerIdentity
     csr: bytes
+    address: str = ""
 
 
 class Renewed(Frozen, frozen=True, tag="renewed"):
     """The certificate issued to a device: its chain, DER, leaf first, without the root."""
 
     chain: list[bytes]
-    business_date: BusinessDate

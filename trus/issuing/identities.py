@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from trus.clock import Clock
 from trus.issuing.desk import ORDER_KIND
 from trus.ledger.registry import Registry, RegistryChange
 from trus.ledger.registry_values import ActivationRow, CertificateRow
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
+from trus.pki.renewal import SUPERSEDED
 from trus.values import DeviceRole, ResponseCode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -24,6 +27,12 @@ ENROLMENT_KIND: Final = "enrolment"
 #: Rules under which requests of devices are on record: issued, refused.
 ENROL: Final = "ENROL"
 ENROL_REFUSED: Final = "ENROL-REFUSED"
+#: Rules under which renewals are: issued, shown for the first time, refused.
+RENEW: Final = "RENEW"
+RENEWED: Final = "RENEW-CONFIRMED"
+RENEW_REFUSED: Final = "RENEW-REFUSED"
+_PENDING: Final = CertificateState.PENDING.value
+_REVOKED: Final = CertificateState.REVOKED.value
 #: The actor of what the PKI does by itself.
 PKI: Final = "pki"
 
@@ -115,6 +124,41 @@ class RegistryIdentities:
                 raise KeyError(serial)
             figures = {"serial": serial, "state": state.value, "reason": reason}
             change.post(kind=ORDER_KIND, actor=PKI, rule="CERTIFICATE-STATE", figures=figures)
+
+    def register_renewal(self, record: CertificateRecord, former: str) -> None:
+        """Store a renewal, pending; what else of its holder was pending is revoked as superseded."""
+        with self._registry.changing(self._clock.now()) as change:
+            for serial in change.directory.others_of(record.role, record.name, record.serial, (_PENDING,)):
+                change.identities.set_certificate_state(serial, _REVOKED, change.at, SUPERSEDED)
+            _register(change, msgspec.structs.replace(record, state=CertificateState.PENDING))
+            figures = {**_figures(record), "former": former}
+            change.post(kind=ENROLMENT_KIND, actor=PKI, rule=RENEW, figures=figures)
+
+    def confirm(self, serials: Sequence[str]) -> list[str]:
+        """Make pending certificates good, and revoke their holders' other good ones as superseded."""
+        with self._registry.reading() as view:
+            found = view.identities.certificates(serials)
+        pending = [row for row in found.values() if row.state == _PENDING]
+        if not pending:
+            return []
+        superseded: list[str] = []
+        with self._registry.changing(self._clock.now()) as change:
+            for row in pending:
+                change.identities.set_certificate_state(row.serial, CertificateState.GOOD, change.at, "")
+                live = (CertificateState.GOOD.value, _PENDING)
+                for serial in change.directory.others_of(row.role, row.name, row.serial, live):
+                    change.identities.set_certificate_state(serial, _REVOKED, change.at, SUPERSEDED)
+                    superseded.append(serial)
+                figures = {"role": row.role, "name": row.name, "serial": row.serial}
+                change.post(kind=ENROLMENT_KIND, actor=PKI, rule=RENEWED, figures=figures)
+        return superseded
+
+    def renewal_refused(self, role: DeviceRole, name: str, step: str, reason: str, address: str) -> None:
+        """Leave an event in the audit: a renewal was refused."""
+        figures = {"role": role.value, "name": name, "step": step, "reason": reason, "address": address}
+        code = ResponseCode.SECURITY_VIOLATION
+        with self._registry.changing(self._clock.now()) as change:
+            change.refuse(kind=ENROLMENT_KIND, actor=PKI, code=code, rule=RENEW_REFUSED, figures=figures)
 
     def epoch(self) -> int:
         """Return the number of the newest change of a holder's standing, whoever made it."""

@@ -159,13 +159,13 @@ class DirectoryRegistry:
         query = select(func.count()).select_from(certificate).where(and_(*_conditions(wanted)))
         return int(self._connection.execute(query).scalar_one())
 
-    def earlier_of(self, role: str, name: str, serial: str) -> list[str]:
-        """Return the serial numbers of a holder's other certificates that are good or held."""
+    def others_of(self, role: str, name: str, serial: str, states: Sequence[str]) -> list[str]:
+        """Return the serial numbers of a holder's other certificates that are in one of these states."""
         query = select(certificate.c.serial).where(
             certificate.c.role == role,
             certificate.c.name == name,
             certificate.c.serial != serial,
-            certificate.c.state.in_(("good", "held", "pending")),
+            certificate.c.state.in_(states),
         )
         return list(self._connection.execute(query.order_by(certificate.c.not_before)).scalars())
 

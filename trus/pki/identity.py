@@ -23,12 +23,13 @@ from trus.pki.activation import ActivationCodes
 from trus.pki.authority import Authority, individual_names
 from trus.pki.csr import key_digest
 from trus.pki.enrolment import Delivered, Enrolment, Issued, record_of
-from trus.pki.examination import ApprovalDesk, Asked, IssuanceRegister, Validation
+from trus.pki.examination import ApprovalDesk, Asked, Validation
 from trus.pki.generations import Generations
 from trus.pki.ocsp import answer
 from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
 from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY, Birth
+from trus.pki.renewal import Renewal, RenewalRegister
 from trus.pki.steps import NoApprovals, usual_steps
 from trus.pki.validation import UNKNOWN, PeerValidation, Verdict, demand
 from trus.values import DeviceRole, Frozen, PeerIdentity
@@ -52,8 +53,8 @@ class Material(Frozen, frozen=True):
     valid_seconds: int
 
 
-class IdentityRegister(CertificateRegister, IssuanceRegister, Protocol):
-    """The register, as the service and as the examination before an issuance ask it."""
+class IdentityRegister(RenewalRegister, Protocol):
+    """The register, as the service, the examination before an issuance and renewals ask it."""
 
 
 def _backend_label(name: str) -> str:
@@ -115,7 +116,13 @@ class IdentityService:
         self._authority = self._generations.current
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
         self._certificate = self._load_own()
-        self._validation = PeerValidation(self._generations.roots, register, revoked_issuers)
+        self._renewal = Renewal(
+            generations=self._generations, objects=objects, register=register, policy=policy, clock=clock
+        )
+        # Whoever shows a chain has signed the handshake with its key: that confirms a renewal.
+        self._validation = PeerValidation(
+            self._generations.roots, register, revoked_issuers, on_first_use=self._renewal.confirm
+        )
         codes = ActivationCodes(data_keys)
         steps = usual_steps(
             activations=activations,
@@ -254,6 +261,13 @@ class IdentityService:
         Raises IdentityRefused, KeyStoreUnavailable.
         """
         return self._enrolment.deliver(Asked(role, name, code, birth=Birth.BACKEND, address=address))
+
+    def renew(self, peer: PeerIdentity, csr: bytes, address: str = "") -> Issued:
+        """Issue the next certificate of a session's holder for a PKCS#10 request (DER), within its window.
+
+        Raises IdentityRefused, KeyStoreUnavailable.
+        """
+        return self._renewal.renew(peer, csr, address)
 
     def certificate(self, handle: str) -> bytes:
         """Return the certificate (DER) that the key store keeps under a handle. Raises KeyNotFound."""

@@ -7,7 +7,7 @@ takes effect with the next handshake.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -38,11 +38,16 @@ class PeerValidation:
         anchors: Sequence[x509.Certificate],
         register: CertificateRegister,
         revoked_issuers: Collection[int] = (),
+        on_first_use: Callable[[Sequence[PeerIdentity]], object] = lambda _: None,
     ) -> None:
-        """`revoked_issuers` are the serial numbers of issuing authorities on the root's revocation list."""
+        """`revoked_issuers` are the serial numbers of issuing authorities on the root's revocation list.
+
+        `on_first_use` hears of peers whose chains were good and whose certificates nobody had shown before.
+        """
         self._verifier = ChainVerifier(anchors)
         self._register = register
         self._revoked_issuers = frozenset(revoked_issuers)
+        self._on_first_use = on_first_use
 
     def judge_chains(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]], now: datetime) -> list[Verdict]:
         """Judge chains (DER, leaf first, no root), each for its role, at `now`; in order.
@@ -59,16 +64,26 @@ class PeerValidation:
             except IdentityRefused as refusal:
                 verdicts.append(refusal)
         good = [place for place, verdict in enumerate(verdicts) if isinstance(verdict, PeerIdentity)]
-        standing = self.judge_standing([peer for peer in verdicts if isinstance(peer, PeerIdentity)], now)
-        for place, verdict in zip(good, standing, strict=True):
+        peers = [peer for peer in verdicts if isinstance(peer, PeerIdentity)]
+        records = self._register.certificates([peer.serial for peer in peers]) if peers else {}
+        for place, verdict in zip(good, self._judge(peers, records, now), strict=True):
             verdicts[place] = verdict
+        shown = [peer for peer in verdicts if isinstance(peer, PeerIdentity)]
+        pending = [peer for peer in shown if records[peer.serial].state is CertificateState.PENDING]
+        if pending:
+            self._on_first_use(pending)
         return verdicts
 
     def judge_standing(self, peers: Sequence[PeerIdentity], now: datetime) -> list[Verdict]:
         """Judge peers known before: registered, good, unexpired, their holders not blocked; in order."""
+        records = self._register.certificates([peer.serial for peer in peers]) if peers else {}
+        return self._judge(peers, records, now)
+
+    def _judge(
+        self, peers: Sequence[PeerIdentity], records: Mapping[str, CertificateRecord], now: datetime
+    ) -> list[Verdict]:
         if not peers:
             return []
-        records = self._register.certificates([peer.serial for peer in peers])
         blocked = self._register.blocked([(peer.role, peer.name) for peer in peers])
         verdicts: list[Verdict] = []
         for peer in peers:

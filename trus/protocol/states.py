@@ -47,6 +47,7 @@ class DialogueState(StrEnum):
     ASKED = "asked"
     PIN_WANTED = "pin-wanted"
     ORDERED = "ordered"
+    LOOKED_UP = "looked-up"
     ANSWERED = "answered"
     INITIATOR_CALLS = "initiator-calls"
     RESPONDER_CALLS = "responder-calls"
@@ -103,6 +104,9 @@ _ORDERS: Final = (
     *("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID"),
     *("COMMAND CAPTURE", "COMMAND RELEASE", "COMMAND CLOSE-BATCH"),
 )
+#: About certificates, and what answers them: no money moves, so nothing of it is ever taken back.
+_QUESTIONS: Final = ("COMMAND RENEW", "COMMAND LOOKUP")
+_FINDINGS: Final = ("DATA CERTIFICATE", "DATA CRL", "INFO RESULT")
 
 DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     **{(DialogueState.NEW, _I, head): DialogueState.ASKED for head in _PIN_ORDERS},
@@ -114,6 +118,8 @@ DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     (DialogueState.ANSWERED, _I, "DATA PIN-BLOCK"): DialogueState.ANSWERED,
     **{(DialogueState.NEW, _I, head): DialogueState.ORDERED for head in _ORDERS},
     (DialogueState.ORDERED, _R, "INFO RESULT"): DialogueState.ANSWERED,
+    **{(DialogueState.NEW, _I, head): DialogueState.LOOKED_UP for head in _QUESTIONS},
+    **{(DialogueState.LOOKED_UP, _R, head): DialogueState.ANSWERED for head in _FINDINGS},
     (DialogueState.ANSWERED, _I, "INFO COMPLETE"): DialogueState.CLOSED,
     (DialogueState.NEW, _I, "COMMAND ECHO"): DialogueState.INITIATOR_CALLS,
     (DialogueState.INITIATOR_CALLS, _R, "INFO ECHO"): DialogueState.CLOSED,

@@ -12,6 +12,7 @@ from typing import Final
 
 from trus.protocol import fields as f
 from trus.protocol.spec import Cover, FieldSpec, Kind, Need, VerbSpec
+from trus.protocol.verbs_certificates import CERTIFICATES
 from trus.protocol.verbs_network import NETWORK
 from trus.protocol.verbs_parts import INITIATOR, RESPONDER, TICKET, may
 from trus.protocol.verbs_payments import PAYMENTS
@@ -153,7 +154,7 @@ _HANDSHAKE: Final = (
 )
 
 #: Every line of version 1 of the device protocol.
-VERBS: Final[tuple[VerbSpec, ...]] = (*_HANDSHAKE, *PAYMENTS, *NETWORK)
+VERBS: Final[tuple[VerbSpec, ...]] = (*_HANDSHAKE, *PAYMENTS, *CERTIFICATES, *NETWORK)
 
 #: The version and the suite of this list.
 VERSION: Final = 1
