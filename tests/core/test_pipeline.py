@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.fake_ledger import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
+from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
@@ -58,4 +59,8 @@ class Holds(InMemory, HoldPromises, SynchronousTestCase):
 
 
 class Expiries(InMemory, ExpiryPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Advices(InMemory, AdvicePromises, SynchronousTestCase):
     """On a ledger in memory."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
+from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
@@ -62,4 +63,8 @@ class Holds(OnDisk, HoldPromises, SynchronousTestCase):
 
 
 class Expiries(OnDisk, ExpiryPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Advices(OnDisk, AdvicePromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

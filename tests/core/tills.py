@@ -14,6 +14,7 @@ from trus.cards.pin import Pin, reference, reference_input, seal_pin
 from trus.cards.tracks import SERVICE_CODE, StripeData, encode_track_two
 from trus.core.keyring import find_card_keys
 from trus.core.messages import (
+    Advise,
     Balance,
     Capture,
     CloseBatch,
@@ -204,6 +205,11 @@ class Till:
         """Have an amount set aside."""
         purchase = self.purchase(card, amount, **changes)
         return PreAuthorize(**{name: getattr(purchase, name) for name in purchase.__struct_fields__})
+
+    def advise(self, card: CardInHand, amount: int = 1250, **changes: Any) -> Advise:
+        """Tell of a purchase made off-line."""
+        purchase = self.purchase(card, amount, pin=None, **changes)
+        return Advise(**{name: getattr(purchase, name) for name in Advise.__struct_fields__})
 
     def capture(self, held: Outcome, amount: int, **changes: Any) -> Capture:
         """Complete a pre-authorization, by the reference number of its answer."""

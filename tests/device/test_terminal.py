@@ -344,6 +344,21 @@ class Refunding(unittest.SynchronousTestCase):
         [asked] = [said for said in stage.drain() if said.head == "COMMAND PRE-AUTHORIZE"]
         self.assertEqual(stage.hear(result(asked.dialogue, "declined", "96"))[-1].head, "COMMAND REVERSE")
 
+    def test_advice(self) -> None:
+        """A purchase made off-line is told without PIN until it is answered, and counts as a purchase."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.advise(order(1000, pin=None))
+        [asked] = stage.drain()
+        self.assertEqual((asked.head, "pin" in asked.fields), ("COMMAND ADVISE", False))
+        stage.hear(result(asked.dialogue, "declined", "91"))
+        stage.clock.advance(10)
+        stage.terminal.tick()
+        [again] = [said for said in stage.drain() if said.head == "COMMAND ADVISE"]
+        self.assertEqual((again.fields["stan"], again.fields["repeat"]), (asked.fields["stan"], "yes"))
+        stage.hear(result(again.dialogue, approval="A1B2C3"))
+        self.assertEqual(stage.journal.memory.totals, Totals(1, 1000))
+
     def test_completion(self) -> None:
         """A completion and a release name their pre-authorization, and are repeated, also after a restart."""
         stage = Stage()

@@ -108,6 +108,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "completed": "{asked} of the {held} that {purchase} had set aside was paid; the rest is free again.",
     "released": "The shop gave up the {held} that {purchase} had set aside.",
     "expired": "Nobody asked in time for the {held} that {purchase} had set aside: it is free again.",
+    "over-floor": "{asked} was sold off-line, and a terminal may sell {limit} at once without asking.",
+    "advised": ("{asked} was sold off-line; the purse held {balance}, and {shortfall} of it is the issuer's risk."),
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",
     "refund-taken-back": "The terminal took the refund back ({reason}); {given_back} was taken from the purse again.",
     "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from trus.core.messages import (
+    Advise,
     Answer,
     Balance,
     Capture,
@@ -163,6 +164,11 @@ def _pre_authorize(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes
     )
 
 
+def _advise(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Advise:
+    asked = _purchase(fields, peer, pin_key)
+    return Advise(asked.peer, asked.identity, asked.rid, asked.amount, asked.currency, asked.track2, asked.repeat)
+
+
 def _capture(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Capture:
     currency = _known_currency(fields["currency"])
     return Capture(
@@ -296,6 +302,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "REFUND": _refund,
     "VOID": _void,
     "PRE-AUTHORIZE": _pre_authorize,
+    "ADVISE": _advise,
     "CAPTURE": _capture,
     "RELEASE": _release,
     "CLOSE-BATCH": _close_batch,

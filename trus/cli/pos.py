@@ -208,6 +208,21 @@ def hold_command(path: Path, amount: str, partial: bool, track2_file: str, pin_f
     _at_the_till(path, hold)
 
 
+@pos_command.command("advise", short_help="Tell of a purchase that was made off-line.")
+@click.option("--amount", required=True, help="With the currency's decimals, such as 12.50.")
+@_track_option
+@click.pass_obj
+def advise_command(path: Path, amount: str, track2_file: str) -> None:
+    """Have a purchase below the floor limit taken over that was made without the network and without PIN."""
+    track2, _ = read_card(track2_file, None)
+
+    async def advise(till: Till) -> int:
+        answer = await till.client.advise(_minor(amount, till.client.terms.currency), track2)
+        return await _told(till, Asked.ADVICE, answer, card=masked(track2))
+
+    _at_the_till(path, advise)
+
+
 @pos_command.command("complete", short_help="Complete a pre-authorization.")
 @click.option("--amount", required=True, help="What is paid of it, at most all.")
 @click.option("--reference", required=True, help="The pre-authorization's retrieval reference, 12 characters.")

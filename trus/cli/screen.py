@@ -33,6 +33,7 @@ _DONE = {
     Asked.REFUND: "REFUNDED",
     Asked.VOID: "CANCELLED",
     Asked.HOLD: "SET ASIDE",
+    Asked.ADVICE: "TAKEN OVER",
     Asked.CAPTURE: "COMPLETED",
     Asked.RELEASE: "RELEASED",
 }

@@ -19,6 +19,7 @@ from trus.auth.ports import CardNames, EventKind
 from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
 from trus.core.messages import (
+    Advise,
     Balance,
     Capture,
     CloseBatch,
@@ -53,6 +54,7 @@ _KINDS: Final[dict[type, EventKind]] = {
     PreAuthorize: EventKind.HOLD,
     Capture: EventKind.COMPLETION,
     Release: EventKind.RELEASE,
+    Advise: EventKind.PURCHASE,
     CloseBatch: EventKind.CLOSE_BATCH,
 }
 
@@ -97,7 +99,7 @@ class Asked:
         track = None
         if isinstance(request, (Purchase, PreAuthorize, Balance)):
             track, self.pin = request.track2, request.pin
-        elif isinstance(request, Refund):
+        elif isinstance(request, (Refund, Advise)):
             track = request.track2
         if track is not None:
             try:
@@ -167,6 +169,8 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
                 *(() if purchase is None else (purchase.business_date, purchase.stan, request.original_rid)),
                 card_key,
             )
+        case Advise():
+            fields = ("advice", *name, request.amount, request.currency, card_key)
         case Capture() | Release():
             hold = request.original
             fields = (

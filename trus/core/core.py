@@ -16,6 +16,7 @@ from trus.core.jobs import Job, NoJob
 from trus.core.messages import (
     AdminAnswer,
     AdminCommand,
+    Advise,
     Answer,
     BackendIdentity,
     Balance,
@@ -304,6 +305,7 @@ _KINDS: Final[dict[type, str]] = {
     PreAuthorize: "money",
     Capture: "money",
     Release: "money",
+    Advise: "money",
     CloseBatch: "money",
     SignHandshake: "signatures",
     VerifyPeer: "chains",

@@ -59,30 +59,51 @@ def find(asked: Asked, request: Refund | Capture | Release, terminal: TerminalFa
 def purse_of(earlier: StoredRequest, book: Book) -> CardFacts:
     """Return the card, with its purse, that paid. Raises LedgerError when the purse is another one."""
     card = book.card_of(earlier.card_id)
-    if all(each.account != card.purse_account for each in earlier.postings):
+    # A purchase takes from the purse, its refund puts into it: a shop's account is never mistaken for one.
+    sign = 1 if earlier.kind == EventKind.REFUND else -1
+    if all(each.account != card.purse_account or each.amount * sign < 0 for each in earlier.postings):
         raise LedgerError("the purse of a card is not the one that its purchase was taken from")
     return card
 
 
-def settle_up(earlier: StoredRequest, purse: int, left: int) -> tuple[Posting, ...]:
-    """Return the postings that give `left` minor units of a purchase back, all of it by the opposite entries."""
-    if left == earlier.authorized:
+def come_back(earlier: StoredRequest, purse: int, amount: int) -> tuple[Posting, ...]:
+    """Return the postings that give `amount` minor units of a purchase back.
+
+    What the issuer's risk account bore of it is made good first, then comes the purse. The whole of a
+    purchase goes back by the opposite entries.
+    """
+    if amount == earlier.authorized:
         return tuple(Posting(each.account, -each.amount, each.currency) for each in earlier.postings)
-    if not left:
+    if not amount:
         return ()
+    currency = earlier.currency
     shop = next(each.account for each in earlier.postings if each.amount > 0)
-    return (Posting(purse, left, earlier.currency), Posting(shop, -left, earlier.currency))
+    postings = [Posting(shop, -amount, currency)]
+    borne = [each for each in earlier.postings if each.amount < 0 and each.account != purse]
+    for each in borne:
+        good = min(amount, -each.amount - min(earlier.refunded, -each.amount))
+        postings.append(Posting(each.account, good, currency))
+        amount -= good
+    return (*postings, Posting(purse, amount, currency))
 
 
-def repay(card: CardFacts, earlier: StoredRequest, amount: int, *, same_day: bool, whole: bool) -> PurseUpdate:
-    """Return the purse with `amount` back; the day's counters follow when they are still those of the purchase.
+def moved(postings: tuple[Posting, ...], account: int) -> int:
+    """Return what postings put into (+) or take out of (-) an account."""
+    return sum(each.amount for each in postings if each.account == account)
 
-    `whole` says that nothing of the purchase is left, so that it does not count as one any more.
+
+def repay(
+    card: CardFacts, earlier: StoredRequest, amount: int, into: int, *, same_day: bool, whole: bool
+) -> PurseUpdate:
+    """Return the purse with `into` of the `amount` that goes back.
+
+    The day's counters follow by all of it when they are still those of the purchase. `whole` says that
+    nothing of the purchase is left, so that it does not count as one any more.
     """
     spent, count = card.day_amount, card.day_count
     if same_day and card.counter_day == earlier.counter_day:
         spent, count = max(0, spent - amount), max(0, count - whole)
-    return PurseUpdate(card.purse_account, card.balance + amount, card.counter_day, spent, count)
+    return PurseUpdate(card.purse_account, card.balance + into, card.counter_day, spent, count)
 
 
 class About(NamedTuple):

@@ -73,6 +73,21 @@ class Reverse(Frozen, frozen=True, tag="reverse"):
     repeat: bool = False
 
 
+class Advise(Secret, frozen=True, tag="advise"):
+    """A terminal tells of a purchase that it made off-line, without PIN, below its floor limit.
+
+    It is posted whatever the purse holds; `amount` is minor units.
+    """
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    amount: int
+    currency: str
+    track2: TrackTwo
+    repeat: bool = False
+
+
 class PreAuthorize(Secret, frozen=True, tag="pre-authorize"):
     """A terminal asks to set `amount` minor units aside in the card's purse, for a completion later.
 
@@ -368,7 +383,7 @@ class HealthReport(Frozen, frozen=True, tag="health-report"):
     counters: dict[str, int]
 
 
-MoneyRequest = Purchase | Balance | Reverse | Refund | Void | PreAuthorize | Capture | Release | CloseBatch
+MoneyRequest = Purchase | Balance | Reverse | Refund | Void | PreAuthorize | Capture | Release | Advise | CloseBatch
 Request = (
     MoneyRequest
     | SignHandshake
@@ -415,6 +430,7 @@ class BatchHandler(Protocol):
 __all__ = [
     "AdminAnswer",
     "AdminCommand",
+    "Advise",
     "Answer",
     "BackendIdentity",
     "Balance",

@@ -9,12 +9,11 @@ can take the exact remainder and none can take more.
 from __future__ import annotations
 
 from trus.auth.linked import REFUND, UNKNOWN, LinkedCase, judge
-from trus.auth.ports import Posting
 from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
-from trus.core.linking import About, Moved, carry_out, decline, find, purse_of, repay
+from trus.core.linking import About, Moved, carry_out, come_back, decline, find, moved, purse_of, repay
 from trus.core.messages import Outcome, Refund
 from trus.values import ResponseCode
 
@@ -38,14 +37,13 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
     purchase, amount, left = found[0], request.amount, case.left
     card = purse_of(earlier, book)
     same_day = purchase.business_date == request.identity.business_date
-    moved = Moved(
+    postings = come_back(earlier, card.purse_account, amount)
+    back = moved(postings, card.purse_account)
+    done = Moved(
         amount,
         earlier,
-        (
-            Posting(terminal.merchant_account, -amount, request.currency),
-            Posting(card.purse_account, amount, request.currency),
-        ),
-        (repay(card, earlier, amount, same_day=same_day, whole=amount == left),),
+        postings,
+        (repay(card, earlier, amount, back, same_day=same_day, whole=amount == left),),
         earlier.counter_day if same_day else "",
     )
     figures: Figures = {
@@ -55,6 +53,6 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
         "refunded": earlier.refunded,
         "left": left - amount,
     }
-    outcome = carry_out(about, book, moved, figures)
+    outcome = carry_out(about, book, done, figures)
     book.mark_refunded(purchase, amount)
     return outcome

@@ -18,7 +18,7 @@ from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.holding import free
-from trus.core.linking import purse_of, repay, settle_up
+from trus.core.linking import come_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
 from trus.values import ResponseCode, Result
 
@@ -101,8 +101,8 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
         return _Undone(original.authorized, TAKEN_BACK)
     card = purse_of(original, book)
     left = original.authorized - original.refunded
-    postings = settle_up(original, card.purse_account, left)
-    purse = repay(card, original, left, same_day=True, whole=left > 0)
+    postings = come_back(original, card.purse_account, left)
+    purse = repay(card, original, left, moved(postings, card.purse_account), same_day=True, whole=left > 0)
     return _Undone(left, TAKEN_BACK, postings, (purse,))
 
 
@@ -119,7 +119,8 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         return _Undone(0, REFUND_TAKEN_BACK)
     card = purse_of(refund, book)
     amount, currency = refund.authorized, refund.currency
-    taken = min(amount, max(0, card.balance - card.held))
+    received = moved(refund.postings, card.purse_account)
+    taken = min(received, max(0, card.balance - card.held))
     postings = [Posting(each.account, -each.amount, each.currency) for each in refund.postings if each.amount < 0]
     postings.append(Posting(card.purse_account, -taken, currency))
     if taken < amount:
@@ -129,7 +130,7 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         spent, count = spent + amount, count + (purchase.refunded == purchase.authorized)
     book.mark_refunded(identity, -amount)
     purse = PurseUpdate(card.purse_account, card.balance - taken, card.counter_day, spent, count)
-    figures: dict[str, int | str] = {"shortfall": amount - taken} if taken < amount else {}
+    figures: dict[str, int | str] = {"shortfall": received - taken} if taken < received else {}
     return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures)
 
 

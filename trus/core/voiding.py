@@ -13,7 +13,7 @@ from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
-from trus.core.linking import About, Moved, carry_out, decline, purse_of, repay, settle_up
+from trus.core.linking import About, Moved, carry_out, come_back, decline, moved, purse_of, repay
 from trus.core.messages import Outcome, Void
 from trus.values import ResponseCode
 
@@ -42,15 +42,17 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
         return decline(about, book, *(verdict or UNKNOWN))
     card = purse_of(earlier, book)
     left = case.left
-    moved = Moved(
+    postings = come_back(earlier, card.purse_account, left)
+    back = moved(postings, card.purse_account)
+    done = Moved(
         left,
         earlier,
-        settle_up(earlier, card.purse_account, left),
-        (repay(card, earlier, left, same_day=True, whole=True),),
+        postings,
+        (repay(card, earlier, left, back, same_day=True, whole=True),),
         earlier.counter_day,
     )
     figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
-    outcome = carry_out(about, book, moved, figures)
+    outcome = carry_out(about, book, done, figures)
     ended = book.requests[request.identity]
     book.mark_ended(request.original, ended.event_id, EventKind.VOID, left)
     return outcome

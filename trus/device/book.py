@@ -61,7 +61,8 @@ class Book:
         """Take up what the journal holds unfinished after a restart.
 
         A purchase is taken back, since its stripe and PIN are gone; a reversal and a batch's
-        closing go on as they were; of an enquiry nothing remains to be known.
+        closing go on as they were; of an enquiry nothing remains to be known, and an advice cannot be
+        said again without its stripe, which was never written down: it stays the shop's own.
         """
         for opened in list(self._journal.memory.unfinished.values()):
             match opened.asked:
@@ -70,7 +71,7 @@ class Book:
                 case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
                     request.opened, request.told, request.attempts = opened, True, 1
-                case Asked.BALANCE:
+                case Asked.BALANCE | Asked.ADVICE:
                     self._journal.append(Settled(opened.identity, Result.DECLINED, ""))
 
     def take_back(self, opened: Opened, reason: str) -> Request:

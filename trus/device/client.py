@@ -160,6 +160,11 @@ class TerminalClient:
         order = Order(amount, self._terminal.terms.currency, track2, pin, partial)
         return await self._answer(self._terminal.hold(order))
 
+    async def advise(self, amount: int, track2: str) -> Answer:
+        """Tell of a purchase made off-line, without PIN; return the answer. Raises as `purchase` does."""
+        check_card(track2, None)
+        return await self._answer(self._terminal.advise(Order(amount, self._terminal.terms.currency, track2)))
+
     async def capture(self, amount: int, rrn: str) -> Answer:
         """Complete the pre-authorization with retrieval reference `rrn`; return the answer. Raises as `refund` does."""
         check_rrn(rrn)
@@ -189,10 +194,7 @@ class TerminalClient:
         return await self._answer(self._terminal.void(original, reason))
 
     def sign(self, *, on: bool) -> Deferred[None]:
-        """Sign on or off; fires when the backend has answered, fails with Stopped or Unreachable.
-
-        A new session begins signed on.
-        """
+        """Sign on, as a new session is, or off; fires when answered, fails with Stopped or Unreachable."""
         waiting: Deferred[None] = Deferred()
         if not self._up:
             waiting.errback(Unreachable("no session stands"))

@@ -54,6 +54,7 @@ class Asked(StrEnum):
     HOLD = "hold"
     CAPTURE = "capture"
     RELEASE = "release"
+    ADVICE = "advice"
     CLOSE = "close"
 
 
@@ -205,7 +206,7 @@ class Memory:
         if opened is None:
             return
         match opened.asked:
-            case Asked.PURCHASE if settled.result in (Result.APPROVED, Result.PARTIAL):
+            case Asked.PURCHASE | Asked.ADVICE if settled.result in (Result.APPROVED, Result.PARTIAL):
                 self.purchases[opened.identity] = Purchased(opened, settled)
                 if len(self.purchases) > KEPT_PURCHASES:
                     del self.purchases[next(iter(self.purchases))]

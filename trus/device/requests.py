@@ -53,6 +53,10 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
 }
 
 
+#: What is repeated until it is answered. An advice is so too, for as long as the terminal is on.
+_LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.ADVICE, Asked.CLOSE})
+
+
 @attrs.frozen
 class Timing:
     """How long a terminal waits, in seconds."""
@@ -104,7 +108,7 @@ class Request:
         Reversals, voids, what ends a pre-authorization and a batch's closing hold no secret, and are
         harmless when repeated.
         """
-        return self.asked in (Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.CLOSE)
+        return self.asked in _LASTING
 
     @property
     def moves_money(self) -> bool:

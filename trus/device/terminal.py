@@ -91,6 +91,11 @@ class Terminal:
         _check_amount(order)
         return self._book.add(Asked.HOLD, self._later(self._timing.give_up), order=order).key
 
+    def advise(self, order: Order) -> int:
+        """Tell of a purchase made off-line; return the key. Repeated while the terminal is on. Raises AmountError."""
+        _check_amount(order)
+        return self._book.add(Asked.ADVICE, self._later(self._timing.give_up), order=order).key
+
     def capture(self, order: RefundOrder) -> int:
         """Complete the pre-authorization of `order`; return the key. Repeated until answered. Raises AmountError."""
         _check_amount(order)

@@ -23,14 +23,15 @@ _COMMANDS: Final = {
     Asked.REVERSE: "REVERSE",
     Asked.VOID: "VOID",
     Asked.HOLD: "PRE-AUTHORIZE",
+    Asked.ADVICE: "ADVISE",
     Asked.CAPTURE: "CAPTURE",
     Asked.RELEASE: "RELEASE",
     Asked.CLOSE: "CLOSE-BATCH",
 }
 
-_WITH_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND, Asked.CAPTURE, Asked.REVERSE, Asked.VOID})
 #: What is approved for the amount asked, or not at all (a part where the order welcomes it).
-_FOR_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND, Asked.CAPTURE})
+_FOR_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.ADVICE, Asked.REFUND, Asked.CAPTURE})
+_WITH_AMOUNT: Final = _FOR_AMOUNT | {Asked.REVERSE, Asked.VOID}
 
 #: Which codes go with which result; anything else is a contradiction.
 _CODES: Final = {

@@ -71,6 +71,18 @@ PAYMENTS: Final = (
     ),
     VerbSpec(
         Kind.COMMAND,
+        "ADVISE",
+        INITIATOR,
+        None,
+        Cover.SEALED,
+        Need.MUST,
+        Need.MUST,
+        (STAN, AMOUNT, CURRENCY, DATE, REPEAT),
+        (RID, TRACK2, ENTRY),
+        "This purchase was made off-line, without PIN: take it over.",
+    ),
+    VerbSpec(
+        Kind.COMMAND,
         "PRESENT-PIN",
         RESPONDER,
         None,

@@ -1,0 +1,43 @@
+"""The reasons for which a purchase that a terminal made off-line is not taken over.
+
+The goods are gone: what the purse holds, what the company allows and whether the card was reported since
+are no reasons. What is left is a terminal that may not ask, a card that is not genuine, and an amount
+above the floor limit, which the shop risked by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trus.auth.case import Case
+from trus.auth.linked import Verdict
+from trus.auth.rules import AFTER_PIN, BEFORE_PIN, Rule
+from trus.values import ResponseCode
+
+#: Names of the rules that are asked of advices too.
+_ASKED: Final = frozenset(
+    {
+        "terminal-unknown",
+        "terminal-not-active",
+        "shop-not-active",
+        "currency-of-terminal",
+        "amount",
+        "track-unreadable",
+        "card-not-genuine",
+        "currency-of-purse",
+    }
+)
+ADVICE: Final[tuple[Rule, ...]] = tuple(rule for rule in (*BEFORE_PIN, *AFTER_PIN) if rule.name in _ASKED)
+OVER_FLOOR: Final = "over-floor"
+
+
+def judge_advice(case: Case, floor_limit: int) -> Verdict | None:
+    """Return the first reason against an advice, None when it is posted. `floor_limit` is in minor units."""
+    for rule in ADVICE:
+        figures = rule.applies(case)
+        if figures is not None:
+            return Verdict(rule.name, rule.code, figures)
+    if case.amount > floor_limit:
+        figures = {"asked": case.amount, "currency": case.question.currency, "limit": floor_limit}
+        return Verdict(OVER_FLOOR, ResponseCode.OVER_AMOUNT_LIMIT, figures)
+    return None

@@ -1,0 +1,118 @@
+"""Takes over purchases that terminals made off-line (store and forward): never declined for want of money.
+
+The purse pays what it can spend, and the rest is posted to the issuer's risk account; a card that is not
+active any more pays nothing, so that its holder is not charged for what came after the report. The day's
+limits count all of it. An advice may come for as long as a repeat may.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trus.auth.advice import judge_advice
+from trus.auth.case import Case
+from trus.auth.model import CardFacts, Checks, Facts, Kind, Question, State, TerminalFacts
+from trus.auth.ports import Event, Posting, PurseUpdate
+from trus.auth.rules import Figures
+from trus.auth.texts import cashier_text
+from trus.core.answers import encode_outcome
+from trus.core.approvals import ApprovalCodes
+from trus.core.asked import Asked
+from trus.core.authorizing import actor_of
+from trus.core.book import Book
+from trus.core.messages import Advise, Outcome
+from trus.values import ResponseCode, Result
+
+ADVISED: Final = "advised"
+#: What a terminal may sell off-line at once, minor units.
+FLOOR_LIMIT: Final = 5_000
+
+
+class Adviser:
+    """Answers advices that were never seen before."""
+
+    def __init__(self, approvals: ApprovalCodes, floor_limit: int) -> None:
+        """`floor_limit` is in minor units."""
+        self._approvals = approvals
+        self._floor_limit = floor_limit
+
+    def take_over(self, asked: Asked, request: Advise, checks: Checks, book: Book) -> Outcome:
+        """Record an advice, or why it is not posted, and return the answer. Raises LedgerError."""
+        terminal = book.terminal(request.identity.terminal)
+        card = book.card(asked.card_key) if asked.card_key else None
+        policy = None if card is None else book.policy(card.company_id)
+        question = Question(Kind.PURCHASE, request.amount, request.currency)
+        case = Case(question, Facts(terminal, card, checks, policy), book.now)
+        verdict = judge_advice(case, self._floor_limit)
+        if verdict is not None or card is None or terminal is None:
+            rule, code, figures = verdict or ("card-not-genuine", ResponseCode.INVALID_CARD, {})
+            outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
+            return _record(asked, request, book, outcome, rule, figures, terminal, card)
+        amount, currency = request.amount, request.currency
+        room = card.balance - card.held if card.state == State.ACTIVE else 0
+        paid = max(0, min(amount, room))
+        postings = [
+            Posting(card.purse_account, -paid, currency),
+            Posting(terminal.merchant_account, amount, currency),
+        ]
+        if paid < amount:
+            postings.append(Posting(book.risk_account(currency), paid - amount, currency))
+        purse = PurseUpdate(
+            card.purse_account, card.balance - paid, case.counter_day, case.day_amount + amount, case.day_count + 1
+        )
+        outcome = Outcome(
+            Result.APPROVED.value,
+            ResponseCode.APPROVED.value,
+            self._approvals.next(),
+            amount=amount,
+            currency=currency,
+            text=cashier_text(ResponseCode.APPROVED.value),
+        )
+        figures = {"asked": amount, "currency": currency, "balance": card.balance, "shortfall": amount - paid}
+        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purse)
+
+
+def _record(
+    asked: Asked,
+    request: Advise,
+    book: Book,
+    answer: Outcome,
+    rule: str,
+    figures: Figures,
+    terminal: TerminalFacts | None,
+    card: CardFacts | None,
+    postings: tuple[Posting, ...] = (),
+    purse: PurseUpdate | None = None,
+) -> Outcome:
+    event_id, rrn = book.number()
+    outcome = Outcome(
+        answer.result, answer.code, answer.approval, rrn, answer.amount, answer.currency, text=answer.text
+    )
+    book.record(
+        Event(
+            event_id,
+            asked.kind.value,
+            asked.identity,
+            asked.rid,
+            asked.digest,
+            None if card is None else card.card_id,
+            None if terminal is None else terminal.shop_id,
+            request.amount,
+            request.currency,
+            outcome.result,
+            outcome.code,
+            outcome.approval,
+            rrn,
+            rule,
+            figures,
+            encode_outcome(outcome),
+            actor_of(request.peer),
+            None,
+            postings,
+            () if purse is None else (purse,),
+            None,
+            answer.amount or 0,
+            "" if purse is None else purse.counter_day,
+        )
+    )
+    return outcome
