@@ -82,7 +82,7 @@ class DoctorTests(Deployed):
         findings = examine(load(self.file), SystemClock())
         self.assertEqual(self.wrong(findings), [])
         warned = [finding.subject for finding in findings if finding.state is State.WARNING]
-        self.assertEqual(warned, ["device port", "admin port", "link port"])
+        self.assertEqual(warned, ["individual root", "device port", "admin port", "link port"])
         self.assertIn("database", [finding.subject for finding in findings if finding.state is State.OK])
 
     def test_open_port(self) -> None:

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trus.cli.check_config import check
+from trus.cli.doctor_authorities import check_authorities
 from trus.cli.doctor_keys import check_token_and_database
 from trus.cli.findings import Finding, State
 from trus.clock import Clock, SystemClock
@@ -39,6 +40,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [lambda: check_channels(settings, clock.now())]
     backend = settings.backend
     if backend is not None:
+        checks.append(lambda: check_authorities(backend, clock.now()))
         checks.append(lambda: check_token_and_database(backend, clock))
     checks.append(lambda: check_ports(settings))
     return [finding for each in checks for finding in each()]
