@@ -29,7 +29,7 @@ class WatchLimits(NamedTuple):
 
     token: float = 5.0  #: a call of the token: what waits is answered 91
     abandon: float = 60.0  #: a call of the token: the core is replaced
-    answer: float = 30.0  #: a batch, whatever the core is doing: what waits is answered 91
+    answer: float = 20.0  #: a batch, whatever the core is doing: what waits is answered 91
 
 
 class Judgement(Enum):

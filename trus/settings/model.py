@@ -292,7 +292,7 @@ class CoreSettings(Section):
     answer_deadline: Duration = setting(
         kinds.duration("1s", "1h"),
         "A batch that the core has not answered by then is answered 96, and what waits 91, until it answers again.",
-        Duration(30),
+        Duration(20),
     )
 
 
