@@ -147,16 +147,14 @@ PAYMENT_SYSTEM: Final = (
     Requirement(
         "TR-17",
         "Certificates and key pairs lie in the token, not in the database.",
-        ("trus/hsm", "trus/pki/identity.py"),
-        _FIRST,
-        "escrowed pairs, wrapped storage for many certificates",
+        ("trus/hsm", "trus/hsm/objects.py", "trus/pki/identity.py"),
+        _DONE,
     ),
     Requirement(
         "TR-18",
-        "A token of any make that follows PKCS#11, or software.",
-        ("trus/hsm/pkcs11.py", "trus/cli/softhsm.py"),
-        _FIRST,
-        "a software store unlocked by a smart card, tests with another make",
+        "A token of any make that follows PKCS#11, or software, also unlocked by a card.",
+        ("trus/hsm/pkcs11.py", "trus/hsm/guard.py", "trus/hsm/sealing.py", "trus/cli/softhsm.py"),
+        _DONE,
     ),
     Requirement("TR-19", "A text protocol with three kinds of message.", ("trus/protocol",), _DONE),
     Requirement(
