@@ -14,6 +14,9 @@
 | records | transactions, explanations, balances, settlement |
 | operation | days, health, admins |
 | identities | the ports of trus.pki on the registry |
+| approvals | dual control: orders that wait until other admins have agreed |
+| enrolments | devices' requests for certificates: issued, refused and why |
+| ceremonies | transcripts of key ceremonies, put on record |
 
 Knows no wire. Names and texts come from a table that the console shares (trus.admin.commands).
 """

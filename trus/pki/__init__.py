@@ -2,8 +2,12 @@
 
 | module | for |
 |---|---|
-| profiles | the certificate policy as frozen data: who gets what, for how long |
+| profiles | the kinds of certificates as frozen data: what each says, for how long |
+| policy | what a deployment may change of them, and every figure around them |
 | authority | an authority whose key stays in the token: issues certificates and CRLs |
+| generations | issuing authorities below a root whose key is elsewhere, old and new |
+| ceremony, transcript | what two officers do with the off-line root, and its record |
+| examination, steps, weakkeys | the checks before a certificate is issued, each with a name and reasons |
 | enrolment | an activation code and a request become a certificate, once |
 | csr | a device's request: proof of possession, and nothing else of it is believed |
 | activation | one-time codes by which a device proves that it may be enrolled |

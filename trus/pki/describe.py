@@ -17,6 +17,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from trus.certificates.oids import ADMIN_POLICY, ARC, CHANNEL_POLICY, CHANNEL_USAGE, DEVICE_USAGE, INDIVIDUAL_POLICY
 from trus.pki.policy import DEFAULT_POLICY, days
 from trus.pki.profiles import ALL_PROFILES, BACKDATE, Profile
+from trus.pki.steps import (
+    ApprovalStep,
+    CodeStep,
+    DuplicateStep,
+    HolderStep,
+    KeyStep,
+    NameStep,
+    PossessionStep,
+    QuotaStep,
+)
 
 _BLOCK: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end of generated: \2 -->)", re.DOTALL)
 
@@ -99,6 +109,17 @@ def _path(profile: Profile) -> str:
     return "" if profile.path_length is None else str(profile.path_length)
 
 
+def steps_table() -> str:
+    """Return the table of the checks before an issuance, in Markdown: the first sentence of each step."""
+    steps = (CodeStep, PossessionStep, KeyStep, NameStep, HolderStep, DuplicateStep, QuotaStep, ApprovalStep)
+    return _table(("step", "examines"), ((step.name, _first_sentence(step)) for step in steps))
+
+
+def _first_sentence(step: type) -> str:
+    text = " ".join((step.__doc__ or "").split("\n\n")[0].split())
+    return text.partition(": ")[2].rstrip(".")
+
+
 def identifiers_table() -> str:
     """Return the table of private object identifiers, in Markdown; ARC stands for the arc."""
     rows = [
@@ -123,6 +144,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "profiles": profiles_table,
     "issuance": issuance_table,
     "figures": figures_table,
+    "steps": steps_table,
     "identifiers": identifiers_table,
 }
 

@@ -87,7 +87,7 @@ class CodeStep:
 
 
 class PossessionStep:
-    """The key: its holder has proven to have it, and a used code serves no other key.
+    """Possession: who asks has proven to have the key, and a used code serves no other key.
 
     A pair that the backend shall make proves nothing and is handed over once: its code is used up.
     """

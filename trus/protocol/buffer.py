@@ -13,7 +13,7 @@ from typing import Final, Literal
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 
 #: Longest line before authentication, CR LF included: message 2 with leaf, issuing authority, OCSP
-#: answer and signature makes about 2,700, with the longest names 3,300; message 4 with a pair, 3,500.
+#: answer and signature makes about 2,700, with the longest names 3,300; message 4 with a pair, 3,800.
 MAX_OPENING_LINE_BYTES: Final = 4096
 #: Longest line once a session of the connection is authenticated, CR LF included.
 MAX_SEALED_LINE_BYTES: Final = 8192
