@@ -172,6 +172,21 @@ class SessionTests(SynchronousTestCase):
         assert isinstance(asked, core.Void)
         self.assertEqual((asked.original.stan, asked.amount, asked.reason), (1, 1250, "cashier"))
 
+    def test_advices_and_changes_of_pin_reach_the_core(self) -> None:
+        """An advice comes without PIN, a change of the PIN with both blocks under the session's key."""
+        session = self.bench.connect()
+        sealed = {"rid": format_octets(bytes(16)), "track2": "4000340000000506=2511111123400001230"}
+        fields = {"stan": "000001", "amount": "12.50", "currency": "USD", "date": DAY}
+        self.bench.send(session.seal(Kind.COMMAND, "ADVISE", fields, sealed, dialogue=session.open_dialogue()))
+        blocks = {"pin": format_octets(bytes(16)), "new-pin": format_octets(bytes(15) + b"n"), "format": "4"}
+        bare = {"stan": "000002", "date": DAY}
+        line = session.seal(Kind.COMMAND, "CHANGE-PIN", bare, {**sealed, **blocks}, dialogue=session.open_dialogue())
+        self.bench.send(line)
+        advice, change = [request for request, _ in self.bench.core.asked]
+        assert isinstance(advice, core.Advise) and isinstance(change, core.ChangePin)
+        self.assertEqual(advice.amount, 1250)
+        self.assertEqual((change.pin.block, change.new_pin.block), (bytes(16), bytes(15) + b"n"))
+
     def test_pre_authorizations_reach_the_core(self) -> None:
         """A pre-authorization may be asked for its PIN; completion and release come with what they name."""
         session = self.bench.connect()

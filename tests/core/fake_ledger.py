@@ -131,6 +131,9 @@ class Kept:
                 del self.holds[event.original]
             for purse in event.purses:
                 self._update(purse)
+            if event.pin is not None:
+                card_id, pin_reference = event.pin
+                self._change(lambda card, card_id=card_id: card.card_id == card_id, pin_reference=pin_reference)
             if event.tries is not None:
                 number, tries = event.tries
                 self._change(lambda card, number=number: card.card_id == number, tries_left=tries)

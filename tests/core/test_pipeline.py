@@ -9,6 +9,7 @@ from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.worlds import World
@@ -63,4 +64,8 @@ class Expiries(InMemory, ExpiryPromises, SynchronousTestCase):
 
 
 class Advices(InMemory, AdvicePromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Pins(InMemory, PinPromises, SynchronousTestCase):
     """On a ledger in memory."""

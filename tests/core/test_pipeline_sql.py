@@ -10,6 +10,7 @@ from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchaseP
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.sql_world import SqlWorld
@@ -67,4 +68,8 @@ class Expiries(OnDisk, ExpiryPromises, SynchronousTestCase):
 
 
 class Advices(OnDisk, AdvicePromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Pins(OnDisk, PinPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

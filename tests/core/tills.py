@@ -17,6 +17,7 @@ from trus.core.messages import (
     Advise,
     Balance,
     Capture,
+    ChangePin,
     CloseBatch,
     MoneyRequest,
     Outcome,
@@ -205,6 +206,20 @@ class Till:
         """Have an amount set aside."""
         purchase = self.purchase(card, amount, **changes)
         return PreAuthorize(**{name: getattr(purchase, name) for name in purchase.__struct_fields__})
+
+    def change_pin(self, card: CardInHand, new: str, **changes: Any) -> ChangePin:
+        """Ask for another PIN; `pin` is the card's unless told."""
+        identity = self.identity(changes.pop("date", None))
+        pin = changes.pop("pin", card.pin)
+        fields: dict[str, Any] = {
+            "peer": self.peer,
+            "identity": identity,
+            "rid": rid_of(identity),
+            "track2": card.track,
+            "pin": pin_block(pin, card.number),
+            "new_pin": pin_block(new, card.number, b"12345678"),
+        }
+        return ChangePin(**{**fields, **changes})
 
     def advise(self, card: CardInHand, amount: int = 1250, **changes: Any) -> Advise:
         """Tell of a purchase made off-line."""

@@ -19,7 +19,7 @@ from tests.device.acting import (
     result,
 )
 from trus.device.journal import Asked, MemoryJournal, Totals
-from trus.device.orders import BalanceOrder, Reference, RefundOrder
+from trus.device.orders import BalanceOrder, PinOrder, Reference, RefundOrder
 from trus.device.requests import TRANSITIONS, Event, OutOfOrder, Phase, Request
 from trus.device.terminal import Terminal
 from trus.money import AmountError
@@ -358,6 +358,19 @@ class Refunding(unittest.SynchronousTestCase):
         self.assertEqual((again.fields["stan"], again.fields["repeat"]), (asked.fields["stan"], "yes"))
         stage.hear(result(again.dialogue, approval="A1B2C3"))
         self.assertEqual(stage.journal.memory.totals, Totals(1, 1000))
+
+    def test_change_of_pin(self) -> None:
+        """Another PIN is asked for with both blocks, is not taken back, and leaves no PIN in the journal."""
+        stage = Stage()
+        stage.connect()
+        stage.terminal.change_pin(PinOrder(TRACK2, "4711", "7391"))
+        [asked] = stage.drain()
+        self.assertEqual(asked.head, "COMMAND CHANGE-PIN")
+        self.assertNotEqual(asked.fields["pin"], asked.fields["new-pin"])
+        self.assertNotIn("7391", repr(stage.journal.memory.unfinished))
+        self.assertNotIn("7391", repr(PinOrder(TRACK2, "4711", "7391")))
+        stage.hear(result(asked.dialogue, "declined", "96"))
+        self.assertEqual((stage.finished[0].answer.code, stage.terminal.unfinished), ("96", 0))
 
     def test_completion(self) -> None:
         """A completion and a release name their pre-authorization, and are repeated, also after a restart."""

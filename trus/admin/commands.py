@@ -21,7 +21,7 @@ from trus.errors import CommandRefused
 #: The events that TRANSACTIONS shows.
 TRANSACTION_KINDS: Final = (
     *("purchase", "refund", "void", "hold", "completion", "release", "expiry"),
-    *("balance", "reversal", "close-batch", "refill", "funding"),
+    *("balance", "pin-change", "reversal", "close-batch", "refill", "funding"),
 )
 
 _ADMIN = AdminRole.ADMINISTRATOR

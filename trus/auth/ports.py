@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     HOLD = "hold"  #: a pre-authorization: `authorized` is set aside in the purse, nothing moves
     COMPLETION = "completion"  #: a purchase out of the hold that is its `original`
     RELEASE = "release"  #: the shop gave the hold up that is its `original`
+    PIN_CHANGE = "pin-change"  #: the cardholder's own; moves nothing
     EXPIRY = "expiry"  #: nobody asked for the hold in time that is its `original`
 
 
@@ -185,6 +186,7 @@ class Event(Frozen, frozen=True):
     counter_day: str = ""
     hold_until: int = 0  #: of a hold: when it expires, microseconds since 1970-01-01 UTC
     ends_hold: bool = False  #: whether `original` is a hold that this event ends
+    pin: tuple[int, bytes] | None = None  #: (card_id, PIN reference) when the PIN changes
 
 
 class BatchFacts(Frozen, frozen=True):

@@ -15,6 +15,7 @@ from trus.values import ResponseCode
 REVERSED_TEXT: Final = "Taken back"
 LATE_TEXT: Final = "Taken back: start again"
 BALANCED_TEXT: Final = "Batch closed"
+SIMPLE_PIN_TEXT: Final = "PIN too simple: choose another"
 DIFFERS_TEXT: Final = "Batch closed: totals differ"
 
 #: A text-only pinpad shows two lines of 20 characters.

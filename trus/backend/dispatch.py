@@ -14,6 +14,7 @@ from trus.core.messages import (
     Answer,
     Balance,
     Capture,
+    ChangePin,
     CloseBatch,
     Failed,
     MoneyRequest,
@@ -169,6 +170,18 @@ def _advise(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Ad
     return Advise(asked.peer, asked.identity, asked.rid, asked.amount, asked.currency, asked.track2, asked.repeat)
 
 
+def _change_pin(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> ChangePin:
+    return ChangePin(
+        peer,
+        _identity(fields, peer),
+        parse_octets(fields["rid"]),
+        TrackTwo(fields["track2"]),
+        PinMaterial(pin_key, parse_octets(fields["pin"])),
+        PinMaterial(pin_key, parse_octets(fields["new-pin"])),
+        fields.get("repeat") == "yes",
+    )
+
+
 def _capture(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Capture:
     currency = _known_currency(fields["currency"])
     return Capture(
@@ -303,6 +316,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "VOID": _void,
     "PRE-AUTHORIZE": _pre_authorize,
     "ADVISE": _advise,
+    "CHANGE-PIN": _change_pin,
     "CAPTURE": _capture,
     "RELEASE": _release,
     "CLOSE-BATCH": _close_batch,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Final
 
 from trus.cards.errors import CardDataRefused
@@ -57,6 +58,18 @@ def check_pin(pin: Pin) -> Pin:
     if _PIN.fullmatch(pin.digits) is None:
         raise CardDataRefused("pin")
     return pin
+
+
+def is_simple(pin: Pin, number: CardNumber) -> bool:
+    """Return whether a PIN is among the first that a thief tries.
+
+    One digit over and over, a run up or down (9 and 0 are neighbours), a pair over and over, or the
+    last digits of the card.
+    """
+    digits = [int(each) for each in pin.digits]
+    steps = {(after - before) % 10 for before, after in pairwise(digits)}
+    paired = len(digits) % 2 == 0 and pin.digits == pin.digits[:2] * (len(digits) // 2)
+    return steps in ({0}, {1}, {9}) or paired or number.digits.endswith(pin.digits)
 
 
 def draw_pin(draw: Callable[[int], bytes], digits: int = MIN_PIN_DIGITS) -> Pin:

@@ -22,6 +22,7 @@ from trus.core.messages import (
     Advise,
     Balance,
     Capture,
+    ChangePin,
     CloseBatch,
     Failed,
     MoneyRequest,
@@ -35,7 +36,7 @@ from trus.core.messages import (
     Reverse,
     Void,
 )
-from trus.values import Identity, PinMaterial
+from trus.values import Identity, PinMaterial, Secret
 
 #: Version of the canonical form of a request.
 FORM: Final = 1
@@ -55,8 +56,16 @@ _KINDS: Final[dict[type, EventKind]] = {
     Capture: EventKind.COMPLETION,
     Release: EventKind.RELEASE,
     Advise: EventKind.PURCHASE,
+    ChangePin: EventKind.PIN_CHANGE,
     CloseBatch: EventKind.CLOSE_BATCH,
 }
+
+
+class NewPin(Secret, frozen=True):
+    """What came of the PIN that a cardholder wants: its reference, or a fixed word for why it cannot be."""
+
+    reference: bytes = b""
+    fault: str = ""
 
 
 class Asked:
@@ -77,6 +86,7 @@ class Asked:
         "identity",
         "kind",
         "names",
+        "new_pin",
         "pin",
         "request",
         "rid",
@@ -92,12 +102,13 @@ class Asked:
         self.pin: PinMaterial | None = None
         self.card_key = b""
         self.names: CardNames | None = None
+        self.new_pin: NewPin | None = None
         self.checks: Checks | None = None
         self.answer: MoneyAnswer | None = None
         self.durable = False
         self.kind = _KINDS[type(request)]
         track = None
-        if isinstance(request, (Purchase, PreAuthorize, Balance)):
+        if isinstance(request, (Purchase, PreAuthorize, Balance, ChangePin)):
             track, self.pin = request.track2, request.pin
         elif isinstance(request, (Refund, Advise)):
             track = request.track2
@@ -169,6 +180,8 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
                 *(() if purchase is None else (purchase.business_date, purchase.stan, request.original_rid)),
                 card_key,
             )
+        case ChangePin():
+            fields = ("pin-change", *name, card_key)
         case Advise():
             fields = ("advice", *name, request.amount, request.currency, card_key)
         case Capture() | Release():

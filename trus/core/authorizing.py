@@ -9,15 +9,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from trus.auth.decide import decide
 from trus.auth.model import CardFacts, Checks, Decision, Facts, Kind, Question, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate
-from trus.auth.texts import cashier_text
+from trus.auth.texts import SIMPLE_PIN_TEXT, cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
 from trus.core.book import Book
-from trus.core.messages import Balance, Outcome, PinWanted, PreAuthorize, Purchase
+from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
+from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
 from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
 
@@ -28,6 +31,13 @@ _DECLINED: Final = Result.DECLINED.value
 _WRONG_PIN: Final = ResponseCode.WRONG_PIN.value
 _BALANCE: Final = EventKind.BALANCE
 _HOLD: Final = EventKind.HOLD
+_PIN_CHANGE: Final = EventKind.PIN_CHANGE
+#: Names of what settles a change of a PIN that the old one has proved.
+PIN_CHANGED: Final = "pin-changed"
+_NEW_PIN_CODES: Final = {
+    UNUSABLE_PIN: ResponseCode.CRYPTOGRAPHIC_FAILURE,
+    SIMPLE_PIN: ResponseCode.INVALID_TRANSACTION,
+}
 #: Days after which a pre-authorization expires: a hotel's week.
 HOLD_DAYS: Final = 7
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,7 +72,24 @@ class Authorizer:
             return PinWanted(tries if tries is not None and tries < self._tries_allowed else None)
         return self._record(asked, request.peer, question, decision, terminal, card, book)
 
-    def refuse_date(self, asked: Asked, request: CardRequest, book: Book) -> Outcome:
+    def change_pin(self, asked: Asked, request: ChangePin, checks: Checks, book: Book) -> Outcome:
+        """Return the answer to a change of the PIN, which the old PIN must prove. Raises LedgerError."""
+        terminal = book.terminal(request.identity.terminal)
+        card = book.card(asked.card_key) if asked.card_key else None
+        question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        policy = None if card is None else book.policy(card.company_id)
+        decision = decide(question, Facts(terminal, card, checks, policy, self._tries_allowed), book.now)
+        new = asked.new_pin
+        if decision.result == Result.APPROVED:
+            fault = UNUSABLE_PIN if new is None else new.fault
+            code = _NEW_PIN_CODES.get(fault, ResponseCode.APPROVED)
+            result = Result.DECLINED if fault else Result.APPROVED
+            decision = msgspec.structs.replace(
+                decision, result=result, code=code, rule=fault or PIN_CHANGED, figures={}
+            )
+        return self._record(asked, request.peer, question, decision, terminal, card, book)
+
+    def refuse_date(self, asked: Asked, request: CardRequest | ChangePin, book: Book) -> Outcome:
         """Decline a new request whose business date is over. Raises LedgerError."""
         terminal = book.terminal(request.identity.terminal)
         if isinstance(request, (Purchase, PreAuthorize)):
@@ -93,16 +120,19 @@ class Authorizer:
         kind, result, code = asked.kind._value_, decision.result._value_, decision.code._value_
         approval, authorized, balance, tries_left, currency = "", None, None, None, question.currency
         details: dict[str, str] = {}
+        pin: tuple[int, bytes] | None = None
         if result == _DECLINED:
             if code == _WRONG_PIN:
                 tries_left = decision.tries_left
+        elif card is not None and asked.kind is _PIN_CHANGE:
+            pin = (card.card_id, b"" if asked.new_pin is None else asked.new_pin.reference)
         elif card is not None and asked.kind is _BALANCE:
             balance, currency = card.balance, card.currency
             if card.held:
                 details = {"available": format_amount(card.balance - card.held, currency)}
         else:
             approval, authorized = self._approvals.next(), decision.amount
-        text = cashier_text(code)
+        text = SIMPLE_PIN_TEXT if decision.rule == SIMPLE_PIN else cashier_text(code)
         outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, text, details)
         postings: tuple[Posting, ...] = ()
         purses: tuple[PurseUpdate, ...] = ()
@@ -157,6 +187,8 @@ class Authorizer:
                 decision.amount,
                 decision.counter_day if purses else "",
                 until,
+                False,
+                pin,
             )
         )
         return outcome

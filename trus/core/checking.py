@@ -19,14 +19,17 @@ from trus.cards.pin import (
     REFERENCE_BYTES,
     BlockFunction,
     dummy_input,
+    is_simple,
+    reference,
     reference_input,
     reference_version,
     same_pin,
     try_open_pin,
 )
 from trus.cards.verification import DUMMY_BLOCK, Claim, claim_block, claim_of, proves
-from trus.core.asked import Asked
+from trus.core.asked import Asked, NewPin
 from trus.core.keyring import CardKeys
+from trus.core.messages import ChangePin
 from trus.hsm.ports import KeyStore
 
 #: Stand in for the number of a track that cannot be read, and for what is kept of no card.
@@ -49,6 +52,11 @@ class Redacted(list[bytes]):
         return f"<{len(self)} blocks redacted>"
 
 
+#: Why a new PIN cannot be.
+UNUSABLE_PIN: Final = "new-pin-unusable"
+SIMPLE_PIN: Final = "new-pin-simple"
+
+
 class CardChecker:
     """Checks what only the keys of the token can check."""
 
@@ -66,6 +74,7 @@ class CardChecker:
         They stay None for a card whose PIN reference needs a version of K_PIN that the store does
         not hold. Raises KeyStoreError when the store cannot be used.
         """
+        self._make_references(asked)
         genuine = self._check_stripes(asked)
         pins = self._check_pins(asked, cards)
         for each, is_genuine, (usable, right) in zip(asked, genuine, pins, strict=True):
@@ -77,6 +86,30 @@ class CardChecker:
             else:
                 known = is_genuine and each.card_key in cards
                 each.checks = Checks(stripe.expiry, stripe.service_code, known, right, usable)
+
+    def _make_references(self, asked: Sequence[Asked]) -> None:
+        """Set `new_pin` of each change of a PIN: under the newest key, in one call."""
+        wanted: list[Asked] = []
+        blocks: list[bytes] = Redacted()
+        for each in asked:
+            request = each.request
+            if not isinstance(request, ChangePin):
+                continue
+            decrypt = self._session_key(request.new_pin.key)
+            number = _NO_NUMBER if each.stripe is None else each.stripe.number
+            pin = None if decrypt is None else try_open_pin(request.new_pin.block, number, decrypt)
+            if pin is None or decrypt is None:
+                each.new_pin = NewPin(fault=UNUSABLE_PIN)
+            elif is_simple(pin, number) or pin == try_open_pin(request.pin.block, number, decrypt):
+                each.new_pin = NewPin(fault=SIMPLE_PIN)
+            else:
+                wanted.append(each)
+                blocks.append(reference_input(number, pin).block)
+        if wanted:
+            newest = self._card_keys.newest_pin
+            encrypted = self._keys.encrypt_blocks(self._card_keys.pin[newest], blocks)
+            for each, block in zip(wanted, encrypted, strict=True):
+                each.new_pin = NewPin(reference(newest, block))
 
     def _check_stripes(self, asked: Sequence[Asked]) -> list[bool]:
         handles, newest = self._card_keys.card, self._card_keys.newest_card

@@ -32,6 +32,7 @@ from trus.core.messages import (
     Advise,
     Balance,
     Capture,
+    ChangePin,
     CloseBatch,
     Failed,
     MoneyRequest,
@@ -59,7 +60,7 @@ FAULT: Final = "fault"
 
 
 #: Requests whose card the token checks.
-_WITH_CARD: Final = (Purchase, PreAuthorize, Balance, Advise)
+_WITH_CARD: Final = (Purchase, PreAuthorize, Balance, Advise, ChangePin)
 #: Requests that name an earlier one by its retrieval reference number.
 _LINKED: Final = (Refund, Capture, Release)
 
@@ -106,8 +107,8 @@ class MoneyPipeline:
         answers: list[MoneyAnswer | None] = [_refusal(request) for request in batch]
         places = [place for place, answer in enumerate(answers) if answer is None]
         asked = [Asked(batch[place], self._ledger.card_names) for place in places]
-        if asked:
-            self._work(asked, self._clock.now())
+        for part in _parts(asked):
+            self._work(part, self._clock.now())
         for place, each in zip(places, asked, strict=True):
             answers[place] = each.answer
         return [Failed(ResponseCode.SYSTEM_ERROR, FAULT) if answer is None else answer for answer in answers]
@@ -256,8 +257,20 @@ class MoneyPipeline:
             each.answer = self._authorizer.refuse_date(each, request, book)
         elif each.checks is None:
             each.answer, each.durable = Failed(ResponseCode.ISSUER_UNAVAILABLE, KEY_STORE), True
+        elif isinstance(request, ChangePin):
+            each.answer = self._authorizer.change_pin(each, request, each.checks, book)
         else:
             each.answer = self._authorizer.authorize(each, request, each.checks, book)
+
+
+def _parts(asked: list[Asked]) -> list[list[Asked]]:
+    """Return the batch in parts that end with a change of a PIN: what follows is checked against the new one."""
+    parts: list[list[Asked]] = [[]]
+    for each in asked:
+        parts[-1].append(each)
+        if isinstance(each.request, ChangePin):
+            parts.append([])
+    return [part for part in parts if part]
 
 
 def _refusal(request: MoneyRequest) -> Refused | None:

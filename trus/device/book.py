@@ -71,7 +71,7 @@ class Book:
                 case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
                     request.opened, request.told, request.attempts = opened, True, 1
-                case Asked.BALANCE | Asked.ADVICE:
+                case Asked.BALANCE | Asked.ADVICE | Asked.PIN:
                     self._journal.append(Settled(opened.identity, Result.DECLINED, ""))
 
     def take_back(self, opened: Opened, reason: str) -> Request:

@@ -18,20 +18,21 @@ from twisted.python.failure import Failure
 
 from trus.cards.pin import Pin, check_pin
 from trus.clock import Clock, Entropy
+from trus.device.asking import Asking
 from trus.device.connection import DeviceConnection
 from trus.device.conversation import Conversation, Happening, Heard, Identity, Over, Renewed, Up
 from trus.device.effects import AskPin, Finished, HangUp, Say, Signed
 from trus.device.errors import Stopped, Unreachable
 from trus.device.journal import Journal, JournalError
-from trus.device.orders import Answer, BalanceOrder, Order, PinCallback, Reference, RefundOrder
-from trus.device.pinpad import check_card, check_rrn, pin_encoder
+from trus.device.orders import Answer, PinCallback
+from trus.device.pinpad import pin_encoder
 from trus.device.requests import Timing
 from trus.device.terminal import Terminal
 from trus.device.trust import DeviceTrust
 from trus.errors import TrusError
 from trus.net.contexts import ClientChannel
 from trus.protocol.effects import Terms
-from trus.protocol.errors import SessionEnded
+from trus.protocol.errors import ErrorCode, SessionEnded
 from trus.protocol.tickets import StoredTicket
 from trus.values import TerminalId
 
@@ -40,7 +41,7 @@ FIRST_RECONNECT_SECONDS: Final = 0.25
 MOST_RECONNECT_SECONDS: Final = 15.0
 
 
-class TerminalClient:
+class TerminalClient(Asking):
     """One terminal on the network, for programs: `await client.purchase(...)`."""
 
     _log = Logger()
@@ -135,64 +136,6 @@ class TerminalClient:
             self._connection.farewell()
         return done
 
-    async def purchase(
-        self,
-        amount: int,
-        track2: str,
-        pin: str | None = None,
-        *,
-        currency: str = "",
-        partial: bool = False,
-    ) -> Answer:
-        """Ask to pay `amount` minor units from the card with this stripe; return the answer.
-
-        `track2` is without sentinels; `currency` is the terminal's own when empty. Raises
-        AmountError, CardDataRefused for a stripe or PIN that is none, JournalError and
-        Stopped.
-        """
-        check_card(track2, pin)
-        order = Order(amount, currency or self._terminal.terms.currency, track2, pin, partial)
-        return await self._answer(self._terminal.purchase(order))
-
-    async def hold(self, amount: int, track2: str, pin: str | None = None, *, partial: bool = False) -> Answer:
-        """Ask to set `amount` minor units aside, for a completion; return the answer. Raises as `purchase` does."""
-        check_card(track2, pin)
-        order = Order(amount, self._terminal.terms.currency, track2, pin, partial)
-        return await self._answer(self._terminal.hold(order))
-
-    async def advise(self, amount: int, track2: str) -> Answer:
-        """Tell of a purchase made off-line, without PIN; return the answer. Raises as `purchase` does."""
-        check_card(track2, None)
-        return await self._answer(self._terminal.advise(Order(amount, self._terminal.terms.currency, track2)))
-
-    async def capture(self, amount: int, rrn: str) -> Answer:
-        """Complete the pre-authorization with retrieval reference `rrn`; return the answer. Raises as `refund` does."""
-        check_rrn(rrn)
-        return await self._answer(self._terminal.capture(RefundOrder(amount, self._terminal.terms.currency, rrn)))
-
-    async def release(self, rrn: str) -> Answer:
-        """Give the pre-authorization with retrieval reference `rrn` up; return the answer. Raises as `refund` does."""
-        check_rrn(rrn)
-        return await self._answer(self._terminal.release(RefundOrder(0, self._terminal.terms.currency, rrn)))
-
-    async def balance(self, track2: str, pin: str | None = None) -> Answer:
-        """Ask what the card's purse holds; return the answer. Raises as `purchase` does."""
-        check_card(track2, pin)
-        return await self._answer(self._terminal.balance(BalanceOrder(track2, pin)))
-
-    async def reverse(self, original: Reference, reason: str = "customer") -> Answer:
-        """Take back a purchase of this terminal; return the answer.
-
-        An answer without a code means that none came in time; the reversal is repeated in
-        the background, and after a restart, until it is acknowledged. Raises JournalError
-        and Stopped.
-        """
-        return await self._answer(self._terminal.reverse(original, reason))
-
-    async def void(self, original: Reference, reason: str = "customer") -> Answer:
-        """Cancel a purchase of this terminal's open batch; return the answer. Raises as `reverse` does."""
-        return await self._answer(self._terminal.void(original, reason))
-
     def sign(self, *, on: bool) -> Deferred[None]:
         """Sign on, as a new session is, or off; fires when answered, fails with Stopped or Unreachable."""
         waiting: Deferred[None] = Deferred()
@@ -208,22 +151,6 @@ class TerminalClient:
         """Have the session go on under new keys now; it does so by itself when they are old."""
         if self._connection is not None:
             self._connection.refresh(now=True)
-
-    async def refund(self, amount: int, rrn: str, *, currency: str = "", original: Reference | None = None) -> Answer:
-        """Ask to give back `amount` minor units of the purchase with retrieval reference `rrn`.
-
-        `original` names it too, where this terminal made it. Raises as `purchase` does.
-        """
-        check_rrn(rrn)
-        order = RefundOrder(amount, currency or self._terminal.terms.currency, rrn, original)
-        return await self._answer(self._terminal.refund(order))
-
-    async def close_batch(self) -> Answer:
-        """Compare totals with the backend and close the batch; return the answer.
-
-        Raises JournalError and Stopped.
-        """
-        return await self._answer(self._terminal.close_batch())
 
     def settled(self) -> Deferred[None]:
         """Fire when nothing is unfinished any more, reversals in the background included."""
@@ -320,6 +247,8 @@ class TerminalClient:
         if connection is not self._connection:
             return
         self._connection = None
+        if why == ErrorCode.REFUSED:
+            self._ticket = None  # of a certificate that is not good any more: the next attempt shows its own
         self._went_down()
         self._log.debug("terminal {name}: connection ended: {why}", name=self._terminal.name, why=why)
         stopped, self._stopped = self._stopped, []

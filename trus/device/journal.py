@@ -55,6 +55,7 @@ class Asked(StrEnum):
     CAPTURE = "capture"
     RELEASE = "release"
     ADVICE = "advice"
+    PIN = "pin"
     CLOSE = "close"
 
 

@@ -34,6 +34,14 @@ class BalanceOrder(Secret, frozen=True):
     pin: str | None = None
 
 
+class PinOrder(Secret, frozen=True):
+    """Another PIN for a card: the clear PIN as it is, and as it shall be."""
+
+    track2: str
+    pin: str
+    new_pin: str
+
+
 class Reference(Frozen, frozen=True):
     """A request of this terminal that can be taken back: identity, rid, minor units, currency."""
 
@@ -96,7 +104,7 @@ class Answer(Frozen, frozen=True):
 NOT_FINAL: Final = frozenset({"", ResponseCode.ISSUER_UNAVAILABLE.value, ResponseCode.SYSTEM_ERROR.value})
 
 #: Whatever a request may carry that its record in the journal does not.
-AnyOrder = Order | BalanceOrder | RefundOrder
+AnyOrder = Order | BalanceOrder | PinOrder | RefundOrder
 
 #: Asks the cardholder for the PIN: gets the tries left (None when unknown), gives the clear
 #: PIN or None when the cardholder gives up.

@@ -18,7 +18,7 @@ from trus.device import wire
 from trus.device.book import Book
 from trus.device.effects import AskPin, Effect, Finished, HangUp, Say, Signed
 from trus.device.journal import Asked, Journal
-from trus.device.orders import Answer, BalanceOrder, Order, Reference, RefundOrder
+from trus.device.orders import Answer, BalanceOrder, Order, PinOrder, Reference, RefundOrder
 from trus.device.requests import Event, Phase, Request, Timing
 from trus.money import MAX_MINOR_UNITS, AmountError, exponent
 from trus.protocol.effects import Terms
@@ -90,6 +90,10 @@ class Terminal:
         """Ask to set money aside; return the key. Raises AmountError."""
         _check_amount(order)
         return self._book.add(Asked.HOLD, self._later(self._timing.give_up), order=order).key
+
+    def change_pin(self, order: PinOrder) -> int:
+        """Ask for another PIN; return the key."""
+        return self._book.add(Asked.PIN, self._later(self._timing.give_up), order=order).key
 
     def advise(self, order: Order) -> int:
         """Tell of a purchase made off-line; return the key. Repeated while the terminal is on. Raises AmountError."""
@@ -248,7 +252,8 @@ class Terminal:
                 request.dialogue = session.open_dialogue()
                 self._dialogues[request.dialogue] = request
                 block = self._block(request, session)
-                line = wire.request_line(self._book.identify(request), request.order, block, request.attempts > 1)
+                new = self._new_block(request, session)
+                line = wire.request_line(self._book.identify(request), request.order, block, request.attempts > 1, new)
                 self._effects.append(_seal(session, request.dialogue, line))
         self._lines.clear()
         effects, self._effects = self._effects, []
@@ -393,10 +398,16 @@ class Terminal:
             self._effects.append(Finished(request.key, answer))
 
     def _block(self, request: Request, session: SealedSession) -> bytes | None:
-        if request.pin is None or not isinstance(request.order, Order | BalanceOrder):
+        if request.pin is None or not isinstance(request.order, Order | BalanceOrder | PinOrder):
             return None
         request.pin_said = True
         return self._encode_pin(request.pin, request.order.track2.partition("=")[0], session.pin_key)
+
+    def _new_block(self, request: Request, session: SealedSession) -> bytes | None:
+        order = request.order
+        if not isinstance(order, PinOrder):
+            return None
+        return self._encode_pin(order.new_pin, order.track2.partition("=")[0], session.pin_key)
 
     # ---------------------------------------------------------------------------------- waits
 

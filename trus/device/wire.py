@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from trus.device.journal import Asked, Opened
-from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order
+from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order, PinOrder
 from trus.protocol import fields
 from trus.protocol.errors import RemoteProtocolError
 from trus.protocol.messages import Kind, Message
@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     Asked.VOID: "VOID",
     Asked.HOLD: "PRE-AUTHORIZE",
     Asked.ADVICE: "ADVISE",
+    Asked.PIN: "CHANGE-PIN",
     Asked.CAPTURE: "CAPTURE",
     Asked.RELEASE: "RELEASE",
     Asked.CLOSE: "CLOSE-BATCH",
@@ -57,11 +58,13 @@ class Heard(NamedTuple):
     sensible: bool
 
 
-def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, repeat: bool) -> Line:
+def request_line(
+    opened: Opened, order: AnyOrder | None, block: bytes | None, repeat: bool, new_block: bytes | None = None
+) -> Line:
     """Return the line that asks for `opened`.
 
     `order` brings the stripe of a purchase or balance enquiry, `block` is the PIN's
-    ISO 9564-1 format 4 block (16 bytes) under the session's PIN key.
+    ISO 9564-1 format 4 block (16 bytes) under the session's PIN key, `new_block` that of a new PIN.
     """
     identity = opened.identity
     clear = {"stan": fields.format_stan(identity.stan), "date": identity.business_date}
@@ -74,11 +77,14 @@ def request_line(opened: Opened, order: AnyOrder | None, block: bytes | None, re
         clear["repeat"] = "yes"
     if opened.rrn:
         sealed["original-rrn"] = opened.rrn
-    if isinstance(order, Order | BalanceOrder):
+    if isinstance(order, Order | BalanceOrder | PinOrder):
         sealed["track2"] = order.track2
         sealed["entry"] = "stripe"
         if block is not None:
-            sealed |= {"pin": fields.format_octets(block), "format": "4"}
+            sealed["pin"] = fields.format_octets(block)
+            if new_block is not None:
+                sealed["new-pin"] = fields.format_octets(new_block)
+            sealed["format"] = "4"
         if isinstance(order, Order) and order.partial:
             clear["partial"] = "yes"
     if opened.original is not None:

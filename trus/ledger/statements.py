@@ -106,6 +106,7 @@ class Statements:
             "insert_entries": lambda _: _insert(entry, _ENTRY_COLUMNS),
             "update_accounts": lambda _: _update_accounts(),
             "update_tries": lambda _: _update_tries(),
+            "update_pins": lambda _: _update_pins(),
             "update_held": lambda _: _update_held(),
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
@@ -293,6 +294,10 @@ def _update_accounts() -> Executable:
 
 def _update_tries() -> Executable:
     return update(card).where(card.c.id == bindparam("card")).values(tries_left=bindparam("new_tries"))
+
+
+def _update_pins() -> Executable:
+    return update(card).where(card.c.id == bindparam("card")).values(pin_reference=bindparam("new_reference"))
 
 
 def _update_held() -> Executable:

@@ -101,6 +101,7 @@ class SqlUnit:
         self._purses: dict[int, PurseUpdate] = {}
         self._tries: dict[int, int] = {}
         self._held: dict[int, int] = {}
+        self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
 
@@ -204,6 +205,8 @@ class SqlUnit:
             self._holds.append((event.event_id, event.purses[0].account, event.authorized, event.hold_until))
         if event.ends_hold:
             self._ended_holds.append((event.original,))
+        if event.pin is not None:
+            self._pins[event.pin[0]] = event.pin[1]
         if event.tries is not None:
             card, tries = event.tries
             self._tries[card] = tries
@@ -248,6 +251,8 @@ class SqlUnit:
             send(text("insert_holds"), self._holds)
         if self._ended_holds:
             send(text("delete_holds"), self._ended_holds)
+        if self._pins:
+            send(text("update_pins"), [(reference, card) for card, reference in self._pins.items()])
         if self._tries:
             send(text("update_tries"), [(tries, card) for card, tries in self._tries.items()])
         if self._unleased != self._leased_from:

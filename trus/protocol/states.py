@@ -102,7 +102,7 @@ SESSION: Final[Mapping[tuple[SessionState, Side, str], SessionState]] = {
 _PIN_ORDERS: Final = ("COMMAND PROCESS", "COMMAND PRE-AUTHORIZE", "COMMAND BALANCE")
 _ORDERS: Final = (
     *("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID"),
-    *("COMMAND ADVISE", "COMMAND CAPTURE", "COMMAND RELEASE", "COMMAND CLOSE-BATCH"),
+    *("COMMAND ADVISE", "COMMAND CHANGE-PIN", "COMMAND CAPTURE", "COMMAND RELEASE", "COMMAND CLOSE-BATCH"),
 )
 #: About certificates, and what answers them: no money moves, so nothing of it is ever taken back.
 _QUESTIONS: Final = ("COMMAND RENEW", "COMMAND LOOKUP")
