@@ -11,6 +11,7 @@ from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.worlds import World
 
@@ -68,4 +69,8 @@ class Advices(InMemory, AdvicePromises, SynchronousTestCase):
 
 
 class Pins(InMemory, PinPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Tenders(InMemory, TenderPromises, SynchronousTestCase):
     """On a ledger in memory."""

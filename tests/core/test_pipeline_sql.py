@@ -12,6 +12,7 @@ from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.sql_world import SqlWorld
 from tests.core.worlds import World
@@ -72,4 +73,8 @@ class Advices(OnDisk, AdvicePromises, SynchronousTestCase):
 
 
 class Pins(OnDisk, PinPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Tenders(OnDisk, TenderPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
