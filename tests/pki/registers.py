@@ -21,7 +21,7 @@ from trus.pki.authority import Authority
 from trus.pki.ceremony import Root
 from trus.pki.generations import request_generation, take_in
 from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
-from trus.pki.policy import DEFAULT_POLICY
+from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.ports import Activation, CertificateRecord, CertificateState
 from trus.pki.revocation import KeptList, ListedEntry, ListKind
 from trus.values import DeviceRole
@@ -177,7 +177,8 @@ class MemoryRegister:
 class SmallPki:
     """An individual authority with a backend's identity, on the store given or in memory."""
 
-    def __init__(self, store: Pkcs11Store | MemoryStore | None = None) -> None:
+    def __init__(self, store: Pkcs11Store | MemoryStore | None = None, policy: Policy = DEFAULT_POLICY) -> None:
+        self.policy = policy
         self.clock = SetClock()
         self.entropy = SystemEntropy()
         self.store = MemoryStore(self.entropy) if store is None else store
@@ -206,6 +207,7 @@ class SmallPki:
             register=self.register,
             clock=self.clock,
             entropy=self.entropy,
+            policy=self.policy,
         )
 
 

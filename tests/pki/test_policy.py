@@ -8,11 +8,14 @@ from pathlib import Path
 
 import msgspec
 from click.testing import CliRunner
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.pki.registers import SmallPki
 from trus.cli.check_config import check_config_command
 from trus.cli.policy import EXAMPLE, load_policy
+from trus.pki.channel import admin_plan
 from trus.pki.policy import DEFAULT_POLICY, Policy, days
 from trus.pki.profiles import (
     ALL_PROFILES,
@@ -88,6 +91,22 @@ class ProfilesTests(SynchronousTestCase):
         self.assertTrue(DEVICE_PROFILES[DeviceRole.CARD].names_holder("ABCDEFGH2345"))
         for each in ALL_PROFILES:
             re.compile(each.names)
+
+    def test_it_is_obeyed(self) -> None:
+        """The backend's own certificate, its OCSP answer and TLS bundles last as long as the deployment says."""
+        changed = {"backend-identity": timedelta(days=200), "admin": timedelta(days=30)}
+        profiles = tuple(
+            msgspec.structs.replace(each, lifetime=changed.get(each.name, each.lifetime)) for each in ALL_PROFILES
+        )
+        policy = Policy(profiles=profiles, ocsp_validity=timedelta(hours=1))
+        pki = SmallPki(policy=policy)
+        self.assertEqual(pki.service.material().valid_seconds, 3_600)
+        pki.clock.advance(timedelta(days=320))
+        material = pki.service.material()
+        leaf = x509.load_der_x509_certificate(material.chain[0])
+        self.assertEqual(leaf.not_valid_after_utc - pki.clock.now(), timedelta(days=200))
+        plan = admin_plan("ada").under(policy)
+        self.assertEqual((plan.profile.lifetime, plan.common_name), (timedelta(days=30), "ada"))
 
     def test_key_kinds(self) -> None:
         """Keys of P-256 and Ed25519 are told from all others."""
@@ -186,11 +205,12 @@ class DeploymentTests(SynchronousTestCase):
             "  - {name: pos-identity, lifetime: 3650d}\n"
             "  - {name: card-identity, keys: [ed25519], renewal: 1095d}\n"
             "  - {name: individual-root, approvals: 0, lifetime: 365d, renewal: 1d}\n"
-            "  - {name: admin, births: [device]}\n"
+            "  - {name: admin, births: [device], approvals: 1}\n"
         )
         self.assertEqual(
             sorted(each.split(":")[0] for each in problems),
             [
+                "profiles.admin.approvals",
                 "profiles.admin.births",
                 "profiles.card-identity.keys",
                 "profiles.card-identity.renewal",

@@ -17,11 +17,13 @@ from trus.cli.compose import tls_authorities
 from trus.cli.keystore import open_token
 from trus.cli.layout import Layout, check_admin_name
 from trus.cli.lists import RevocationLists
+from trus.cli.policy import policy_of
 from trus.cli.provisioning import write_admin
 from trus.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trus.errors import ConfigurationError, TrusError
 from trus.pki.authority import Authority
 from trus.pki.channel import ADMIN, CHANNEL, admin_plan, make_bundle
+from trus.pki.policy import Policy
 from trus.settings.loading import load
 
 
@@ -32,6 +34,7 @@ class Desk(NamedTuple):
     lists: RevocationLists
     layout: Layout
     entropy: Entropy
+    policy: Policy
 
 
 @contextmanager
@@ -43,7 +46,9 @@ def open_desk(config: Path, clock: Clock, entropy: Entropy) -> Iterator[Desk]:
     with open_token(backend) as store:
         admins = Authority(store, store, ADMIN, clock, entropy)
         lists = tls_authorities(backend, store, clock, entropy)
-        yield Desk(admins, RevocationLists(lists, clock), Layout(config.absolute().parent), entropy)
+        policy = policy_of(backend)
+        kept = RevocationLists(lists, clock, policy.crl_validity)
+        yield Desk(admins, kept, Layout(config.absolute().parent), entropy, policy)
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def admin_command(name: str, config: Path) -> None:
     """Make a certificate for the admin NAME, and print the console command that lets its holder in."""
     with _asked(config) as desk:
         check_admin_name(name)
-        bundle = make_bundle(desk.admins, admin_plan(name), desk.entropy)
+        bundle = make_bundle(desk.admins, admin_plan(name).under(desk.policy), desk.entropy)
         write_admin(desk.layout, name, bundle)
         click.echo(f"{desk.layout.admin_bundle(name)} is made; an administrator lets its holder in with")
         click.echo(f"  ADMIN-ADD admin={name} serial={bundle.serial:x} roles=ROLE,ROLE")

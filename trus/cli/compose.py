@@ -136,7 +136,7 @@ def _assemble(
         revoked_issuers=revoked_issuers(backend, load_anchors(read_file(backend.identity.anchor, "the anchor"))),
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
-    lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock)
+    lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock, policy.crl_validity)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
     upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
     issuing = IssuingSettings(

@@ -22,6 +22,7 @@ from trus.pki.ceremony import ROOT
 from trus.pki.channel import CHANNEL
 from trus.pki.directory import Directory
 from trus.pki.identity import IdentityService
+from trus.pki.profiles import OCSP_SIGNER
 from trus.pki.published import ForeignList, PublishedLists
 from trus.pki.responder import Responder
 from trus.pki.revocation import ListKind, RevocationLists
@@ -81,7 +82,7 @@ def compose_directory(
     authorities = service.authorities
     register = RegistryDirectory(registry, clock)
     lists = RevocationLists(lambda: authorities, register, clock, url=settings.directory.url)
-    responder = Responder(lambda: authorities, keys, objects, register, clock)
+    responder = Responder(lambda: authorities, keys, objects, register, clock, service.policy.of(OCSP_SIGNER))
     foreign = ForeignFiles(settings, authorities)
     published = PublishedLists(lists, lambda: authorities, foreign.read, MAX_KEPT_SECONDS)
     certificates = Directory(register, objects, foreign.authorities, MAX_KEPT_SECONDS)

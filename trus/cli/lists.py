@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from trus.clock import Clock
 from trus.errors import ConfigurationError
 from trus.pki.authority import Authority, RevokedSerial
 from trus.pki.lists import is_due, next_list, read_list
+from trus.pki.profiles import CRL_VALIDITY
 
 #: Between two looks: a list lives for months.
 _LOOK_EVERY_SECONDS: Final = 3_600.0
@@ -25,7 +27,11 @@ _LOOK_EVERY_SECONDS: Final = 3_600.0
 class RevocationLists:
     """The lists of some authorities, each in a PEM file."""
 
-    def __init__(self, lists: Sequence[tuple[Authority, Path]], clock: Clock) -> None:
+    def __init__(
+        self, lists: Sequence[tuple[Authority, Path]], clock: Clock, validity: timedelta = CRL_VALIDITY
+    ) -> None:
+        """A list is believed for `validity` from its signature on."""
+        self._validity = validity
         self._lists = tuple(lists)
         self._clock = clock
         self._looked: float | None = None
@@ -46,8 +52,8 @@ class RevocationLists:
         renewed = []
         for authority, path in self._lists:
             current = read_list(authority, _read(path))
-            if force or is_due(current, self._clock.now()):
-                _replace(path, next_list(authority, current).public_bytes(Encoding.PEM))
+            if force or is_due(current, self._clock.now(), self._validity):
+                _replace(path, next_list(authority, current, validity=self._validity).public_bytes(Encoding.PEM))
                 renewed.append(authority.label)
         return renewed
 
@@ -57,7 +63,7 @@ class RevocationLists:
             if authority.label == label:
                 current = read_list(authority, _read(path))
                 entry = RevokedSerial(serial, self._clock.now().replace(microsecond=0))
-                _replace(path, next_list(authority, current, [entry]).public_bytes(Encoding.PEM))
+                _replace(path, next_list(authority, current, [entry], self._validity).public_bytes(Encoding.PEM))
                 return
         raise ConfigurationError(f"there is no list of an authority {label!r} here")
 

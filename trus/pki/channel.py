@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +20,7 @@ from trus.certificates.oids import channel_urn
 from trus.clock import Entropy
 from trus.pki import profiles
 from trus.pki.authority import Authority, Names
+from trus.pki.policy import Policy
 from trus.pki.profiles import Profile
 from trus.values import ChannelRole, Frozen, Secret
 
@@ -48,6 +50,10 @@ class BundlePlan(Frozen, frozen=True):
     def names(self) -> Names:
         """Return what the certificate names: the role's URN and the hosts."""
         return Names(self.common_name, (channel_urn(self.role),), self.hosts)
+
+    def under(self, policy: Policy) -> BundlePlan:
+        """Return the plan with its profile as a deployment's policy has it."""
+        return msgspec.structs.replace(self, profile=policy.of(self.profile))
 
 
 #: What the channel authority issues at provisioning; one of each for the whole network.

@@ -89,7 +89,7 @@ def figures_table() -> str:
             ("an activation code is good for", days(policy.activation_validity)),
             ("wrong codes before an activation is locked", str(policy.activation_failures)),
             ("an OCSP answer is believed for", days(policy.ocsp_validity)),
-            ("a revocation list is believed for", days(policy.crl_validity)),
+            ("a revocation list of TLS is believed for", days(policy.crl_validity)),
             ("the off-line root's list is believed for", days(policy.root_crl_validity)),
             ("an order that waits for approval ends after", days(policy.order_validity)),
             ("certificates for the devices of one shop, in 24 hours", str(quotas.shop_a_day)),

@@ -28,7 +28,7 @@ from trus.pki.generations import Generations
 from trus.pki.ocsp import answer
 from trus.pki.policy import DEFAULT_POLICY, Policy
 from trus.pki.ports import ActivationStore, CertificateRecord, CertificateRegister, CertificateState
-from trus.pki.profiles import BACKEND_IDENTITY, OCSP_VALIDITY, Birth
+from trus.pki.profiles import BACKEND_IDENTITY, Birth, Profile
 from trus.pki.renewal import Renewal, RenewalRegister
 from trus.pki.steps import NoApprovals, usual_steps
 from trus.pki.validation import UNKNOWN, PeerValidation, Verdict, demand
@@ -39,9 +39,7 @@ INDIVIDUAL: Final = "individual"
 BACKEND_KEY: Final = "backend-identity"
 
 #: The backend renews its own certificate when less than this is left of it.
-RENEW_AHEAD: Final = timedelta(days=60)
-#: The OCSP answer is made anew when half of it is gone.
-_REFRESH_AFTER: Final = OCSP_VALIDITY / 2
+RENEW_AHEAD: Final = BACKEND_IDENTITY.renewal
 
 
 class Material(Frozen, frozen=True):
@@ -70,10 +68,15 @@ def create_backend_identity(
 
 
 def _certify_backend(
-    key: TokenPrivateKey, objects: ObjectStore, authority: Authority, register: CertificateRegister, name: str
+    key: TokenPrivateKey,
+    objects: ObjectStore,
+    authority: Authority,
+    register: CertificateRegister,
+    name: str,
+    profile: Profile = BACKEND_IDENTITY,
 ) -> CertificateRecord:
     names = individual_names(DeviceRole.BACKEND, name)
-    certificate = authority.issue(key.public_key(), BACKEND_IDENTITY, names)
+    certificate = authority.issue(key.public_key(), profile, names)
     peer = PeerIdentity(DeviceRole.BACKEND, name, serial_text(certificate))
     label = _backend_label(name)
     record = record_of(certificate, peer, label, key_digest(key.public_key()))
@@ -112,6 +115,7 @@ class IdentityService:
         self._objects = objects
         self._register = register
         self._clock = clock
+        self._policy = policy
         self._generations = Generations(keys, objects, INDIVIDUAL, clock, entropy)
         self._authority = self._generations.current
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
@@ -148,6 +152,11 @@ class IdentityService:
         self._made = clock.now()
 
     @property
+    def policy(self) -> Policy:
+        """The certificate policy in force."""
+        return self._policy
+
+    @property
     def authorities(self) -> Sequence[Authority]:
         """Every generation of the individual authority, the one that issues first."""
         return self._generations.all
@@ -166,11 +175,12 @@ class IdentityService:
         """
         now = self._clock.now()
         age = now - self._made
-        if self._material is None or not timedelta(0) <= age < _REFRESH_AFTER:
+        # Made anew when half of it is gone.
+        if self._material is None or not timedelta(0) <= age < self._policy.ocsp_validity / 2:
             self._material = self._make_material(now)
             self._made = now
             age = timedelta(0)
-        left = int((OCSP_VALIDITY - age).total_seconds())
+        left = int((self._policy.ocsp_validity - age).total_seconds())
         return Material(self._material.chain, self._material.staple, self._name, left)
 
     def sign(self, payloads: Sequence[bytes]) -> list[bytes]:
@@ -187,17 +197,18 @@ class IdentityService:
         return certificate
 
     def _make_material(self, now: datetime) -> Material:
-        ending = self._certificate.not_valid_after_utc - now < RENEW_AHEAD
+        profile = self._policy.of(BACKEND_IDENTITY)
+        ending = self._certificate.not_valid_after_utc - now < profile.renewal
         if ending or not self._generations.is_current(self._certificate):
-            _certify_backend(self._key, self._objects, self._authority, self._register, self._name)
+            _certify_backend(self._key, self._objects, self._authority, self._register, self._name, profile)
             self._certificate = self._load_own()
         serial = serial_text(self._certificate)
         record = self._register.certificates([serial]).get(serial)
         if record is None:
             raise IdentityRefused(UNKNOWN)
-        staple = answer(self._authority, self._certificate, record, now)
+        staple = answer(self._authority, self._certificate, record, now, self._policy.ocsp_validity)
         chain = self._generations.chain(self._certificate)
-        return Material(chain, staple, self._name, int(OCSP_VALIDITY.total_seconds()))
+        return Material(chain, staple, self._name, int(self._policy.ocsp_validity.total_seconds()))
 
     # ------------------------------------------------------------------------------- peers
 

@@ -31,10 +31,10 @@ def read_list(authority: Authority, pem: bytes) -> x509.CertificateRevocationLis
     return current
 
 
-def is_due(current: x509.CertificateRevocationList, now: datetime) -> bool:
+def is_due(current: x509.CertificateRevocationList, now: datetime, validity: timedelta = CRL_VALIDITY) -> bool:
     """Return whether a list has less than half of its time left, or no end at all."""
     end = current.next_update_utc
-    return end is None or end - now < CRL_VALIDITY / 2
+    return end is None or end - now < validity / 2
 
 
 def next_list(

@@ -6,7 +6,7 @@ handshake, so that a terminal needs no second connection. Revocation is the regi
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -26,8 +26,14 @@ _STATUS: Final = {
 }
 
 
-def answer(authority: Authority, leaf: x509.Certificate, record: CertificateRecord, now: datetime) -> bytes:
-    """Return the DER OCSP response about `leaf`, good for OCSP_VALIDITY from `now` (aware, UTC).
+def answer(
+    authority: Authority,
+    leaf: x509.Certificate,
+    record: CertificateRecord,
+    now: datetime,
+    validity: timedelta = OCSP_VALIDITY,
+) -> bytes:
+    """Return the DER OCSP response about `leaf`, good for `validity` from `now` (aware, UTC).
 
     Raises KeyStoreUnavailable.
     """
@@ -42,7 +48,7 @@ def answer(authority: Authority, leaf: x509.Certificate, record: CertificateReco
         algorithm=hashes.SHA256(),
         cert_status=status,
         this_update=this_update,
-        next_update=this_update + OCSP_VALIDITY,
+        next_update=this_update + validity,
         revocation_time=changed,
         revocation_reason=reason,
     )

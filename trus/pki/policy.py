@@ -107,18 +107,18 @@ def _of_profile(profile: Profile) -> Iterator[Contradiction]:
     if KeyKind.P256 not in profile.keys:
         # The only suite of the sealed session and the store's signing keys are P-256.
         yield Contradiction(f"{place}.keys", " ".join(profile.keys), "p256 among them")
-    devices = {each.name for each in DEVICE_PROFILES.values()}
-    if profile.name not in devices and profile.births != next(
-        each.births for each in ALL_PROFILES if each.name == profile.name
-    ):
+    if profile.approvals and profile.name not in _APPROVABLE:
+        # Bundles are made by whoever holds the token; what lets an admin in is ADMIN-ADD.
+        yield Contradiction(f"{place}.approvals", str(profile.approvals), "approvals for devices and the root alone")
+    if profile.births != _FIXED_BIRTHS.get(profile.name, profile.births):
         yield Contradiction(f"{place}.births", " ".join(profile.births), "births for the profiles of devices alone")
 
 
-#: Only a device's pair may be made in one place or another.
-_FIXED_BIRTHS: Final = {
-    each.name: each.births for each in ALL_PROFILES if each.name not in {one.name for one in DEVICE_PROFILES.values()}
-}
+_DEVICES: Final = frozenset(each.name for each in DEVICE_PROFILES.values())
 _NEEDS_OFFICERS: Final = frozenset({INDIVIDUAL_ROOT.name, INDIVIDUAL_ISSUING.name})
+_APPROVABLE: Final = _DEVICES | _NEEDS_OFFICERS
+#: Only a device's pair may be made in one place or another.
+_FIXED_BIRTHS: Final = {each.name: each.births for each in ALL_PROFILES if each.name not in _DEVICES}
 
 
 def _longer(below: Profile, above: Profile) -> Contradiction:

@@ -109,7 +109,7 @@ class ValiditySettings(Section):
     """How long what the authorities sign about certificates is believed."""
 
     ocsp: Duration | None = setting(usual(kinds.duration("10m", "30d")), "An OCSP answer.", None)
-    crl: Duration | None = setting(usual(kinds.duration("1h", "365d")), "A revocation list.", None)
+    crl: Duration | None = setting(usual(kinds.duration("1h", "365d")), "A revocation list of TLS.", None)
     root_crl: Duration | None = setting(
         usual(kinds.duration("1d", "1825d")), "The off-line root's list, which takes a ceremony to renew.", None
     )
