@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from twisted.logger import Logger
 
 from trus.backend.batching import OnAnswer
+from trus.backend.certificates import QUESTIONS, finding_of, question_of
 from trus.backend.dispatch import Reply, declined, reply_to, request_of, with_pin
 from trus.clock import Clock, Entropy
 from trus.core import messages as core
@@ -329,6 +330,8 @@ class DeviceConnection:
             self._drop(label, opened, "bye")
         elif verb == "REKEY":
             self._rekey(label, opened)
+        elif verb in QUESTIONS and dialogue is not None:
+            self._look_up(label, opened, dialogue, message)
         elif message.kind is Kind.COMMAND and dialogue is not None:
             if label in self._signed_off and verb != "REVERSE":
                 self._say(label, opened, declined(ResponseCode.NOT_PERMITTED_TO_TERMINAL), dialogue)
@@ -367,6 +370,18 @@ class DeviceConnection:
                 self._say(label, opened, Reply("INFO", "SIGNED-ON", {}, told), dialogue)
 
         self._around.ask(core.CheckStanding(opened.session.peer), answered)
+
+    def _look_up(self, label: str, opened: _Open, dialogue: str, message: Message) -> None:
+        """Ask the core about certificates; no money moves, so an answer that comes too late is dropped."""
+        question = question_of(message, opened.session.peer, self._opened.peer)
+
+        def answered(answer: Answer) -> None:
+            if self._over or self._sessions.get(label) is not opened or opened.session.ended:
+                return
+            if opened.session.dialogue_state(dialogue) is not None:
+                self._say(label, opened, finding_of(message, answer), dialogue)
+
+        self._around.ask(question, answered)
 
     def _rekey(self, label: str, opened: _Open) -> None:
         """Renew the session's keys once the core has said that its holder still stands."""

@@ -17,6 +17,7 @@ from rich.console import Console
 from twisted.internet.endpoints import HostnameEndpoint
 
 from trus.cli.pos_more import COMMANDS
+from trus.cli.pos_renewal import renew_command
 from trus.cli.pos_till import (
     DECLINED,
     REVERSAL_SECONDS,
@@ -43,7 +44,7 @@ from trus.values import ResponseCode
 _FILE = click.Path(path_type=Path)
 
 
-@click.group("pos", short_help="Be a terminal: enrol, buy, reverse, replay a file.")
+@click.group("pos", commands=[renew_command], short_help="Be a terminal: enrol, buy, reverse, replay a file.")
 @click.option("--home", type=_FILE, required=True, metavar="DIR", help="The terminal's own folder.")
 @click.pass_context
 def pos_command(context: click.Context, home: Path) -> None:

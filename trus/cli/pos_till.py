@@ -20,6 +20,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.threads import deferToThread
 
 from trus.cards.errors import CardDataRefused
+from trus.cli.pos_renewal import renew_if_due
 from trus.cli.reacting import run
 from trus.cli.screen import show
 from trus.clock import SystemClock, SystemEntropy
@@ -114,6 +115,7 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
     home = DeviceHome.load(path)
 
     async def serve(reactor: Any) -> int:
+        await renew_if_due(home, console, reactor)
         journal = home.journal()
         client = TerminalClient(
             terminal=home.terminal,
