@@ -41,11 +41,11 @@ class DualControlCase(SynchronousTestCase):
                 change.identities.add_admin(name=name, serial=serial_of(name), roles=["administrator"], at=change.at)
         self.house.handlers = AdminHandlers(self.house.desk, self.approvals)
 
-    def give(self, admin: str, verb: str, **arguments: str) -> AdminAnswer:
+    def give(self, admin: str, verb: str, /, **arguments: str) -> AdminAnswer:
         """Give a command as an admin."""
         return self.house.handlers.handle(AdminCommand(admin, serial_of(admin), verb, arguments))
 
-    def wait(self, admin: str = "ada", verb: str = "SHOP-BLOCK", **arguments: str) -> str:
+    def wait(self, admin: str = "ada", verb: str = "SHOP-BLOCK", /, **arguments: str) -> str:
         """Give an order that must wait; return its id."""
         answer = self.give(admin, verb, **(arguments or {"shop": "S1"}))
         self.assertEqual(answer.code, RefusalCode.PENDING, answer.text)
@@ -201,6 +201,7 @@ class OrderTests(DualControlCase):
         refused = {verb for verb, command in COMMANDS.items() if command.mutating and not approvable(command)}
         self.assertEqual(refused, {"APPROVE", "REJECT", "EMPLOYEE-ADD", "EMPLOYEES-ADD"})
         self.assertFalse(approvable(COMMANDS["SHOPS"]))
+        self.assertTrue(approvable(COMMANDS["KEY-ROTATE"]))
 
 
 class EnrolmentApprovalTests(DualControlCase):

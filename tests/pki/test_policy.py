@@ -164,7 +164,7 @@ class DeploymentTests(SynchronousTestCase):
         lines = (mark + examples).splitlines()
         live = head + "".join(line.removeprefix("#").removeprefix(" ") + "\n" for line in lines)
         policy = self.load(live)
-        self.assertEqual(policy.orders, {"ADMIN-ADD": 1, "ADMIN-ROLES": 1})
+        self.assertEqual(policy.orders, {"ADMIN-ADD": 1, "ADMIN-ROLES": 1, "KEY-ROTATE": 1})
         self.assertEqual(policy.profile("pos-identity").approvals, 1)
         same = msgspec.structs.replace(policy.profile("pos-identity"), approvals=0)
         self.assertEqual((same, policy.quotas), (POS, DEFAULT_POLICY.quotas))

@@ -192,7 +192,13 @@ PAYMENT_SYSTEM: Final = (
 UPDATES: Final = (
     _later("UP-1", "The roles of application updates."),
     _later("UP-2", "Every message is data, signature and certificates, verified up to the authority."),
-    _later("UP-3", "Components obtain certificates after human approval; lists of revoked ones; an archive."),
+    Requirement(
+        "UP-3",
+        "Components obtain certificates after human approval; lists of revoked ones; an archive.",
+        ("trus/issuing/approvals.py", "trus/pki/steps.py", "trus/pki/revocation.py"),
+        _FIRST,
+        "the components of the update system itself",
+    ),
     _later("UP-4", "A POS is set up with its manufacturer's chain."),
     _later("UP-5", "A POS takes larger versions, signed by its own manufacturer, and nothing else."),
     _later("UP-6", "A manufacturer submits an application and gets a signed report."),

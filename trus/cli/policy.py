@@ -41,6 +41,7 @@ activation:
 #   commands:
 #     - name: ADMIN-ADD
 #     - name: ADMIN-ROLES
+#     - name: KEY-ROTATE
 #
 # quotas:
 #   shop_a_day: 500
