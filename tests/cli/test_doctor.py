@@ -18,8 +18,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from trus.cli.check_config import check_config_command
 from trus.cli.doctor import check_channels, check_ports, doctor_command, examine, show
+from trus.cli.doctor_certificates import check_certificates
 from trus.cli.doctor_keys import check_encryption, check_token_and_database
 from trus.cli.findings import Finding, State
+from trus.cli.keystore import open_token
 from trus.cli.layout import InitOptions
 from trus.cli.provisioning import provision
 from trus.clock import SystemClock, SystemEntropy
@@ -154,3 +156,25 @@ class DoctorTests(Deployed):
         text = console.export_text()
         self.assertIn("token", text)
         self.assertIn("gone [sic]", text)
+
+
+class CertificateTests(Deployed):
+    """Devices' certificates and the lists about them, as the register says."""
+
+    def findings(self, days: int) -> list[Finding]:
+        """Return what doctor finds so many days from now."""
+        clock = SystemClock()
+        backend = load(self.file).backend
+        assert backend is not None
+        with open_token(backend) as keys:
+            return list(check_certificates(backend, keys, clock.now() + timedelta(days=days)))
+
+    def test_expiry_is_told_ahead(self) -> None:
+        """TR-15: a month before a certificate ends, doctor warns and says which command lists it."""
+        [far] = self.findings(0)
+        self.assertEqual((far.state, far.text), (State.OK, "1 are good, none ends within 30 days"))
+        [near] = self.findings(340)
+        self.assertEqual(near.state, State.WARNING)
+        self.assertIn("1 certificate ends within 30 days: CERTIFICATES state=expiring", near.text)
+        [over] = self.findings(400)
+        self.assertEqual(over.state, State.OK)

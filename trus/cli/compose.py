@@ -148,7 +148,7 @@ def _assemble(
     upkeep.keepers.append(directory.upkeep.keep)
     recorder = CeremonyRecorder(registry, ceremonies_path(backend), service.authorities, clock, note)
     upkeep.keepers.append(recorder.keep)
-    upkeep.more_health["revocation lists"] = directory.health
+    upkeep.more_health.update(directory.healths)
     rotation = KeyRotation(ledger, path, TokenKeySource(keys), clock, entropy, opened.file_version)
     job = PacedJob(rotation, clock, note)
     upkeep.keepers.append(lambda: take_notes(ledger, path, clock.now()))

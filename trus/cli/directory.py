@@ -6,17 +6,20 @@ Composition, and reading of the lists that are kept in files; signs and finds no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
 
+from trus.admin.commands_certificates import EXPIRING, EXPIRING_DAYS
 from trus.clock import Clock
 from trus.core.directory import MAX_KEPT_SECONDS, DirectoryDesk
 from trus.hsm.ports import KeyStore, ObjectStore
 from trus.issuing.directory import RegistryDirectory
+from trus.issuing.identities import microseconds
 from trus.ledger.registry import Registry
+from trus.ledger.registry_directory import Wanted
 from trus.pki.authority import Authority
 from trus.pki.ceremony import ROOT
 from trus.pki.channel import CHANNEL
@@ -32,6 +35,9 @@ from trus.settings.model import BackendSettings
 _LOOK_EVERY_SECONDS: Final = 60.0
 #: After a failure: the token may be away, and the operator need not be told every second.
 _PAUSE_SECONDS: Final = 10.0
+
+#: States of the register in which a certificate can be used.
+LIVE: Final = ("good", "pending")
 
 
 class Upkeep:
@@ -66,7 +72,7 @@ class DirectoryParts(NamedTuple):
 
     desk: DirectoryDesk
     upkeep: Upkeep
-    health: Callable[[], str]
+    healths: dict[str, Callable[[], str]]
 
 
 def compose_directory(
@@ -88,11 +94,30 @@ def compose_directory(
     certificates = Directory(register, objects, foreign.authorities, MAX_KEPT_SECONDS)
     upkeep = Upkeep(lists, responder, register.epoch, clock)
 
-    def health() -> str:
-        return say_lists(lists, authorities, clock.now())
+    def ending_soon() -> str:
+        with registry.reading() as view:
+            return say_ending(view.directory.count(ending(clock.now())))
 
+    healths = {
+        "revocation lists": lambda: say_lists(lists, authorities, clock.now()),
+        "certificates": ending_soon,
+    }
     desk = DirectoryDesk(certificates, published, responder, service, note)
-    return DirectoryParts(desk, upkeep, health)
+    return DirectoryParts(desk, upkeep, healths)
+
+
+def ending(now: datetime) -> Wanted:
+    """Return the search for certificates that end within EXPIRING_DAYS and can be used."""
+    soon = now + timedelta(days=EXPIRING_DAYS)
+    return Wanted(states=LIVE, ends_after=microseconds(now), ends_before=microseconds(soon))
+
+
+def say_ending(count: int) -> str:
+    """Return "ok", or a sentence about so many certificates that end soon."""
+    if not count:
+        return "ok"
+    some = "1 certificate ends" if count == 1 else f"{count} certificates end"
+    return f"{some} within {EXPIRING_DAYS} days: CERTIFICATES state={EXPIRING} lists them"
 
 
 def say_lists(lists: RevocationLists, authorities: Sequence[Authority], now: datetime) -> str:

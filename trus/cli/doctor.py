@@ -99,6 +99,8 @@ def _ports(settings: Settings) -> Iterator[tuple[str, str, int]]:
         yield "device port", gateway.devices.host, gateway.devices.port
         if gateway.admin is not None:
             yield "admin port", gateway.admin.host, gateway.admin.port
+        if gateway.directory is not None:
+            yield "directory port", gateway.directory.host, gateway.directory.port
         if backend is None:
             for each in gateway.link.backends:
                 yield f"link port of {each.name}", each.host, each.port

@@ -13,6 +13,7 @@ from typing import Final
 
 from trus.cli.compose import database_path
 from trus.cli.database_keys import TokenKeySource, read_status
+from trus.cli.doctor_certificates import check_certificates
 from trus.cli.findings import Finding, State
 from trus.cli.keystore import objects_path, open_token
 from trus.clock import Clock, SystemEntropy
@@ -67,6 +68,7 @@ def _look(backend: BackendSettings, clock: Clock, look: Look) -> Iterator[Findin
         yield from check_speed(keys, clock, backend.token.deadline.seconds)
         yield from check_objects(backend, keys)
         yield from check_database(backend, keys, clock)
+        yield from check_certificates(backend, keys, clock.now())
     except TrusError as problem:
         yield Finding("token", State.WRONG, str(problem))
     finally:

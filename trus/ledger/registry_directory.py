@@ -199,6 +199,12 @@ class DirectoryRegistry:
         row = self._connection.execute(query).one_or_none()
         return None if row is None else RevocationListRow(*tuple(row))
 
+    def lists(self) -> list[RevocationListRow]:
+        """Return the newest full and delta list of every authority, in the order of their names."""
+        query = select(*_LIST_COLUMNS).where(revocation_list.c.kind.in_(("full", "delta")))
+        rows = self._connection.execute(query.order_by(revocation_list.c.authority, revocation_list.c.kind))
+        return [RevocationListRow(*tuple(row)) for row in rows]
+
     def put_list(self, entry: RevocationListRow) -> None:
         """Store a list in the place of the one before."""
         key = and_(revocation_list.c.authority == entry.authority, revocation_list.c.kind == entry.kind)
