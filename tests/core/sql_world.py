@@ -25,7 +25,19 @@ from trus.values import BusinessDate
 DATABASE_KEY = bytes(range(32))
 LOOKUP_KEY = bytes(range(1, 33))
 FIELD_KEYS = {1: bytes(range(2, 34))}
-_TERMINALS_OWN = ("purchase", "balance", "reversal", "tombstone", "close-batch", "refund", "void", "hold", "completion", "release", "pin-change")
+_TERMINALS_OWN = (
+    "purchase",
+    "balance",
+    "reversal",
+    "tombstone",
+    "close-batch",
+    "refund",
+    "void",
+    "hold",
+    "completion",
+    "release",
+    "pin-change",
+)
 
 
 class SqlWorld:
