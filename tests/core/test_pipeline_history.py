@@ -160,7 +160,7 @@ class History(RuleBasedStateMachine):
         counted: dict[tuple[str, str], tuple[int, int]] = {}
         for event in kept.events.values():
             assert sum(each.amount for each in event.postings) == 0
-            if event.kind == "purchase" and event.authorized and event.event_id not in kept.reversals:
+            if event.kind == "purchase" and event.authorized and event.event_id not in kept.endings:
                 assert event.identity is not None
                 assert event.card_id is not None
                 employee = "ADA" if event.card_id < 3 else "BOB"
