@@ -70,6 +70,7 @@ class ProvisionTests(SynchronousTestCase):
         self.assertEqual(check_files(settings), [])
         core = compose_core(settings, SystemClock(), SystemEntropy(), lambda level, text: None)
         self.addCleanup(core.close)
+        core.idle()  # the first quiet moment makes the revocation lists
         health, material = core.handle([Health(), IdentityMaterial()])
         assert isinstance(health, HealthReport)
         assert isinstance(material, BackendIdentity)

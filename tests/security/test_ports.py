@@ -154,7 +154,7 @@ class PortMatrixTests(SynchronousTestCase):
                 self.assertRaises((ssl.SSLError, OSError), context.wrap_socket, plain)
 
     def test_nothing_else_listens(self) -> None:
-        """TR-11, TR-13: the deployment's processes listen on the three ports of the configuration and on no other."""
+        """TR-11, TR-13: the deployment's processes listen on the ports of the configuration and on no other."""
         inodes = {inode for pid in family(self.network.processes[0].popen.pid) for inode in sockets(pid)}
         listening = set()
         for table in ("tcp", "tcp6"):
@@ -162,7 +162,7 @@ class PortMatrixTests(SynchronousTestCase):
                 fields = line.split()
                 if fields[3] == "0A" and fields[9] in inodes:
                     listening.add(int(fields[1].rpartition(":")[2], 16))
-        self.assertEqual(listening, set(self.ports.values()))
+        self.assertEqual(listening, {*self.ports.values(), self.network.directory_port})
 
     def test_core_has_no_network(self) -> None:
         """TR-13: the process that holds keys and ledger has no socket of any network, only the pair to its front."""
