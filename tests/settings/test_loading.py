@@ -144,6 +144,17 @@ class RefusedFilesTests(SynchronousTestCase):
             "line 1: network[0]: found an alias of what it stands in, expected a value", problems("network: &a [*a]")
         )
 
+    def test_aliases_of_aliases(self) -> None:
+        """Half a page of aliases that name billions of values is refused at once."""
+        text = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+        self.assertEqual(problems(text), ["found more than 10000 values, expected a YAML mapping of sections"])
+
+    def test_depth_without_end(self) -> None:
+        """Values inside values by the thousand are a problem of the file, not of the program."""
+        for text in ("[" * 50_000, "a: " + "{b: " * 50_000):
+            found = problems(text)
+            self.assertEqual(found, ["found values inside values without end, expected a YAML mapping of sections"])
+
     def test_keys_that_are_no_words(self) -> None:
         """A number or a list as a key is refused."""
         self.assertIn("line 1: found a key that is not a word, expected the name of a setting", problems("1: 2"))

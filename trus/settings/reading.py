@@ -17,6 +17,9 @@ from trus.settings.problems import Problem, join_path, show
 #: A configuration is a page or two; more is a wrong file.
 MAX_FILE_BYTES: Final = 1 << 20
 
+#: A configuration has hundreds of values. Aliases of aliases can name billions in half a page.
+MAX_VALUES: Final = 10_000
+
 #: What a setting may be; dates, binary data and everything else that YAML knows may not.
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 
@@ -38,14 +41,22 @@ class Document:
         return self.lines.get(path, 0)
 
 
+class _TooManyValues(Exception):
+    """The text names more values than a configuration can have."""
+
+
 class _Reader:
     def __init__(self, loader: yaml.SafeLoader) -> None:
         self._loader = loader
         self._open: list[yaml.Node] = []
+        self._values = 0
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
 
     def read(self, node: yaml.Node, path: Path) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _TooManyValues
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         if any(node is outer for outer in self._open):
@@ -108,12 +119,17 @@ def read_document(text: str) -> Document:
         line = mark.line + 1 if mark is not None else 0
         found = f"malformed YAML ({error.problem})"
         return Document(None, {}, (Problem("", found, "a YAML mapping of sections", line),))
+    except RecursionError:
+        return Document(None, {}, (Problem("", "values inside values without end", "a YAML mapping of sections"),))
     finally:
         loader.dispose()
     if node is None:
         return Document(None, {}, (Problem("", "an empty file", "a YAML mapping of sections"),))
     reader = _Reader(loader)
-    value = reader.read(node, ())
+    try:
+        value = reader.read(node, ())
+    except _TooManyValues:
+        return Document(None, {}, (Problem("", f"more than {MAX_VALUES} values", "a YAML mapping of sections"),))
     if not isinstance(value, dict) and not reader.problems:
         reader.problems.append(Problem("", show(value), "a YAML mapping of sections", 1))
     return Document(value, reader.lines, tuple(reader.problems))
