@@ -15,6 +15,7 @@ from twisted.trial import unittest
 
 from trus.cli.main import run
 from trus.cli.pos import pos_command, read_card, read_secret, split_address
+from trus.cli.pos_till import minor_units
 from trus.cli.screen import masked, show
 from trus.device.journal import Asked, Totals
 from trus.device.orders import Answer, Reference
@@ -121,4 +122,17 @@ class Secrets(unittest.SynchronousTestCase):
             code = run(lambda: pos_command(arguments, standalone_mode=False))
         self.assertEqual((code, said.getvalue().count("\n")), (1, 1))
         outcome = CliRunner().invoke(pos_command, arguments)
-        self.assertIn("terminal.json cannot be read", str(outcome.exception))
+        self.assertIn("is no terminal's folder: enrol", str(outcome.exception))
+
+    def test_no_terminal_no_card(self) -> None:
+        """Where no terminal is, nobody is asked for a card."""
+        for command in (["buy", "--amount", "1.00"], ["balance"]):
+            outcome = CliRunner().invoke(pos_command, ["--home", str(self.folder), *command])
+            self.assertIn("is no terminal's folder", str(outcome.exception))
+
+    def test_amounts(self) -> None:
+        """An amount of nothing, or of another currency's decimals, is one sentence and not a purchase."""
+        self.assertEqual(minor_units("12.50", "USD"), 1250)
+        for amount in ("0.00", "0", "-1.00", "1.5", "1e3", "٣.٠٠", "99999999999.99", ""):
+            message = str(self.assertRaises(ConfigurationError, minor_units, amount, "USD"))
+            self.assertNotIn("\n", message)

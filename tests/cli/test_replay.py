@@ -73,6 +73,22 @@ class Files(unittest.SynchronousTestCase):
         self.path.unlink()
         self.assertRaises(ConfigurationError, read_rows, self.path)
 
+    def test_from_a_spreadsheet(self) -> None:
+        """A file that a spreadsheet wrote, with a byte order mark and an empty last line, is read."""
+        good = "12:30,TAVERNA,T1000003,E101,12.50,right,00"
+        self.path.write_text(f"\ufeff{HEADER}\r\n{good}\r\n\r\n", "utf-8")
+        self.assertEqual([row.employee for row in read_rows(self.path)], ["E101"])
+
+    def test_no_file_of_purchases(self) -> None:
+        """Why a file cannot be read is said in words, without what stands in it."""
+        self.assertIn("first line must be at,shop,terminal", self.refused("4711\n"))
+        self.assertNotIn("4711", self.refused("4711\n"))
+        self.path.write_bytes(b"\xff\xfe4711")
+        message = str(self.assertRaises(ConfigurationError, read_rows, self.path))
+        self.assertEqual(message, f"{self.path} cannot be read: it is not UTF-8")
+        message = str(self.assertRaises(ConfigurationError, read_rows, self.folder))
+        self.assertEqual(message, f"{self.folder} cannot be read: is a directory")
+
     def test_cards(self) -> None:
         """A personalisation file gives each employee's card; what is wrong in one is never repeated."""
         header = "card,company,employee,surname,name,expiry,track1,track2,pin"

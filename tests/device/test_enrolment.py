@@ -161,7 +161,7 @@ class Homes(unittest.SynchronousTestCase):
         (home.path / "terminal.json").write_text('{"terminal": 5}')
         with self.assertRaisesRegex(ConfigurationError, "terminal.json"):
             DeviceHome.load(home.path)
-        with self.assertRaisesRegex(ConfigurationError, "cannot be read"):
+        with self.assertRaisesRegex(ConfigurationError, "is no terminal"):
             DeviceHome.load(self.folder / "missing")
 
     def test_one_process(self) -> None:

@@ -23,6 +23,7 @@ from trus.cli.pos_till import (
     REVERSAL_SECONDS,
     Till,
     at_the_till,
+    card_at,
     find_purchase,
     minor_units,
     pin_option,
@@ -128,7 +129,7 @@ def enrol_command(
 @click.pass_obj
 def buy_command(path: Path, amount: str, partial: bool, track2_file: str, pin_file: str | None) -> None:
     """Ask the network whether the card pays this amount."""
-    track2, pin = read_card(track2_file, pin_file)
+    track2, pin = card_at(path, track2_file, pin_file)
 
     async def buy(till: Till) -> int:
         minor = minor_units(amount, till.client.terms.currency)
@@ -148,7 +149,7 @@ def buy_command(path: Path, amount: str, partial: bool, track2_file: str, pin_fi
 @click.pass_obj
 def balance_command(path: Path, track2_file: str, pin_file: str | None) -> None:
     """Ask what the card holds; a PIN is always needed."""
-    track2, pin = read_card(track2_file, pin_file)
+    track2, pin = card_at(path, track2_file, pin_file)
 
     async def ask(till: Till) -> int:
         return await told(till, Asked.BALANCE, await till.client.balance(track2, pin))

@@ -14,10 +14,10 @@ import click
 from trus.cli.pos_till import (
     Till,
     at_the_till,
+    card_at,
     find_purchase,
     minor_units,
     pin_option,
-    read_card,
     read_secret,
     told,
     track_option,
@@ -35,7 +35,7 @@ from trus.errors import ConfigurationError
 @click.pass_obj
 def hold_command(path: Path, amount: str, partial: bool, track2_file: str, pin_file: str | None) -> None:
     """Have money of the card set aside (a pre-authorization); the receipt's reference completes it."""
-    track2, pin = read_card(track2_file, pin_file)
+    track2, pin = card_at(path, track2_file, pin_file)
 
     async def hold(till: Till) -> int:
         minor = minor_units(amount, till.client.terms.currency)
@@ -52,7 +52,7 @@ def hold_command(path: Path, amount: str, partial: bool, track2_file: str, pin_f
 @click.pass_obj
 def change_pin_command(path: Path, track2_file: str, pin_file: str | None, new_pin_file: str | None) -> None:
     """Replace a card's PIN; the old one proves the cardholder."""
-    track2, pin = read_card(track2_file, pin_file or "-")
+    track2, pin = card_at(path, track2_file, pin_file or "-")
     if pin is None:
         raise ConfigurationError("the PIN is needed")
     new = read_secret(new_pin_file or "-", "new PIN: ")
@@ -71,7 +71,7 @@ def change_pin_command(path: Path, track2_file: str, pin_file: str | None, new_p
 @click.pass_obj
 def advise_command(path: Path, amount: str, track2_file: str) -> None:
     """Have a purchase below the floor limit taken over that was made without the network and without PIN."""
-    track2, _ = read_card(track2_file, None)
+    track2, _ = card_at(path, track2_file, None)
 
     async def advise(till: Till) -> int:
         answer = await till.client.advise(minor_units(amount, till.client.terms.currency), track2)

@@ -95,6 +95,15 @@ def read_card(track2_file: str, pin_file: str | None) -> tuple[str, str | None]:
     return track2, pin
 
 
+def card_at(path: Path, track2_file: str, pin_file: str | None) -> tuple[str, str | None]:
+    """Return what `read_card` reads, once it is sure that a terminal lives in `path`.
+
+    Nobody is asked for a card that no terminal could use. Raises ConfigurationError.
+    """
+    DeviceHome.load(path)
+    return read_card(track2_file, pin_file)
+
+
 def _pinpad(console: Console) -> PinCallback | None:
     """Return who asks the cardholder, None where nobody sits."""
     if not sys.stdin.isatty():
@@ -172,8 +181,11 @@ def find_purchase(journal: FileJournal, number: int | None) -> Purchased:
 
 
 def minor_units(amount: str, currency: str) -> int:
-    """Return an amount in minor units. Raises ConfigurationError for what is none."""
+    """Return an amount in minor units, at least one. Raises ConfigurationError for what is none."""
     try:
-        return parse_amount(amount, currency)
+        minor = parse_amount(amount, currency)
     except AmountError as problem:
         raise ConfigurationError(f"{amount!r} is no amount in {currency}: {problem}") from None
+    if not minor:
+        raise ConfigurationError(f"{amount!r} is nothing to pay: the amount must be above zero")
+    return minor

@@ -85,15 +85,26 @@ class Card(Secret, frozen=True):
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a file. Raises ConfigurationError, with line and column."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # Spreadsheets begin UTF-8 with a byte order mark.
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = tuple(next(reader, ()))
             extra = header[len(COLUMNS) :]
             if header[: len(COLUMNS)] != COLUMNS or any(name not in MORE_COLUMNS for name in extra):
-                raise ConfigurationError(f"{path}: the first line must be {','.join(COLUMNS)}, then {MORE_COLUMNS}")
-            return [_row(path, reader.line_num, header, values) for values in reader]
+                names, more = ",".join(COLUMNS), ", ".join(MORE_COLUMNS)
+                raise ConfigurationError(f"{path}: the first line must be {names}, and after these any of {more}")
+            return [_row(path, reader.line_num, header, values) for values in reader if values]
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        raise ConfigurationError(f"{path} cannot be read: {problem}") from None
+        raise ConfigurationError(f"{path} cannot be read: {_why(problem)}") from None
+
+
+def _why(problem: Exception) -> str:
+    """Return the reason why a file cannot be read, without repeating what stands in it."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(problem, OSError):
+        return (problem.strerror or type(problem).__name__).lower()
+    return str(problem)
 
 
 def _row(path: Path, line: int, header: tuple[str, ...], values: list[str]) -> Row:
@@ -128,11 +139,11 @@ def read_cards(paths: Iterable[Path]) -> dict[str, Card]:
     cards: dict[str, Card] = {}
     for path in paths:
         try:
-            with path.open(encoding="utf-8", newline="") as file:
+            with path.open(encoding="utf-8-sig", newline="") as file:
                 for record in csv.DictReader(file, strict=True):
                     cards[record["employee"]] = _card(record)
         except (OSError, UnicodeDecodeError) as problem:
-            raise ConfigurationError(f"{path} cannot be read: {problem}") from None
+            raise ConfigurationError(f"{path} cannot be read: {_why(problem)}") from None
         except (KeyError, csv.Error, TrusError):
             raise ConfigurationError(f"{path} is no personalisation file") from None
     return cards

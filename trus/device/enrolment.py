@@ -32,7 +32,13 @@ from trus.protocol.errors import MEANINGS, ErrorCode
 from trus.protocol.handshake import EnrolmentRequest
 from trus.values import DeviceRole, Secret
 
-_MEANING: Final = {code.value: text for code, text in MEANINGS.items()}
+#: What the person at the terminal can do something about; every other code says its own meaning.
+_MEANING: Final = {code.value: text for code, text in MEANINGS.items()} | {
+    ErrorCode.REFUSED.value: "authentication failed: is the anchor that of this network, and is the clock right?",
+    "gateway-foreign": "what answers there is no gateway of this network (gateway-foreign)",
+    "gateway-wrong-role": "what answers there is of this network, but no device port (gateway-wrong-role)",
+    "gateway-wrong-name": "the gateway has another name than --server-name says (gateway-wrong-name)",
+}
 
 
 class NotEnrolled(TrusError):

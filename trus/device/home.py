@@ -74,6 +74,8 @@ class DeviceHome:
     @classmethod
     def load(cls, path: Path) -> DeviceHome:
         """Read a home that was prepared before. Raises ConfigurationError."""
+        if not (path / SETTINGS).exists():
+            raise ConfigurationError(f"{path} is no terminal's folder: enrol the terminal first")
         try:
             settings = msgspec.json.decode(_read(path / SETTINGS), type=TerminalSettings)
         except msgspec.MsgspecError as problem:
