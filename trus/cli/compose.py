@@ -149,6 +149,7 @@ def _assemble(
     recorder = CeremonyRecorder(registry, ceremonies_path(backend), service.authorities, clock, note)
     upkeep.keepers.append(recorder.keep)
     upkeep.more_health.update(directory.healths)
+    counters["restore-epoch"] = opened.epoch
     rotation = KeyRotation(ledger, path, TokenKeySource(keys), clock, entropy, opened.file_version)
     job = PacedJob(rotation, clock, note)
     upkeep.keepers.append(lambda: take_notes(ledger, path, clock.now()))

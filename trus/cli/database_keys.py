@@ -59,6 +59,14 @@ def file_key(path: Path, store: KeyStore) -> bytes:
     return source.keys(find_file_version(path, source)).file
 
 
+def backup_key(store: KeyStore, version: int, backup: bytes) -> bytes:
+    """Return the key of the ledger's copy in the backup of that id: no other copy has it.
+
+    Raises KeyNotFound, KeyStoreUnavailable.
+    """
+    return DataKeys(store, version).derive(f"ledger backup {backup.hex()}")
+
+
 def read_status(path: Path, source: TokenKeySource, now: datetime) -> KeyStatus:
     """Return which versions of K_DB the database at `path` uses for what, without changing it.
 

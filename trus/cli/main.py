@@ -40,6 +40,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "certificates": Place("trus.cli.certificates", "certificates_group", "Certify admins, keep revocation lists."),
     "token": Place("trus.cli.token", "token_group", "Seal the token's PIN; check and renew the key store."),
     "rotate-key": Place("trus.cli.rotate_key", "rotate_key_command", "Re-cipher the database under a new K_DB."),
+    "backup": Place("trus.cli.backup", "backup_command", "Back database and keys up, for two officers."),
+    "restore": Place("trus.cli.restore", "restore_command", "Restore a backup, with both officers' keys."),
+    "officer": Place("trus.cli.officer", "officer_group", "Make the keys of the officers who open backups."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),
     "bench": Place("trus.cli.bench", "bench_command", "Measure purchases through the whole stack."),
 }

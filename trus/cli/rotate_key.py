@@ -89,12 +89,12 @@ def open_rotation(backend: BackendSettings) -> Iterator[KeyRotation]:
     clock, path = SystemClock(), database_path(backend)
     with open_token(backend) as store:
         source = TokenKeySource(store)
-        ledger, version = open_under(path, source, clock=clock, entropy=SystemEntropy())
+        opened = open_under(path, source, clock=clock, entropy=SystemEntropy())
         try:
-            take_notes(ledger, path, clock.now())
-            yield KeyRotation(ledger, path, source, clock, SystemEntropy(), version)
+            take_notes(opened.ledger, path, clock.now())
+            yield KeyRotation(opened.ledger, path, source, clock, SystemEntropy(), opened.file_version)
         finally:
-            ledger.close()
+            opened.ledger.close()
 
 
 def demand_no_approval(backend: BackendSettings, verb: str) -> None:

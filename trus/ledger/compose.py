@@ -21,6 +21,7 @@ from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.engine import WriterLock, create_file, open_engine
 from trus.ledger.keyring import KeySource, find_file_version
 from trus.ledger.lookup import CardLookup, FieldCipher
+from trus.ledger.restoring import restore_epoch
 from trus.ledger.rotation_state import keys_in_use, rotations
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import business_day, meta
@@ -101,16 +102,18 @@ def open_ledger(
 
 
 class Opened(NamedTuple):
-    """A ledger open for writing, and the version of K_DB that its file opens under."""
+    """A ledger open for writing, the version of K_DB that its file opens under, how often it was restored."""
 
     ledger: SqlLedger
     file_version: int
+    epoch: int
 
 
-def open_under(path: Path, source: KeySource, *, clock: Clock, entropy: Entropy, slot: int = ONLY_SLOT) -> Opened:
+def open_under(path: Path, source: KeySource, *, clock: Clock, entropy: Entropy) -> Opened:
     """Open the database at `path` for writing, under whichever version of K_DB it stands, rotations included.
 
-    Raises as `open_ledger` does, and KeyStoreError.
+    The slot is the deployment's only one, or the one that follows from how often it was restored: what was
+    lost with a restored state had links of its own in the former slot. Raises as `open_ledger` does, and KeyStoreError.
     """
     with ExitStack() as undo:
         lock = WriterLock(path)
@@ -125,12 +128,14 @@ def open_under(path: Path, source: KeySource, *, clock: Clock, entropy: Entropy,
                 known = rotations(connection)
                 open_day = select(business_day.c.date).where(business_day.c.state == "open")
                 today = connection.execute(open_day).scalar() or ""
+                epoch = restore_epoch(connection)
         except DATABASE_ERRORS as failure:
             raise StorageFailed(f"the database {path} cannot be opened: {cause(failure)}") from None
         lookup, fields = keys_in_use(known, source, version, entropy, today)
+        slot = ONLY_SLOT + epoch
         ledger = SqlLedger(engine, lookup, fields, entropy, slot=slot, now=clock.now(), release=lock.release)
         undo.pop_all()
-    return Opened(ledger, version)
+    return Opened(ledger, version, epoch)
 
 
 def open_for_reading(path: Path, *, db_key: bytes) -> Engine:

@@ -35,11 +35,15 @@ def needs_of(
     connection: Connection, version: int, known: Sequence[RotationRow], database: Path, now: datetime
 ) -> tuple[Need, ...]:
     """Return what needs a version other than the one in use."""
+    return (*stored_needs(connection, version, known, now), *_backups(connection, version, database, now))
+
+
+def stored_needs(connection: Connection, version: int, known: Sequence[RotationRow], now: datetime) -> tuple[Need, ...]:
+    """Return what in the database itself needs a version other than the one in use."""
     return (
         *_fields(connection, version),
         *_repeats(connection, version, known),
         *_codes(connection, version, known, now),
-        *_backups(connection, version, database, now),
     )
 
 

@@ -1,0 +1,1 @@
+"""Backups: officers, shares, the sealed file, and what restores from it."""
