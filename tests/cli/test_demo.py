@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.trial import unittest
 
 from trus.cli.demo import STORY
 from trus.cli.demo_network import DemoFailed, LunchTime, read_network
 from trus.cli.demo_servers import MARKER, clear, free_ports
+from trus.cli.reacting import first_cause
 from trus.cli.replay_file import Action, Stripe, read_rows
 from trus.errors import ConfigurationError
 
@@ -98,6 +101,53 @@ class LunchTimes(unittest.SynchronousTestCase):
         self.assertEqual(lunch.expired, "2611")
 
 
+class Interrupted(unittest.SynchronousTestCase):
+    """Whoever stops the demo, at whatever point, finds nothing running and can start it again."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def stopped(self, module: str, *arguments: str, after: str, by: signal.Signals) -> tuple[int, str]:
+        """Run a program until it has said `after`, send it the signal `by`; return exit code and last words."""
+        with subprocess.Popen(
+            [sys.executable, "-u", "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if after in line:
+                    break
+            process.send_signal(by)
+            rest = process.stdout.read()
+        return process.returncode, rest.strip().splitlines()[-1]
+
+    def test_closed_terminal(self) -> None:
+        """A terminal window that is closed takes gateway and backend with it."""
+        root = self.folder / "demo"
+        ended = self.stopped("trus.cli.demo", "--dir", str(root), after="trus init made", by=signal.SIGHUP)
+        self.assertEqual(ended, (130, "trus: interrupted"))
+        left = subprocess.run(["pgrep", "-f", str(root)], capture_output=True, text=True, check=False)
+        self.assertEqual(left.stdout, "")
+        clear(root)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_during_init(self) -> None:
+        """`trus init` that is stopped half-way leaves nothing behind, least of all keys."""
+        for by in (signal.SIGTERM, signal.SIGHUP):
+            ended = self.stopped("trus.cli.main", "init", str(self.folder / "lunch"), after="making keys", by=by)
+            self.assertEqual(ended, (130, "trus: interrupted"))
+            self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_first_cause(self) -> None:
+        """When one of several things done at once fails, its own reason is told."""
+        several = gatherResults([fail(DemoFailed("no")), Deferred()], consumeErrors=True)
+        self.assertEqual(str(first_cause(self.failureResultOf(several)).value), "no")
+
+
 class Folders(unittest.SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
@@ -118,6 +168,11 @@ class Folders(unittest.SynchronousTestCase):
         clear(self.folder)
         self.assertFalse(self.folder.exists())
         clear(self.folder)
+
+    def test_a_file(self) -> None:
+        """A --dir that is a file is said to be one."""
+        (self.folder / "notes").write_text("")
+        self.assertRaisesRegex(DemoFailed, "is a file", clear, self.folder / "notes")
 
     def test_ports(self) -> None:
         """Ports that are taken are replaced by free ones."""

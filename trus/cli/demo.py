@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +43,7 @@ from trus.cli.main import run as run_command
 from trus.cli.reacting import run
 from trus.cli.replay import Played, Player, Score, line, play_rows
 from trus.cli.replay_file import Row, read_cards, read_rows
+from trus.cli.signals import end_as_interrupted
 from trus.clock import SystemClock, SystemEntropy
 from trus.device.enrolment import enrol
 from trus.device.home import DeviceHome, TerminalSettings
@@ -90,9 +93,16 @@ def provision(demo: Demo) -> None:
     command = [sys.executable, "-m", "trus.cli.main", "init", str(demo.root), "--name", "lunch-day"]
     command += ["--devices-port", str(devices), "--admin-port", str(admins), "--link-port", str(links)]
     command += ["--directory-port", str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DemoFailed(f"trus init failed: {(done.stderr or done.stdout).strip()}")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as init:
+        try:
+            output, errors = init.communicate()
+        except KeyboardInterrupt:
+            # It puts away what it began, and the demo does not leave before it has.
+            init.send_signal(signal.SIGINT)
+            init.communicate()
+            raise
+    if init.returncode:
+        raise DemoFailed(f"trus init failed: {(errors or output).strip().removeprefix('Error: ')}")
     (demo.root / MARKER).write_text("This folder was made by script/demo, which may remove it.\n", "utf-8")
     split_config(demo.root)
 
@@ -237,9 +247,9 @@ def _say_how_to_reach(demo: Demo) -> None:
     example = next(row for row in demo.rows if row.expect == "00")
     print_("\nThe network is still running.", style="bold")
     lines = [
-        f"  console       .venv/bin/trus admin --config {layout.config}",
+        f"  console       .venv/bin/trus admin --config {shlex.quote(str(layout.config))}",
         *(text for text in describe_openssl(options, layout)),
-        f"  a terminal    .venv/bin/trus pos --home {demo.terminals / example.terminal} balance",
+        f"  a terminal    .venv/bin/trus pos --home {shlex.quote(str(demo.terminals / example.terminal))} balance",
         f"                (stripes and PINs: {root / 'personalisation'}/*.csv)",
         f"  logs          {root / 'log'}",
         f"  stop it       kill {' '.join(str(server.pid) for server in demo.servers)}",
@@ -278,6 +288,7 @@ def demo_command(folder: Path, keep: bool, verbose: bool, story: Path) -> int:
 
     Exit code 0 when every answer was the expected one.
     """
+    end_as_interrupted()
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH)

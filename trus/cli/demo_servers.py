@@ -149,6 +149,8 @@ def clear(root: Path) -> None:
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return
+    if not root.is_dir():
+        raise DemoFailed(f"{root} is a file: name a folder with --dir")
     if not (root / MARKER).is_file():
         raise DemoFailed(
             f"{root} is not empty and was not made by a demo: nothing in it is touched; name another --dir"

@@ -13,6 +13,7 @@ import click
 
 from trus.cli.layout import InitOptions, Layout, passphrase_of
 from trus.cli.provisioning import Provisioned, provision
+from trus.cli.signals import end_as_interrupted
 from trus.clock import SystemClock, SystemEntropy
 from trus.errors import TrusError
 from trus.pki.channel import ADMIN, ADMIN_HOST
@@ -64,6 +65,7 @@ def init_command(
         module=module,
         iin=iin,
     )
+    end_as_interrupted()
     try:
         made = provision(directory, options, SystemClock(), SystemEntropy(), lambda step: click.echo(f"  {step}"))
     except TrusError as problem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, FirstError
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
@@ -50,9 +50,17 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, T]]) -> T:
     reactor.run()
     result = outcome[0] if outcome else None
     if isinstance(result, Failure):
+        result = first_cause(result)
         if stopping and result.check(CancelledError):
             raise KeyboardInterrupt
         result.raiseException()
     if result is None and not outcome:
         raise KeyboardInterrupt
     return result  # type: ignore[return-value]
+
+
+def first_cause(failure: Failure) -> Failure:
+    """Return why the first of several things that were waited for together failed."""
+    while isinstance(failure.value, FirstError):
+        failure = failure.value.subFailure
+    return failure
