@@ -1,0 +1,19 @@
+"""The whole network in one process on a fake clock, under every fault, from one seed.
+
+| module | for |
+|---|---|
+| chance, clockwork | draws and events: everything that can differ between two runs |
+| wires, network | connections that are slow, cut, stuck or dead; places, partitions |
+| town | who lives there: keys, certificates, cards and the first ledger, made once a process |
+| storage, journals | disks: what a crash, a power cut and a failing sync leave |
+| keys, house, backend | the token, the real core on it, the machine that runs front and core |
+| gateways, meddling | the real gateway; a dishonest one |
+| tills, orders | terminals with their cashiers; what these order, one class a kind of transaction |
+| thieves | a criminal with an enrolled terminal |
+| operators | the admin |
+| nemesis | which fault, when, where |
+| papers, watching | what people know for sure; what is noticed from outside |
+| invariants, run | what must hold; one run from seed to judgement |
+
+The rules of the simulated world are docs/reliability.md.
+"""

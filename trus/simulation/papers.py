@@ -1,0 +1,94 @@
+"""What people and terminals of a simulated network know for sure, whatever becomes of the machines.
+
+A receipt that was printed, an answer that a cashier read and a record that reached a journal's disk
+are written down here at once and survive every crash. Judges nothing: trus.simulation.invariants does.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from trus.device.journal import Asked, Memory, Opened, Settled
+from trus.device.orders import Answer
+from trus.values import Identity, TerminalId
+
+
+@attrs.define
+class Ordered:
+    """One order of a cashier: what was asked, and the answer, None when the cashier never heard one.
+
+    `step` is the run's step of the answer, or of the order. `incarnation` is the terminal's at the
+    time. `original` is set for a reversal.
+    """
+
+    terminal: TerminalId
+    asked: Asked
+    incarnation: int
+    step: int
+    amount: int = 0
+    card: str = ""
+    right_pin: bool = True
+    answer: Answer | None = None
+    original: Identity | None = None
+
+
+@attrs.define
+class Written:
+    """What the journal of a terminal has recorded of one identity, in which incarnation and step."""
+
+    opened: Opened
+    opened_in: int
+    step: int
+    settled: Settled | None = None
+    settled_in: int = 0
+    settled_step: int = 0
+    #: The journal says after a restart that it ended; the record's sync was never confirmed.
+    ended: bool = False
+
+
+@attrs.define
+class Admitted:
+    """An order of the admin that moves money: reference, amount, what came of it ("" when unknown)."""
+
+    verb: str
+    reference: str
+    amount: int
+    step: int
+    code: str = ""
+    rrn: str = ""
+
+
+@attrs.define
+class Papers:
+    """Everything that was seen."""
+
+    orders: list[Ordered] = attrs.field(factory=list)
+    written: dict[Identity, Written] = attrs.field(factory=dict)
+    admin: list[Admitted] = attrs.field(factory=list)
+    #: Approvals that a dishonest terminal was given: identity, rid, minor units, retrieval reference.
+    thefts: list[tuple[Identity, bytes, int, str, int]] = attrs.field(factory=list)
+
+    def opened(self, record: Opened, incarnation: int, step: int) -> None:
+        """A request was written down and may have been said."""
+        if record.identity not in self.written:
+            self.written[record.identity] = Written(record, incarnation, step)
+
+    def reread(self, terminal: TerminalId, memory: Memory, incarnation: int, step: int) -> None:
+        """A terminal has read its journal after a restart: what it says of each request counts from now on."""
+        for opened in memory.unfinished.values():
+            self.opened(opened, incarnation - 1, step)
+        for purchased in memory.purchases.values():
+            self.settled(purchased.settled, self._opened_in(purchased.opened.identity), step)
+        for identity, written in self.written.items():
+            if identity.terminal == terminal and written.settled is None and identity not in memory.unfinished:
+                written.ended = True
+
+    def _opened_in(self, identity: Identity) -> int:
+        known = self.written.get(identity)
+        return 0 if known is None else known.opened_in
+
+    def settled(self, record: Settled, incarnation: int, step: int) -> None:
+        """A request's end was written down."""
+        known = self.written.get(record.identity)
+        if known is not None and known.settled is None:
+            known.settled, known.settled_in, known.settled_step = record, incarnation, step
