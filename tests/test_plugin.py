@@ -114,7 +114,7 @@ class RunningTests(GatewayCase):
         gateway = self.gateway_settings([port])
         config = self.write(Settings(network=NetworkSettings(name="test"), gateway=gateway))
         twistd = self.run_twistd("trus", "--config", config)
-        await until(lambda: b"backend-1 cannot be reached" in twistd.out, 20)
+        await until(lambda: b"backend-1 cannot be reached: connection refused" in twistd.out, 20)
         self.assertNotIn(b"gateway ready", twistd.out)
         await self.start_backend(port)
         await until(lambda: b"gateway ready" in twistd.out, 20)

@@ -99,7 +99,7 @@ class NetworkTests(SynchronousTestCase):
             (("--address", "127.0.0.1:1", "DAY"), "cannot be reached"),
             (("--anchor", str(pki / "channel-ca.pem"), "DAY"), "not of the admins' authority"),
             (("--as", "nobody", "DAY"), "nobody.p12 cannot be read"),
-            (("--p12", str(pki / "pos.p12"), "DAY"), "may not accept this certificate"),
+            (("--p12", str(pki / "pos.p12"), "DAY"), "may not accept this certificate, or no backend runs"),
             (("--passphrase-file", str(pki / "pos.pass"), "DAY"), "password is wrong"),
             (("DAY", "a\nb"), "does not take"),
             (("--file", "/nowhere/at/all"), "no such file"),

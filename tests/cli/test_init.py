@@ -268,6 +268,9 @@ class ProvisionTests(SynchronousTestCase):
             InitOptions(admin_port=0),
             InitOptions(devices_port=70_000),
             InitOptions(module="/nowhere/lib.so"),
+            InitOptions(host="two words"),
+            InitOptions(host="256.1.1.1"),
+            InitOptions(host=""),
         ):
             self.assertRaises(ConfigurationError, self.make, options)
             self.assertEqual(list(self.parent.iterdir()), [])
@@ -296,6 +299,11 @@ class CommandTests(SynchronousTestCase):
         done = CliRunner().invoke(init_command, [str(directory)])
         self.assertEqual(done.exit_code, 1)
         self.assertEqual(done.output, f"Error: {directory} is not empty: trus init makes new deployments only\n")
+
+    def test_a_mount_point_is_refused(self) -> None:
+        """A volume's own root cannot be taken, and that is said before any key is made."""
+        done = CliRunner().invoke(init_command, ["/proc"])
+        self.assertEqual((done.exit_code, done.output), (1, "Error: /proc is a mount point: name a folder inside it\n"))
 
     def test_a_parent_that_cannot_be_made_is_one_sentence(self) -> None:
         """A path below a file is refused in one sentence."""

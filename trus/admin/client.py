@@ -117,7 +117,10 @@ class _ClientProtocol(Protocol):
             return f"the console closed the connection: {self._bye}"
         if self._greeted:
             return "the console closed the connection"
-        return "the console closed the connection without a word: it may not accept this certificate"
+        return (
+            "the console closed the connection without a word: it may not accept this certificate, "
+            "or no backend runs behind the gateway"
+        )
 
     def _take(self, message: Message) -> None:
         match message.kind, message.verb:

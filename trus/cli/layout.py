@@ -6,6 +6,7 @@ rely on is named here once.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -46,6 +47,7 @@ BACKEND_NAME: Final = "backend-1"
 _ADMIN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}\Z")
 _IIN: Final = re.compile(r"(?:[0-9]{6}|[0-9]{8})\Z")
 _NETWORK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_HOST: Final = re.compile(r"[0-9A-Za-z:._%-]{1,253}\Z")
 _MAX_PORT: Final = 65_535
 
 
@@ -53,6 +55,17 @@ def check_admin_name(name: str) -> None:
     """Raise ConfigurationError unless the name can be an admin's: as the console takes it."""
     if _ADMIN_NAME.match(name) is None:
         raise ConfigurationError("an admin's name is 1 to 32 of a-z, 0-9, dot, dash and underscore")
+
+
+def _is_address_if_numeric(host: str) -> bool:
+    """Return False for what is written like an address and is none, such as 256.1.1.1."""
+    if not re.fullmatch(r"[0-9.]+|.*:.*", host):
+        return True
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class InitOptions(Frozen, frozen=True):
@@ -88,6 +101,8 @@ class InitOptions(Frozen, frozen=True):
         check_officers(self.officers, CEREMONY_OFFICERS)
         if _NETWORK.match(self.name) is None:
             raise ConfigurationError("the network's name is up to 64 letters, digits, '.', '_' and '-'")
+        if _HOST.match(self.host) is None or not _is_address_if_numeric(self.host):
+            raise ConfigurationError("the host is an IP address of this machine, or a name of it")
         if _IIN.match(self.iin) is None:
             raise ConfigurationError("the issuer identification number has 6 or 8 digits")
         ports = [self.devices_port, self.admin_port, self.link_port]

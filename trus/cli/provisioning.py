@@ -172,6 +172,9 @@ def _building(final: Path, entropy: Entropy) -> Iterator[Path]:
 
 def _demand_empty(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        if path.is_mount():
+            # The whole folder takes its name at the end, and a mount point cannot give its up.
+            raise ConfigurationError(f"{path} is a mount point: name a folder inside it")
         if any(path.iterdir()):
             raise ConfigurationError(f"{path} is not empty: trus init makes new deployments only")
     elif path.exists() or path.is_symlink():

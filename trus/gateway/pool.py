@@ -6,6 +6,7 @@ to a limit, each by a random part of the wait, so that many gateways do not retu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -107,7 +108,7 @@ class BackendReach(Service):
                     self._log.warn(
                         "{backend} cannot be reached: {reason}",
                         backend=self._terms.backend,
-                        reason=problem.reason if isinstance(problem, LinkLost) else type(problem).__name__,
+                        reason=problem.reason if isinstance(problem, LinkLost) else _why(problem),
                     )
                 failures += 1
             await deferLater(self._clock, self._attempts.delay(max(1, failures)))
@@ -168,3 +169,11 @@ class LinkPool(MultiService):
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
+
+
+def _why(problem: Exception) -> str:
+    """Return such as "connection refused" for what the network said, else the kind of problem."""
+    number = getattr(problem, "osError", None)
+    if isinstance(number, int):
+        return os.strerror(number).lower()
+    return type(problem).__name__
