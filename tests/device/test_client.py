@@ -347,6 +347,34 @@ class Interrupted(NetworkCase):
         await client.settled()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    async def test_pin_after_the_journal_failed(self) -> None:
+        """A cardholder who gives up after the disk refused a record is nobody's business: no failure comes of it."""
+        self.network.decide = lambda request: core.PinWanted()
+        typed: Deferred[str | None] = Deferred()
+
+        async def ask(tries: int | None) -> str | None:
+            return await typed
+
+        home = await self.enrolled()
+        journal = home.journal()
+        client = self.client(home, ask_pin=ask, journal=journal)
+        await client.start()
+        waiting = Deferred.fromCoroutine(client.purchase(1250, TRACK2))
+        while not self.network.requests:
+            await pause(0.02)
+        await pause(0.2)
+
+        def refuse(file: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        journal._fsync = refuse
+        second = Deferred.fromCoroutine(client.purchase(100, TRACK2, "1234"))
+        for each in (waiting, second):
+            with self.assertRaises(JournalFailed):
+                await each
+        typed.callback(None)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     async def test_signs(self) -> None:
         """A program signs its terminal off and on, and has its keys changed, on one session."""
         client = self.client(await self.enrolled())

@@ -197,6 +197,33 @@ class Damage(JournalCase):
         with self.assertRaises(JournalFailed):
             first.sync()
 
+    def test_refused_record_is_gone(self) -> None:
+        """A record whose fsync failed was never said, and is not there after a restart either."""
+
+        def refuse(file: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        kept = self.path.read_bytes()
+        first._fsync = refuse
+        first.append(opened(2))
+        with self.assertRaises(JournalFailed):
+            first.sync()
+        self.assertEqual(self.path.read_bytes(), kept)
+        self.assertEqual([entry.identity.stan for entry in self.reopen().memory.unfinished.values()], [1])
+
+    def test_what_is_read_is_durable(self) -> None:
+        """What a killed process wrote counts only after it was made durable: opening the journal fsyncs it."""
+        first = self.reopen()
+        first.append(opened(1))
+        first.sync()
+        first.close()
+        made: list[int] = []
+        self.reopen(fsync=lambda file: made.append(os.fstat(file).st_ino))
+        self.assertEqual(made, [self.path.stat().st_ino, self.folder.stat().st_ino])
+
     def test_no_folder(self) -> None:
         """A journal that cannot be made is one clear sentence."""
         with self.assertRaisesRegex(JournalFailed, "cannot be opened: No such file"):

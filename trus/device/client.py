@@ -339,7 +339,10 @@ class TerminalClient(Asking):
                     check_pin(Pin(pin))
         except TrusError:
             pin = None  # not a PIN: the same as none
-        finally:
+        except Exception:  # noqa: BLE001 - whatever the pinpad's program does, the purchase ends
+            self._log_failure(Failure())
+            pin = None
+        if self._running:  # else the terminal was stopped, or its journal failed: nobody waits any more
             self._terminal.present_pin(effect.key, pin)
             self._pump_soon()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
@@ -292,7 +293,8 @@ class FileJournal:
             self._durable = self._read()
             if os.fstat(self._file).st_size != self._durable:
                 os.ftruncate(self._file, self._durable)
-                self._fsync(self._file)
+            # What a killed process wrote may not have reached the medium: it does before it counts.
+            self._fsync(self._file)
             self._sync_directory()
         except OSError as problem:
             os.close(self._file)
@@ -324,6 +326,10 @@ class FileJournal:
             self._fsync(self._file)
         except OSError as problem:
             self._broken = True
+            # Nothing of these records was said. The system may show them although the medium lacks them, even
+            # after a later fsync that succeeds: whoever reads the file next must not find them.
+            with suppress(OSError):
+                os.ftruncate(self._file, self._durable)
             raise JournalFailed(f"the disk refused the journal's record: {problem.strerror}") from problem
         self._durable += len(line)
         self._waiting.clear()
