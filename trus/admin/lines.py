@@ -29,8 +29,8 @@ MAX_WORDS: Final = 32
 MAX_VALUE_BYTES: Final = 3000
 
 _WORD: Final = re.compile(
-    r"(?:(?P<name>[A-Za-z][A-Za-z0-9-]{0,30}+)=)?+"
-    r'(?P<value>"(?:[^"\\]|\\["\\])*+"|[^ \t"]*+)'
+    r"(?:(?P<name>[A-Za-z][A-Za-z0-9-]{0,30}+)=)?"
+    r'(?P<value>"(?:[^"\\]|\\["\\])*"|[^ \t"]*+)'
     r"(?=[ \t]|\Z)"
 )
 _BLANKS: Final = re.compile(r"[ \t]*+")

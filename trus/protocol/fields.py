@@ -46,7 +46,7 @@ def _octets(name: str, size: int, meaning: str) -> FieldType:
 
 def _text(name: str, longest: int, meaning: str) -> FieldType:
     """Return the type of free text of at most `longest` characters."""
-    pattern = rb'(?:%b{1,%d}+|"%b{0,%d}+")' % (_TCHAR, longest, grammar.QCHAR, longest)
+    pattern = rb'(?:%b{1,%d}+|"%b{0,%d}")' % (_TCHAR, longest, grammar.QCHAR, longest)
     abnf = f"1*{longest}tchar / DQUOTE *{longest}qchar DQUOTE"
     return FieldType(name, pattern, abnf, meaning, text=True)
 
@@ -66,7 +66,7 @@ FLAG: Final = FieldType("flag", rb"yes", '%s"yes"', "yes, or the field is absent
 STAN: Final = FieldType("stan", rb"[0-9]{6}", "6DIGIT", "systems trace audit number, ISO 8583 field 11")
 AMOUNT: Final = FieldType(
     "amount",
-    rb"(?:0|[1-9][0-9]{0,11}+)(?:\.[0-9]{1,3}+)?+",
+    rb"(?:0|[1-9][0-9]{0,11}+)(?:\.[0-9]{1,3}+)?",
     '( "0" / %x31-39 *11DIGIT ) [ "." 1*3DIGIT ]',
     "an amount with exactly the currency's decimals, such as 12.50",
 )
@@ -97,13 +97,13 @@ BLOB: Final = FieldType(
 )
 CHAIN: Final = FieldType(
     "chain",
-    rb"[A-Za-z0-9_-]{2,6000}+(?:,[A-Za-z0-9_-]{2,6000}+){0,3}+",
+    rb"[A-Za-z0-9_-]{2,6000}+(?:,[A-Za-z0-9_-]{2,6000}+){0,3}",
     '2*6000b64char *3( "," 2*6000b64char )',
     "DER certificates in base64url, leaf first, without the root",
 )
 VERSIONS: Final = FieldType(
     "versions",
-    rb"[1-9][0-9]{0,2}+(?:,[1-9][0-9]{0,2}+){0,7}+",
+    rb"[1-9][0-9]{0,2}+(?:,[1-9][0-9]{0,2}+){0,7}",
     '%x31-39 *2DIGIT *7( "," %x31-39 *2DIGIT )',
     "numbers offered, the preferred one first",
 )

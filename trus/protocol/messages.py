@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 _PEEK: Final = re.compile(
-    rb"(%b) (%b)(?: s=(%b))?+(?: |\Z)" % (grammar.KIND, grammar.VERB, grammar.LABEL),
+    rb"(%b) (%b)(?: s=(%b))?(?: |\Z)" % (grammar.KIND, grammar.VERB, grammar.LABEL),
 )
 _KINDS: Final[dict[bytes, Kind]] = {kind.value.encode("ascii"): kind for kind in Kind}
 _CONSOLE: Final = re.compile(
-    rb"(%b) (%b)((?: %b=%b)*+)" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
+    rb"(%b) (%b)((?: %b=%b)*)" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
 )
 _CONSOLE_FIELD: Final = re.compile(rb" (%b)=(%b)" % (grammar.NAME, grammar.VALUE))
 _CONSOLE_NAME: Final = re.compile(grammar.NAME.decode("ascii"))

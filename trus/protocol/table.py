@@ -22,7 +22,7 @@ SEAL_BLOCK_BYTES: Final = 64
 _NOTHING: Final = b" " * SEAL_BLOCK_BYTES
 
 _ANY_LINE: Final = re.compile(
-    rb"%b %b(?: %b=%b)*+" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
+    rb"%b %b(?: %b=%b)*" % (grammar.KIND, grammar.VERB, grammar.NAME, grammar.VALUE),
 )
 _ANY_HEAD: Final = re.compile(rb"%b %b(?: |\Z)" % (grammar.KIND, grammar.VERB))
 _UNKNOWN: Final = re.compile(rf"({grammar.NAME.decode()})={grammar.VALUE.decode('latin-1')}(?: |\Z)")
@@ -45,7 +45,7 @@ class _Part:
         self._starts = tuple(f"{before}{spec.name}=" for spec in specs)
         self._after = after
         self.pattern = "".join(
-            ("{}({}){}" if spec.need is Need.MUST else "(?:{}({}){})?+").format(
+            ("{}({}){}" if spec.need is Need.MUST else "(?:{}({}){})?").format(
                 start, spec.type.pattern.decode("latin-1"), after
             )
             for spec, start in zip(specs, self._starts, strict=True)
@@ -90,9 +90,9 @@ class Line:
         self._sealed = _Part(spec.sealed, "", " ")
         info = spec.kind is Kind.INFO
         field = f"{grammar.NAME.decode()}={grammar.VALUE.decode('latin-1')}"
-        tail = f"((?: {field})*+)" if info else "()"
+        tail = f"((?: {field})*)" if info else "()"
         self._clear_pattern = re.compile(self.head + self._clear.pattern + tail)
-        tail = f"((?:{field} )*+)" if info else "()"
+        tail = f"((?:{field} )*)" if info else "()"
         self._sealed_pattern = re.compile(self._sealed.pattern + tail + " *+")
         self._known = frozenset((*self._clear.names, *self._sealed.names, "s", "id", "seal"))
         self._together = frozenset(spec.together)
