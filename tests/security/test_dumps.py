@@ -222,7 +222,10 @@ def _walk(session: Any) -> Iterator[tuple[str, bool, bool, bool]]:
 def _hits(files: list[Path], wanted: dict[str, bytes]) -> list[tuple[str, str]]:
     found = []
     for path in files:
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue  # a note of the backup, which the core has taken into the ledger meanwhile
         found += [(path.name, name) for name, each in wanted.items() if each in content]
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -62,13 +63,15 @@ def write_note(database: Path, row: BackupRow) -> None:
 def read_notes(database: Path) -> list[BackupRow]:
     """Return the notes that wait beside the database. Raises StorageFailed for one that cannot be read."""
     folder = database.with_name(NOTES)
+    notes = []
     try:
-        names = sorted(each.name for each in folder.iterdir() if _NAME.match(each.name))
-        return [msgspec.json.decode((folder / name).read_bytes(), type=BackupRow) for name in names]
-    except FileNotFoundError:
-        return []
+        names = sorted(each.name for each in folder.iterdir() if _NAME.match(each.name)) if folder.exists() else []
+        for name in names:
+            with suppress(FileNotFoundError):  # taken into the ledger meanwhile
+                notes.append(msgspec.json.decode((folder / name).read_bytes(), type=BackupRow))
     except (OSError, msgspec.DecodeError):
         raise StorageFailed(f"a note of a backup in {folder} cannot be read") from None
+    return notes
 
 
 def take_notes(ledger: SqlLedger, database: Path, now: datetime) -> int:
