@@ -109,8 +109,8 @@ class Process:
 class Network:
     """A deployment with its processes."""
 
-    def __init__(self, split: bool = False) -> None:
-        """`split` runs gateway and backend as two processes from two files."""
+    def __init__(self, split: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        """`split` runs gateway and backend as two processes from two files; `environment` is added to each one's."""
         self.folder = Path(tempfile.mkdtemp(prefix="trus-network-"))
         self.layout = Layout(self.folder / "net")
         devices, admins, links, directory = free_ports(4)
@@ -119,6 +119,7 @@ class Network:
         self.devices_port, self.admin_port, self.link_port = devices, admins, links
         self.directory_port = directory
         self.split = split
+        self.environment = environment
         self.processes: list[Process] = []
         self.configs = self._split() if split else [self.layout.config]
 
@@ -135,7 +136,7 @@ class Network:
 
     def start(self) -> None:
         """Start every process and wait until they are ready."""
-        self.processes = [Process(config, config.stem) for config in self.configs]
+        self.processes = [Process(config, config.stem, self.environment) for config in self.configs]
         for process in self.processes:
             process.wait_ready()
 

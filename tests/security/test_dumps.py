@@ -40,6 +40,11 @@ from trus.settings.model import BackendSettings
 #: PINs of 12 digits, which stand nowhere by chance.
 PINS = [f"7391052846{number:02d}" for number in range(8)]
 SURNAME = "Canarybird"
+#: The allocator overwrites what is freed, at once. Without it, whether a freed page was used again by the time of the
+#: search is luck; with it, what is found is what a process still holds.
+WIPING = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165"}
+#: How many other purchases a buffer that is used again and again may outlive, at most.
+MORE_PURCHASES = 400
 
 
 class DumpCase(TestCase):
@@ -48,7 +53,7 @@ class DumpCase(TestCase):
     timeout = 240
 
     def setUp(self) -> None:
-        self.network = Network(split=True)
+        self.network = Network(split=True, environment=WIPING)
         self.addCleanup(self.network.remove)
         self.network.start()
         self.canaries: dict[str, bytes] = {}
@@ -86,7 +91,13 @@ class DumpCase(TestCase):
             turn += 1
             self.assertEqual((await client.purchase(1, card["track2"], card["pin"])).code, "00")
             status = await demand(town.admin, "KEY-STATUS")
-        self._search_memory()
+        left = self._search_memory()
+        while left and turn < MORE_PURCHASES:
+            for card in town.cards[8:]:
+                turn += 1
+                self.assertEqual((await client.purchase(1, card["track2"], card["pin"])).code, "00")
+            left = self._search_memory()
+        self.assertEqual(left, [])
         archive = self._back_up()
         self._search_files(archive)
         await client.stop()
@@ -121,10 +132,11 @@ class DumpCase(TestCase):
 
     # ------------------------------------------------------------------------------------ memory
 
-    def _search_memory(self) -> None:
-        """Search gateway, front and core: what was paid and done is in none of them any more."""
+    def _search_memory(self) -> list[tuple[str, int, list[str]]]:
+        """Search gateway, front and core; return what each still has of what was paid and done."""
         keys = self._keys()
         public = {"a word that is there": b"urn:trus:channel:"}
+        left = []
         for process, config in zip(self.network.processes, self.network.configs, strict=True):
             pids = family(process.popen.pid)
             self.assertEqual(len(pids), 2 if config.stem == "backend" else 1)
@@ -137,7 +149,10 @@ class DumpCase(TestCase):
                 except PermissionError:
                     self.assertNotEqual(os.geteuid(), 0)
                     continue
-                self.assertEqual(found, set(public), f"{config.stem} {place}")
+                self.assertLessEqual(set(public), found)
+                if found != set(public):
+                    left.append((config.stem, place, sorted(found - set(public))))
+        return left
 
     # ------------------------------------------------------------------------------------- files
 
