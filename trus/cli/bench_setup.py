@@ -17,7 +17,8 @@ from twisted.internet.protocol import Factory
 
 from trus.admin.client import AdminClient, AdminReply
 from trus.cli.admin_place import place_of
-from trus.cli.load import LoadCard, LoadTerminal
+from trus.cli.leantill import LoadCard
+from trus.cli.load import LoadTerminal
 from trus.clock import SystemClock, SystemEntropy
 from trus.device.conversation import KeyIdentity
 from trus.device.enrolment import enrol

@@ -2,7 +2,7 @@
 
 A generator, not a terminal: it keeps no journal and takes nothing back, so that what is
 measured is the network. Everything else is real: two-way TLS to the gateway, the sealed
-session to the backend, a stripe and a PIN block on every purchase.
+session to the backend, a stripe and a PIN block on every purchase (trus.cli.leantill).
 """
 
 from __future__ import annotations
@@ -11,43 +11,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from trus.cards.numbers import CardNumber
-from trus.cards.pin import FILL_BYTES, BlockFunction, Pin, seal_pin
+from trus.cli.leantill import LeanTill, LoadCard
 from trus.clock import Clock, Entropy
 from trus.device.conversation import Conversation, Happening, Identity, Over, Up, Write
 from trus.device.trust import DeviceTrust
 from trus.net.lines import Ending, LineLimits, LineProtocol
 from trus.net.peers import exporter
 from trus.protocol.buffer import MAX_SEALED_LINE_BYTES, LineBuffer
-from trus.protocol.fields import format_amount, format_octets, format_stan
-from trus.protocol.messages import Kind
-from trus.protocol.session import SealedSession
-from trus.values import RID_BYTES, Secret
 
 #: A generator's connections outlive any pause of the network that is measured.
 LIMITS: Final = LineLimits(idle_seconds=600.0, write_seconds=60.0, lines_per_turn=256)
-
-
-#: Random bytes of one purchase: its rid and the fill of its PIN block.
-_DRAW_BYTES: Final = RID_BYTES + FILL_BYTES
-
-
-class LoadCard(Secret, frozen=True):
-    """A card that pays under load: track 2 without sentinels, its number and its PIN."""
-
-    track2: str
-    number: CardNumber
-    pin: Pin
-
-    @classmethod
-    def of(cls, track2: str, pin: str) -> LoadCard:
-        """Return the card of a personalisation file's row."""
-        return cls(track2, CardNumber(track2.partition("=")[0]), Pin(pin))
 
 
 class Tally:
@@ -110,13 +87,8 @@ class LoadTerminal(LineProtocol):
         self._entropy = entropy
         self._on_over = on_over
         self._conversation: Conversation | None = None
-        self._session: SealedSession | None = None
-        self._constant: dict[str, str] = {}
-        self._encrypt: BlockFunction = bytes
-        self._drawn = b""
-        self._drawn_to = 0
-        self._stan = 0
-        self._sent: dict[str, float] = {}
+        self._till: LeanTill | None = None
+        self._sent: dict[bytes, float] = {}
         self._stopping = False
 
     def opened(self) -> None:
@@ -132,8 +104,8 @@ class LoadTerminal(LineProtocol):
 
     def lines_received(self, lines: list[bytes]) -> None:
         """Count answers, and send as many purchases again."""
-        session = self._session
-        if session is None:
+        till = self._till
+        if till is None:
             for line in lines:
                 if self._conversation is not None:
                     self._follow(self._conversation.line(line))
@@ -141,14 +113,14 @@ class LoadTerminal(LineProtocol):
         out: list[bytes] = []
         now = self._tally.now()
         for line in lines:
-            message = session.open(line)
-            dialogue = message.dialogue
-            if message.verb != "RESULT" or dialogue is None:
+            answer = till.answer(line)
+            if answer is None:
                 continue
-            self._tally.answered(message.fields["code"], now - self._sent.pop(dialogue))
-            out.append(session.seal(Kind.INFO, "COMPLETE", {}, {}, dialogue=dialogue))
+            dialogue, code = answer
+            self._tally.answered(code, now - self._sent.pop(dialogue))
+            out.append(till.complete(dialogue))
             if not self._stopping:
-                out.append(self._purchase(session))
+                out.append(self._purchase(till, now))
         if out:
             self.send_block(b"".join(out))
 
@@ -177,43 +149,15 @@ class LoadTerminal(LineProtocol):
 
     def _begin(self, up: Up) -> None:
         self._tally.handshakes += 1
-        self._session = up.session
-        currency = up.terms.currency
-        self._constant = {
-            "amount": format_amount(self._amount, currency),
-            "currency": currency,
-            "date": up.terms.business_date,
-        }
-        # The blocks of one session are encrypted under one key: one context serves them all.
-        self._encrypt = Cipher(algorithms.AES(up.session.pin_key), modes.ECB()).encryptor().update  # noqa: S305
         if self._depth == 0:
             self.hang_up()
             return
-        self.send_block(b"".join(self._purchase(up.session) for _ in range(self._depth)))
+        terms = up.terms
+        till = LeanTill(up.session, self._cards, self._amount, terms.currency, terms.business_date, self._entropy.draw)
+        self._till, now = till, self._tally.now()
+        self.send_block(b"".join([self._purchase(till, now) for _ in range(self._depth)]))
 
-    def _purchase(self, session: SealedSession) -> bytes:
-        card = next(self._cards)
-        self._stan += 1
-        dialogue = session.open_dialogue()
-        self._sent[dialogue] = self._tally.now()
-        drawn = self._draw()
-        return session.seal(
-            Kind.COMMAND,
-            "PROCESS",
-            {"stan": format_stan(self._stan), **self._constant},
-            {
-                "rid": format_octets(drawn[:RID_BYTES]),
-                "track2": card.track2,
-                "pin": format_octets(seal_pin(card.pin, card.number, self._encrypt, drawn[RID_BYTES:])),
-                "format": "4",
-            },
-            dialogue=dialogue,
-        )
-
-    def _draw(self) -> bytes:
-        """Return the random bytes of one purchase, drawn for many at a time."""
-        start = self._drawn_to
-        if start >= len(self._drawn):
-            self._drawn, start = self._entropy.draw(_DRAW_BYTES * 256), 0
-        self._drawn_to = start + _DRAW_BYTES
-        return self._drawn[start : self._drawn_to]
+    def _purchase(self, till: LeanTill, now: float) -> bytes:
+        dialogue, line = till.purchase()
+        self._sent[dialogue] = now
+        return line

@@ -205,6 +205,13 @@ class SealedSession:
                 reason = "notice"
         raise self._over(reason)
 
+    def directions(self) -> tuple[Direction, Direction]:
+        """Return the record layer, what seals this side's lines first: for measuring instruments alone.
+
+        Whoever takes it keeps the lines' form and order itself, and uses this session no more.
+        """
+        return self._send, self._receive
+
     # -------------------------------------------------------------- dialogues
 
     def open_dialogue(self) -> str:
