@@ -9,7 +9,8 @@ import msgspec
 from hypothesis import strategies as st
 
 from trus.auth.model import CardFacts, Checks, Facts, Kind, Question, State, TerminalFacts
-from trus.auth.policy import MEAL_CATEGORIES, Policy
+from trus.auth.policy import MEAL_CATEGORIES, Policy, ShopLimit
+from trus.auth.spending import Spent
 from trus.values import CardRef, ShopId, TerminalId
 
 #: A Friday, 12:30 UTC.
@@ -64,6 +65,26 @@ policies = st.builds(
     times | st.just("24:00"),
     st.just(MEAL_CATEGORIES) | st.just(("5999",)),
     st.sampled_from((0, 0, 1000)),
+    weekly_amount=limits,
+    weekly_count=st.none() | st.integers(0, 5),
+    monthly_amount=limits,
+    monthly_count=st.none() | st.integers(0, 5),
+    shop_limits=st.lists(
+        st.builds(ShopLimit, st.sampled_from(("*", "BISTRO", "OTHER")), limits, st.none() | st.integers(0, 3)),
+        max_size=3,
+        unique_by=lambda limit: limit.shop,
+    ).map(tuple),
+    holidays=st.lists(st.sampled_from(("2026-11-20", "2026-12-25")), unique=True).map(tuple),
+    floor_limit=limits,
+)
+spendings = st.builds(
+    Spent,
+    days.filter(bool),
+    st.integers(0, 3000),
+    st.integers(0, 5),
+    st.integers(0, 3000),
+    st.integers(0, 5),
+    st.dictionaries(st.just(7), st.tuples(st.integers(0, 2000), st.integers(0, 3))),
 )
 terminals = st.builds(
     TerminalFacts,
@@ -94,6 +115,7 @@ cards = st.builds(
     days,
     st.integers(0, 3000),
     st.integers(0, 5),
+    spent=st.none() | spendings,
 )
 checks = st.builds(
     Checks,

@@ -9,7 +9,16 @@ from hypothesis import given
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.auth.facts import POLICY, policies
-from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, check_policy, from_json, policy_at, to_json
+from trus.auth.policy import (
+    MEAL_CATEGORIES,
+    Policy,
+    PolicyRefused,
+    ShopLimit,
+    check_policy,
+    from_json,
+    policy_at,
+    to_json,
+)
 
 
 def policy(number: int, valid_from: str, time_zone: str = "UTC") -> Policy:
@@ -87,6 +96,17 @@ class Checked(SynchronousTestCase):
             ("closes", "24:01"),
             ("closes", "00:00"),
             ("categories", ("58120",)),
+            ("weekly_amount", -1),
+            ("weekly_count", -1),
+            ("monthly_amount", 10**12),
+            ("monthly_count", -1),
+            ("floor_limit", -1),
+            ("holidays", ("2026-02-30",)),
+            ("holidays", ("2026-12-25",) * 65),
+            ("shop_limits", (ShopLimit("bistro"),)),
+            ("shop_limits", (ShopLimit("*", -1),)),
+            ("shop_limits", (ShopLimit("*", 1, -1),)),
+            ("shop_limits", (ShopLimit("*"), ShopLimit("*", 1))),
         ):
             wrong = msgspec.structs.replace(POLICY, **{field: value})
             with self.assertRaises(PolicyRefused) as caught:

@@ -14,7 +14,7 @@ from trus.auth.case import Case
 from trus.auth.decide import decide
 from trus.auth.explain import explain
 from trus.auth.model import CardFacts, Facts, Kind, Question, State
-from trus.auth.policy import Policy
+from trus.auth.policy import Policy, ShopLimit
 from trus.values import ResponseCode, Result
 
 many = settings(max_examples=400)
@@ -69,6 +69,19 @@ class Properties(SynchronousTestCase):
                 self.assertLessEqual(decision.day_amount, policy.daily_amount)
             if policy.daily_count is not None:
                 self.assertLessEqual(decision.day_count, policy.daily_count)
+            assert decision.spent is not None or not policy.counts_periods
+            if decision.spent is not None:
+                shop = policy.shop_limit(terminal.shop) or ShopLimit("*")
+                amount, count = decision.spent.at(terminal.shop_id)
+                for spent, limit in (
+                    (decision.spent.week_amount, policy.weekly_amount),
+                    (decision.spent.week_count, policy.weekly_count),
+                    (decision.spent.month_amount, policy.monthly_amount),
+                    (decision.spent.month_count, policy.monthly_count),
+                    (amount, shop.daily_amount),
+                    (count, shop.daily_count),
+                ):
+                    self.assertTrue(limit is None or spent <= limit)
             if not facts.checks.pin_ok:
                 self.assertLessEqual(question.amount, policy.pin_above)
             if decision.result is Result.PARTIAL:
@@ -174,6 +187,7 @@ class Properties(SynchronousTestCase):
                     counter_day=decision.counter_day,
                     day_amount=decision.day_amount,
                     day_count=decision.day_count,
+                    spent=decision.spent or card.spent,
                 )
                 self.assertGreaterEqual(card.balance, 0)
             if spent and policy.daily_amount is not None:

@@ -13,12 +13,14 @@ from trus.auth.decide import decide
 from trus.auth.explain import SENTENCES, explain
 from trus.auth.linked import LINKED
 from trus.auth.model import Kind, Question
+from trus.auth.policy import Policy
 from trus.auth.reference import code_table, codes_of_rules, linked_table, rule_table
 from trus.auth.rules import LIMITS, RULES
 from trus.auth.texts import CATALOGUE, MAX_CASHIER_CHARACTERS, NextStep, cashier_text
 from trus.core.linking import DONE
 from trus.values import NEVER_FINAL, ResponseCode
 
+POLICIES = Path(__file__).parents[2] / "docs" / "reference" / "spending-policy.md"
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "response-codes.md"
 
 
@@ -86,6 +88,12 @@ class Documentation(SynchronousTestCase):
         self.assertIn(rule_table(), page)
         for rules in LINKED.values():
             self.assertIn(linked_table(rules), page)
+
+    def test_policies(self) -> None:
+        """The reference of spending policies names every field that a policy has."""
+        page = POLICIES.read_text(encoding="utf-8")
+        for name in Policy.__struct_fields__[2:]:
+            self.assertIn(f"`{name.replace('_', '-')}`", page)
 
     def test_rules_have_codes(self) -> None:
         """Every code that a rule gives is in the catalogue, and no rule settles with a code that settles nothing."""

@@ -147,6 +147,7 @@ class Kept:
             day_amount=purse.day_amount,
             day_count=purse.day_count,
             **({} if purse.held is None else {"held": purse.held}),
+            **({} if purse.spent is None else {"spent": purse.spent}),
         )
 
     def _change(self, wanted: Any, **fields: Any) -> None:

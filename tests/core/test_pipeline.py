@@ -9,6 +9,7 @@ from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
@@ -49,6 +50,10 @@ class Refunds(InMemory, RefundPromises, SynchronousTestCase):
 
 
 class RefundReversals(InMemory, RefundReversalPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Periods(InMemory, PeriodPromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

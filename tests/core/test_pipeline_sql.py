@@ -10,6 +10,7 @@ from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchaseP
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
@@ -53,6 +54,10 @@ class Refunds(OnDisk, RefundPromises, SynchronousTestCase):
 
 
 class RefundReversals(OnDisk, RefundReversalPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Periods(OnDisk, PeriodPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

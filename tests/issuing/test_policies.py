@@ -28,12 +28,16 @@ class PolicyTests(SynchronousTestCase):
         """Every rule that a policy knows can be set, shown, and taken away again with `none`."""
         row = self.set(
             daily_amount="20.00", daily_count="2", single_amount="15.00", week_days="1-4,6", opens="07:00",
-            closes="16:30", categories="5812,5811", pin_above="5.00",
+            closes="16:30", categories="5812,5811", pin_above="5.00", weekly_amount="60.00", weekly_count="5",
+            monthly_amount="200.00", monthly_count="20", shop_limits="bistro:none/1;*:20.00/2",
+            holidays="2027-01-01,2026-12-25", floor_limit="5.00",
         )  # fmt: skip
         expected = {
             "valid-from": "2026-11-20", "daily-amount": "20.00", "daily-count": "2", "single-amount": "15.00",
             "week-days": "1,2,3,4,6", "opens": "07:00", "closes": "16:30", "time-zone": "Europe/Madrid",
-            "categories": "5811,5812", "pin-above": "5.00", "currency": "USD",
+            "categories": "5811,5812", "pin-above": "5.00", "currency": "USD", "weekly-amount": "60.00",
+            "weekly-count": "5", "monthly-amount": "200.00", "monthly-count": "20",
+            "shop-limits": "*:20.00/2;BISTRO:none/1", "holidays": "2026-12-25,2027-01-01", "floor-limit": "5.00",
         }  # fmt: skip
         self.assertEqual(row, expected)
         shown = self.house.done("POLICY-SHOW", company="ACME").rows
@@ -41,6 +45,10 @@ class PolicyTests(SynchronousTestCase):
         row = self.set(daily_amount="none", daily_count="none", single_amount="none", categories="meals")
         self.assertEqual((row["daily-amount"], row["daily-count"], row["single-amount"]), ("none", "none", "none"))
         self.assertEqual((row["opens"], row["week-days"]), ("07:00", "1,2,3,4,6"), "what is not named stays")
+        more = ("weekly_amount", "weekly_count", "monthly_amount", "monthly_count", "shop_limits", "holidays")
+        self.assertEqual(row["weekly-amount"], "60.00")
+        row = self.set(**dict.fromkeys((*more, "floor_limit"), "none"))
+        self.assertEqual({row[name.replace("_", "-")] for name in (*more, "floor_limit")}, {"none"})
         self.assertIn("5462", row["categories"])
 
     def test_a_policy_decides_the_next_purchase(self) -> None:
@@ -50,6 +58,17 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual([self.house.pay(self.card, cents).code for cents in (1000, 999)], ["61", "00"])
         self.set(week_days="6,7")
         self.assertEqual(self.house.pay(self.card, 100).code, "57")
+
+    def test_a_shop_has_its_limit(self) -> None:
+        """A limit at a shop has the company's currency and names each shop once; nonsense sets nothing."""
+        for text in ("*:1.5/2", "BISTRO", "BISTRO:1.00", "BISTRO:1.00/x", "BI STRO:1.00/1", "*:1.00/1;*:2.00/1"):
+            answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", shop_limits=text)
+            self.assertIn(answer.code, {RefusalCode.AMOUNT, RefusalCode.ARGUMENTS}, text)
+        for text in ("2026-02-30", "christmas", "2026-12-25,"):
+            answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", holidays=text)
+            self.assertEqual(answer.code, RefusalCode.ARGUMENTS, text)
+        self.set(shop_limits="*:10.00/none")
+        self.assertEqual([self.house.pay(self.card, cents).code for cents in (1000, 1)], ["00", "61"])
 
     def test_a_policy_of_the_future_waits(self) -> None:
         """A policy begins at midnight where the company is, not where the backend is."""
@@ -84,7 +103,7 @@ class PolicyTests(SynchronousTestCase):
 
     def test_amounts_are_of_the_companys_currency(self) -> None:
         """A limit with the wrong decimals is refused and nothing is set."""
-        for name in ("daily_amount", "single_amount", "pin_above"):
+        for name in ("daily_amount", "single_amount", "pin_above", "weekly_amount", "monthly_amount", "floor_limit"):
             fields = {name: "1.5"}
             answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", **fields)
             self.assertEqual(answer.code, RefusalCode.AMOUNT)

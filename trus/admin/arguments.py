@@ -15,6 +15,7 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from trus.auth.policy import ANY_SHOP, MAX_HOLIDAYS, MAX_SHOP_LIMITS
 from trus.money import EXPONENTS
 
 Converter = Callable[[str], str]
@@ -182,6 +183,34 @@ def week_days(text: str) -> str:
     return ",".join(str(day) for day in sorted(days))
 
 
+def dates_or_none(text: str) -> str:
+    """Return up to 64 dates YYYY-MM-DD with commas between, in order, or `none`."""
+    if text.lower() == "none":
+        return "none"
+    days = sorted({calendar_date(part) for part in text.split(",")})
+    if len(days) > MAX_HOLIDAYS:
+        raise ArgumentRefused(f"up to {MAX_HOLIDAYS} dates are expected")
+    return ",".join(days)
+
+
+def shop_limits(text: str) -> str:
+    """Return limits at shops as `SHOP:AMOUNT/COUNT;...`, each part `none` for no limit, or `none` alone."""
+    if text.lower() == "none":
+        return "none"
+    parts = text.split(";")
+    limits: dict[str, str] = {}
+    for part in parts:
+        shop, _, limit = part.partition(":")
+        most, slash, count = limit.partition("/")
+        if not slash:
+            raise ArgumentRefused("each limit is SHOP:AMOUNT/COUNT, such as *:20.00/2 or BISTRO:none/1")
+        name = shop if shop == ANY_SHOP else _SHOP(shop)
+        limits[name] = f"{name}:{amount_or_none(most)}/{_COUNT(count)}"
+    if len(limits) != len(parts) or len(parts) > MAX_SHOP_LIMITS:
+        raise ArgumentRefused(f"up to {MAX_SHOP_LIMITS} limits of different shops are expected")
+    return ";".join(limits[name] for name in sorted(limits))
+
+
 def merchant_category(text: str) -> str:
     """Return a merchant category code of ISO 18245: 4 digits."""
     if _CATEGORY.match(text) is None:
@@ -308,3 +337,5 @@ def page_mark(text: str) -> str:
 
 
 _EMPLOYEE: Final = identifier(1, 15)
+_SHOP: Final = identifier(1, 15)
+_COUNT: Final = whole_number_or_none(0, 9999)

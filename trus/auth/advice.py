@@ -11,6 +11,7 @@ from typing import Final
 
 from trus.auth.case import Case
 from trus.auth.linked import Verdict
+from trus.auth.policy import Policy
 from trus.auth.rules import AFTER_PIN, BEFORE_PIN, Rule
 from trus.values import ResponseCode
 
@@ -29,6 +30,12 @@ _ASKED: Final = frozenset(
 )
 ADVICE: Final[tuple[Rule, ...]] = tuple(rule for rule in (*BEFORE_PIN, *AFTER_PIN) if rule.name in _ASKED)
 OVER_FLOOR: Final = "over-floor"
+
+
+def floor_of(policy: Policy | None, network: int) -> int:
+    """Return what a terminal may sell off-line at once to a company's card: the lower of two limits, minor units."""
+    own = None if policy is None else policy.floor_limit
+    return network if own is None else min(own, network)
 
 
 def judge_advice(case: Case, floor_limit: int) -> Verdict | None:

@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from trus.auth.model import CardFacts, Facts, Question, State, TerminalFacts
-from trus.auth.policy import Policy, zone
+from trus.auth.policy import Policy, ShopLimit, zone
+from trus.auth.spending import Spent, rolled
 from trus.values import CardRef, ShopId, TerminalId
 
 #: Stands in for a terminal that nobody registered.
@@ -23,17 +24,21 @@ NO_CARD: Final = CardFacts(
 #: Stands in for the rules of a company that set none: nothing may be bought.
 NO_POLICY: Final = Policy(0, 0, "9999-12-31", week_days=(), categories=())
 
+#: What a rule looked at, for support: never a number, name or PIN of a cardholder.
+Figures = dict[str, int | str]
+
 _DAY: Final = timedelta(days=1)
 
 
 class LocalMoment(NamedTuple):
-    """A moment on a company's clocks: "YYYY-MM-DD", YYMM, "HH:MM", ISO week day and that of yesterday."""
+    """A moment on a company's clocks: "YYYY-MM-DD", YYMM, "HH:MM", ISO week day; and what yesterday was."""
 
     day: str
     month: str
     time: str
     week_day: int
     yesterday: int
+    day_before: str
 
 
 @lru_cache(maxsize=256)
@@ -49,7 +54,15 @@ def local_moment(time_zone: str, now: datetime) -> LocalMoment | None:
 def _local(place: tzinfo, now: datetime) -> LocalMoment:
     local = now.astimezone(place)
     text = local.isoformat()
-    return LocalMoment(text[:10], text[2:4] + text[5:7], text[11:16], local.isoweekday(), (local - _DAY).isoweekday())
+    before = local - _DAY
+    return LocalMoment(
+        text[:10],
+        text[2:4] + text[5:7],
+        text[11:16],
+        local.isoweekday(),
+        before.isoweekday(),
+        before.isoformat()[:10],
+    )
 
 
 class Case:
@@ -58,7 +71,8 @@ class Case:
     `local_day` is "YYYY-MM-DD" and `local_time` "HH:MM" where the company is, `month` YYMM.
     `counter_day`, `day_amount` and `day_count` are the counters that this purchase would add
     to: those kept, unless a later local day has begun since. A clock that goes back starts no
-    new day.
+    new day. `window_day` is the date on which the hours opened that it falls into. `spent` is None where
+    the policy counts no weeks, months or shops.
     """
 
     __slots__ = (
@@ -74,9 +88,12 @@ class Case:
         "month",
         "policy",
         "question",
+        "shop_limit",
+        "spent",
         "terminal",
         "tries_allowed",
         "week_day",
+        "window_day",
     )
 
     def __init__(self, question: Question, facts: Facts, now: datetime) -> None:
@@ -93,12 +110,17 @@ class Case:
             policy, local = NO_POLICY, _local(UTC, now)
         self.policy = policy
         self.tries_allowed = facts.tries_allowed
-        self.local_day, self.month, self.local_time, self.week_day, yesterday = local
+        self.local_day, self.month, self.local_time, self.week_day, yesterday, before = local
+        day = self.window_day = self.local_day
         if policy.opens > policy.closes and self.local_time < policy.closes:
-            # After midnight, a window that opened yesterday belongs to yesterday's week day.
-            self.week_day = yesterday
-        day = self.local_day
+            # After midnight, a window that opened yesterday belongs to yesterday.
+            self.week_day, self.window_day = yesterday, before
         if card.counter_day >= day:
             self.counter_day, self.day_amount, self.day_count = card.counter_day, card.day_amount, card.day_count
         else:
             self.counter_day, self.day_amount, self.day_count = day, 0, 0
+        self.spent: Spent | None = None
+        self.shop_limit: ShopLimit | None = None
+        if policy.counts_periods:
+            self.spent = rolled(card.spent, self.counter_day, self.day_amount, self.day_count)
+            self.shop_limit = policy.shop_limit(self.terminal.shop)

@@ -1,7 +1,8 @@
 """Decides: approved, approved in part, declined, or not without a PIN; and says which rule settled it.
 
 A pure function: the same question, facts and moment give the same decision, and nothing is
-read, written or drawn. The reasons and their order are trus.auth.rules.
+read, written or drawn. The reasons and their order are trus.auth.rules; which of them a company's policy
+needs is compiled once (trus.auth.plan).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Final
 
 from trus.auth.case import Case
 from trus.auth.model import Decision, Facts, Kind, Question
-from trus.auth.rules import AFTER_PIN, BEFORE_PIN, LIMITS, PIN, Effect, Figures, Limit
+from trus.auth.plan import Plan, plan_of
+from trus.auth.rules import BEFORE_PIN, PIN, Effect, Figures, Limit
 from trus.values import ResponseCode, Result
 
 #: Names of what settled a request that no rule declined.
@@ -50,17 +52,18 @@ def decide(question: Question, facts: Facts, now: datetime) -> Decision:
         tries = case.tries_allowed if case.tries_allowed > card.tries_left else card.tries_left
     if question.kind is _BALANCE:
         return _approved(case, 0, APPROVED, {"currency": card.currency, "balance": card.balance}, tries)
-    for rule in AFTER_PIN:
+    plan = plan_of(case.policy)
+    for rule in plan.rules:
         figures = rule.applies(case)
         if figures is not None:
             return _declined(case, rule.code, rule.name, figures, tries)
-    return _by_amount(case, tries)
+    return _by_amount(case, plan, tries)
 
 
-def _by_amount(case: Case, tries: int | None) -> Decision:
+def _by_amount(case: Case, plan: Plan, tries: int | None) -> Decision:
     asked = room = case.amount
     tightest: Limit | None = None
-    for limit in LIMITS:
+    for limit in plan.limits:
         space = limit.room(case)
         if space is not None and space < room:
             tightest, room = limit, space
@@ -82,7 +85,7 @@ def _by_amount(case: Case, tries: int | None) -> Decision:
 
 
 def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int | None) -> Decision:
-    part = rule == PARTIAL
+    part, spent = rule == PARTIAL, case.spent
     return Decision(
         _PART if part else _WHOLE,
         _PART_CODE if part else _WHOLE_CODE,
@@ -94,6 +97,7 @@ def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int |
         case.counter_day,
         case.day_amount + amount,
         case.day_count + (1 if amount else 0),
+        None if spent is None or not amount else spent.plus(case.terminal.shop_id, amount),
     )
 
 

@@ -83,6 +83,19 @@ SENTENCES: Final[Mapping[str, str]] = {
     "week-day": "It was day {week_day} of the week (Monday is 1), and the company pays on {allowed}.",
     "hours": "It was {time} where the company is, and it pays from {opens} to {closes}.",
     "daily-count": "{count} purchases were made on {day}, and the company pays for {count_limit} a day.",
+    "holiday": "{date} is one of the company's holidays, on which it pays for nothing.",
+    "weekly-count": "{count} purchases were made in the week {week}, and the company pays for {count_limit} a week.",
+    "monthly-count": "{count} purchases were made in {month}, and the company pays for {count_limit} a month.",
+    "shop-daily-count": (
+        "{count} purchases were made at {shop} on {day}, and the company pays for {count_limit} a day there."
+    ),
+    "weekly-amount": (
+        "{asked} was asked; {spent} was spent in the week {week} of the {limit} that the company pays a week."
+    ),
+    "monthly-amount": "{asked} was asked; {spent} was spent in {month} of the {limit} that the company pays a month.",
+    "shop-daily-amount": (
+        "{asked} was asked; {spent} was spent at {shop} on {day} of the {limit} that the company pays a day there."
+    ),
     "single-amount": "{asked} was asked, and the company pays at most {limit} at once.",
     "daily-amount": "{asked} was asked; {spent} was spent on {day} of the {limit} that the company pays a day.",
     "funds": "{asked} was asked, and the purse held {balance}.",

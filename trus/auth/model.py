@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from trus.auth.policy import Policy
+from trus.auth.spending import Spent
 from trus.values import CardRef, Frozen, ResponseCode, Result, ShopId, TerminalId
 
 #: Wrong PINs in a row before a card is locked, unless the settings say otherwise.
@@ -49,7 +50,8 @@ class CardFacts(Frozen, frozen=True):
     verification value are checked by the core, not by the rules. The purse may be shared by
     several cards of one holder.
     `held` is what pre-authorizations have set aside of the balance.
-    The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD").
+    The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD"); `spent` is of
+    longer periods and of shops, None while no policy counted these.
     """
 
     card_id: int
@@ -68,6 +70,7 @@ class CardFacts(Frozen, frozen=True):
     day_amount: int
     day_count: int
     held: int = 0
+    spent: Spent | None = None
 
     def __repr__(self) -> str:
         """Name the card by the issuer's reference; the PIN reference and the purse stay out of tracebacks."""
@@ -131,7 +134,7 @@ class Decision(Frozen, frozen=True):
     name of the rule that settled it and `figures` the numbers it looked at, so that support
     can explain it. `tries_left` is the card's counter after this decision. `pin_wanted`
     means that no decision was made: the terminal must present a PIN. The counters are those
-    of `counter_day` after this decision.
+    of `counter_day` after this decision; `spent` is None where they stay as they are.
     """
 
     result: Result
@@ -144,3 +147,4 @@ class Decision(Frozen, frozen=True):
     counter_day: str = ""
     day_amount: int = 0
     day_count: int = 0
+    spent: Spent | None = None

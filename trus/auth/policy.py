@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -35,7 +35,14 @@ MEAL_CATEGORIES: tuple[str, ...] = (
 #: Version of the JSON form of a policy.
 FORM: Final = 1
 
+#: Stands for each shop that has no limit of its own.
+ANY_SHOP: Final = "*"
+#: Holidays and shops that one policy may name: some years' worth, and a town's.
+MAX_HOLIDAYS: Final = 64
+MAX_SHOP_LIMITS: Final = 32
+
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_SHOP: Final = re.compile(r"[A-Z0-9]{1,15}|\*", re.ASCII)
 _OPENS: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _CLOSES: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00", re.ASCII)
 _CATEGORY: Final = re.compile(r"[0-9]{4}", re.ASCII)
@@ -49,12 +56,25 @@ class PolicyRefused(TrusError):
         self.problems = problems
 
 
-class Policy(Frozen, frozen=True):
+class ShopLimit(msgspec.Struct, frozen=True):
+    """What a card may spend in a day at one shop, or at each that has no limit of its own (`shop` "*").
+
+    Minor units and purchases, None for no limit.
+    """
+
+    shop: str
+    daily_amount: int | None = None
+    daily_count: int | None = None
+
+
+class Policy(Frozen, frozen=True, dict=True):
     """A company's rules from `valid_from` (local date, inclusive) until the next one starts.
 
     Amounts are minor units, None means no limit. `week_days` are ISO numbers, Monday 1.
     `opens` and `closes` are local "HH:MM"; closes is exclusive and may be before opens for
     a window over midnight. `pin_above`: a PIN is needed for amounts above it; 0 means always.
+    Weeks are those of ISO 8601. On `holidays` (local dates) nothing is paid for. `floor_limit` is what a
+    terminal may sell off-line at once, where the network's own limit is not lower.
     """
 
     policy_id: int
@@ -69,6 +89,29 @@ class Policy(Frozen, frozen=True):
     closes: str = "24:00"
     categories: tuple[str, ...] = MEAL_CATEGORIES
     pin_above: int = 0
+    weekly_amount: int | None = None
+    weekly_count: int | None = None
+    monthly_amount: int | None = None
+    monthly_count: int | None = None
+    shop_limits: tuple[ShopLimit, ...] = ()
+    holidays: tuple[str, ...] = ()
+    floor_limit: int | None = None
+
+    @cached_property
+    def counts_periods(self) -> bool:
+        """Whether more than the day's figures must be kept for it (trus.auth.spending)."""
+        weeks_and_months = (self.weekly_amount, self.weekly_count, self.monthly_amount, self.monthly_count)
+        return bool(self.shop_limits) or any(limit is not None for limit in weeks_and_months)
+
+    @cached_property
+    def limits_of_shops(self) -> dict[str, ShopLimit]:
+        """The limits at shops, by their names."""
+        return {limit.shop: limit for limit in self.shop_limits}
+
+    def shop_limit(self, shop: str) -> ShopLimit | None:
+        """Return the limit at a shop: its own, or that of every shop."""
+        limits = self.limits_of_shops
+        return limits.get(shop) or limits.get(ANY_SHOP)
 
 
 @lru_cache(maxsize=1024)
@@ -141,6 +184,13 @@ class _PolicyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closes: str = "24:00"
     categories: tuple[str, ...] = MEAL_CATEGORIES
     pin_above: int = 0
+    weekly_amount: int | None = None
+    weekly_count: int | None = None
+    monthly_amount: int | None = None
+    monthly_count: int | None = None
+    shop_limits: tuple[ShopLimit, ...] = ()
+    holidays: tuple[str, ...] = ()
+    floor_limit: int | None = None
 
 
 _FIELDS: Final = tuple(name for name in _PolicyForm.__struct_fields__ if name != "form")
@@ -151,12 +201,14 @@ def _problems(policy: Policy) -> Iterable[str]:
         yield "valid_from: a date YYYY-MM-DD is expected"
     if zone(policy.time_zone) is None:
         yield "time_zone: an IANA time zone name such as Europe/Paris is expected"
-    for name in ("daily_amount", "single_amount"):
+    for name in ("daily_amount", "single_amount", "weekly_amount", "monthly_amount", "floor_limit"):
         limit = getattr(policy, name)
         if limit is not None and not 0 <= limit <= MAX_MINOR_UNITS:
             yield f"{name}: 0 to {MAX_MINOR_UNITS} minor units or no limit is expected"
-    if policy.daily_count is not None and policy.daily_count < 0:
-        yield "daily_count: 0 or more, or no limit, is expected"
+    for name in ("daily_count", "weekly_count", "monthly_count"):
+        count = getattr(policy, name)
+        if count is not None and count < 0:
+            yield f"{name}: 0 or more, or no limit, is expected"
     if not 0 <= policy.pin_above <= MAX_MINOR_UNITS:
         yield f"pin_above: 0 to {MAX_MINOR_UNITS} minor units is expected"
     days = policy.week_days
@@ -170,6 +222,21 @@ def _problems(policy: Policy) -> Iterable[str]:
         yield "closes: a time different from opens is expected; a whole day is 00:00 to 24:00"
     if any(_CATEGORY.fullmatch(category) is None for category in policy.categories):
         yield "categories: codes of 4 digits (ISO 18245) are expected"
+    if len(policy.holidays) > MAX_HOLIDAYS or any(not _is_date(day) for day in policy.holidays):
+        yield f"holidays: up to {MAX_HOLIDAYS} dates YYYY-MM-DD are expected"
+    yield from _problems_of_shops(policy.shop_limits)
+
+
+def _problems_of_shops(limits: tuple[ShopLimit, ...]) -> Iterable[str]:
+    names = [limit.shop for limit in limits]
+    if len(names) > MAX_SHOP_LIMITS or len(set(names)) != len(names):
+        yield f"shop_limits: up to {MAX_SHOP_LIMITS} different shops are expected"
+    if any(_SHOP.fullmatch(name) is None for name in names):
+        yield "shop_limits: ids of shops, or * for each, are expected"
+    for limit in limits:
+        amount, count = limit.daily_amount, limit.daily_count
+        if (amount is not None and not 0 <= amount <= MAX_MINOR_UNITS) or (count is not None and count < 0):
+            yield f"shop_limits: an amount and a number, or no limit, are expected for {limit.shop}"
 
 
 def _is_date(text: str) -> bool:

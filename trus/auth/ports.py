@@ -16,6 +16,7 @@ import msgspec
 
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy
+from trus.auth.spending import Spent
 from trus.values import BusinessDate, Frozen, Identity
 
 
@@ -141,7 +142,8 @@ _COUNTED: Final[dict[str, str]] = {
 class PurseUpdate(Frozen, frozen=True):
     """The locked balance row of a purse after the event: absolute figures.
 
-    `held` is what pre-authorizations have set aside, None when the event leaves that as it is.
+    `held` is what pre-authorizations have set aside, `spent` what counts for longer limits than the day's;
+    None when the event leaves them as they are.
     """
 
     account: int
@@ -150,6 +152,7 @@ class PurseUpdate(Frozen, frozen=True):
     day_amount: int
     day_count: int
     held: int | None = None
+    spent: Spent | None = None
 
 
 class Event(Frozen, frozen=True):

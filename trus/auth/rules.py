@@ -16,13 +16,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
+from trus.auth import periods
 from trus.auth.case import NO_POLICY, Case
+from trus.auth.case import Figures as Figures
 from trus.auth.model import Kind, State
+from trus.auth.policy import Policy
 from trus.money import MAX_MINOR_UNITS
 from trus.values import ResponseCode
-
-#: What a rule looked at, for support: never a number, name or PIN of a cardholder.
-Figures = dict[str, int | str]
 
 #: ISO/IEC 7813, third digit of the service code: no restriction, or goods and services.
 _GOODS_AND_SERVICES: Final = frozenset("012567")
@@ -36,13 +36,21 @@ class Effect(Enum):
     COUNT_TRY = "declines and takes one PIN try"
 
 
+def _always(_: Policy) -> bool:
+    return True
+
+
 class Rule(NamedTuple):
-    """A named reason. `applies` returns the figures when the rule applies, None when it does not."""
+    """A named reason. `applies` returns the figures when the rule applies, None when it does not.
+
+    `needed` says whether a policy makes it worth asking at all.
+    """
 
     name: str
     code: ResponseCode
     applies: Callable[[Case], Figures | None]
     effect: Effect = Effect.DECLINE
+    needed: Callable[[Policy], bool] = _always
 
     @property
     def reason(self) -> str:
@@ -53,13 +61,14 @@ class Rule(NamedTuple):
 class Limit(NamedTuple):
     """A rule on the amount. `room` returns how much may still be paid, None for no limit.
 
-    `looked_at` returns the figures for support.
+    `looked_at` returns the figures for support, `needed` as for a Rule.
     """
 
     name: str
     code: ResponseCode
     room: Callable[[Case], int | None]
     looked_at: Callable[[Case], Figures]
+    needed: Callable[[Policy], bool] = _always
 
     @property
     def reason(self) -> str:
@@ -291,6 +300,21 @@ def _asked(case: Case) -> Figures:
     return {"asked": case.amount, "currency": case.question.currency}
 
 
+# ------------------------------------------------------------- what makes a rule worth asking
+
+
+def _has_hours(policy: Policy) -> bool:
+    return (policy.opens, policy.closes) != ("00:00", "24:00")
+
+
+def _limits(name: str) -> Callable[[Policy], bool]:
+    return lambda policy: getattr(policy, name) is not None
+
+
+def _limits_shops(policy: Policy) -> bool:
+    return bool(policy.shop_limits)
+
+
 _C = ResponseCode
 
 #: Asked before the PIN: nothing here depends on balance, limits or policy.
@@ -322,16 +346,41 @@ PIN: Final[tuple[Rule, ...]] = (
 #: Asked of a purchase by a proved cardholder.
 AFTER_PIN: Final[tuple[Rule, ...]] = (
     Rule("currency-of-purse", _C.NOT_PERMITTED_TO_CARDHOLDER, _currency_of_purse),
-    Rule("no-policy", _C.NOT_PERMITTED_TO_CARDHOLDER, _no_policy),
+    Rule("no-policy", _C.NOT_PERMITTED_TO_CARDHOLDER, _no_policy, needed=lambda policy: policy is NO_POLICY),
     Rule("category", _C.NOT_PERMITTED_TO_CARDHOLDER, _category),
-    Rule("week-day", _C.NOT_PERMITTED_TO_CARDHOLDER, _week_day),
-    Rule("hours", _C.NOT_PERMITTED_TO_CARDHOLDER, _hours),
-    Rule("daily-count", _C.OVER_COUNT_LIMIT, _daily_count),
+    Rule("holiday", _C.NOT_PERMITTED_TO_CARDHOLDER, periods.holiday, needed=lambda policy: bool(policy.holidays)),
+    Rule("week-day", _C.NOT_PERMITTED_TO_CARDHOLDER, _week_day, needed=lambda policy: len(policy.week_days) < 7),
+    Rule("hours", _C.NOT_PERMITTED_TO_CARDHOLDER, _hours, needed=_has_hours),
+    Rule("daily-count", _C.OVER_COUNT_LIMIT, _daily_count, needed=_limits("daily_count")),
+    Rule("weekly-count", _C.OVER_COUNT_LIMIT, periods.weekly_count, needed=_limits("weekly_count")),
+    Rule("monthly-count", _C.OVER_COUNT_LIMIT, periods.monthly_count, needed=_limits("monthly_count")),
+    Rule("shop-daily-count", _C.OVER_COUNT_LIMIT, periods.shop_daily_count, needed=_limits_shops),
 )
 #: Asked of the amount, last; with partial approval the smallest room is what is approved.
 LIMITS: Final[tuple[Limit, ...]] = (
-    Limit("single-amount", _C.OVER_AMOUNT_LIMIT, _single_amount, _single_figures),
-    Limit("daily-amount", _C.OVER_AMOUNT_LIMIT, _daily_amount, _daily_figures),
+    Limit("single-amount", _C.OVER_AMOUNT_LIMIT, _single_amount, _single_figures, _limits("single_amount")),
+    Limit("daily-amount", _C.OVER_AMOUNT_LIMIT, _daily_amount, _daily_figures, _limits("daily_amount")),
+    Limit(
+        "weekly-amount",
+        _C.OVER_AMOUNT_LIMIT,
+        periods.weekly_amount,
+        periods.weekly_figures,
+        _limits("weekly_amount"),
+    ),
+    Limit(
+        "monthly-amount",
+        _C.OVER_AMOUNT_LIMIT,
+        periods.monthly_amount,
+        periods.monthly_figures,
+        _limits("monthly_amount"),
+    ),
+    Limit(
+        "shop-daily-amount",
+        _C.OVER_AMOUNT_LIMIT,
+        periods.shop_daily_amount,
+        periods.shop_daily_figures,
+        _limits_shops,
+    ),
     Limit("funds", _C.INSUFFICIENT_FUNDS, _funds, _funds_figures),
 )
 #: All rules that are not limits, in order.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trus.auth.advice import judge_advice
+from trus.auth.advice import floor_of, judge_advice
 from trus.auth.case import Case
 from trus.auth.model import CardFacts, Checks, Facts, Kind, Question, State, TerminalFacts
 from trus.auth.ports import Event, Posting, PurseUpdate
@@ -43,7 +43,7 @@ class Adviser:
         policy = None if card is None else book.policy(card.company_id)
         question = Question(Kind.PURCHASE, request.amount, request.currency)
         case = Case(question, Facts(terminal, card, checks, policy), book.now)
-        verdict = judge_advice(case, self._floor_limit)
+        verdict = judge_advice(case, floor_of(policy, self._floor_limit))
         if verdict is not None or card is None or terminal is None:
             rule, code, figures = verdict or ("card-not-genuine", ResponseCode.INVALID_CARD, {})
             outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
@@ -58,7 +58,12 @@ class Adviser:
         if paid < amount:
             postings.append(Posting(book.risk_account(currency), paid - amount, currency))
         purse = PurseUpdate(
-            card.purse_account, card.balance - paid, case.counter_day, case.day_amount + amount, case.day_count + 1
+            card.purse_account,
+            card.balance - paid,
+            case.counter_day,
+            case.day_amount + amount,
+            case.day_count + 1,
+            spent=None if case.spent is None else case.spent.plus(terminal.shop_id, amount),
         )
         outcome = Outcome(
             Result.APPROVED.value,

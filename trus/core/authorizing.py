@@ -142,7 +142,7 @@ class Authorizer:
             until = (book.now + self._hold - _EPOCH) // _MICROSECOND
             day, spent, count = decision.counter_day, decision.day_amount, decision.day_count
             held = card.held + decision.amount
-            purses = (PurseUpdate(card.purse_account, card.balance, day, spent, count, held),)
+            purses = (PurseUpdate(card.purse_account, card.balance, day, spent, count, held, spent=decision.spent),)
         elif decision.amount and card is not None and terminal is not None:
             amount = decision.amount
             postings = (
@@ -156,6 +156,7 @@ class Authorizer:
                     decision.counter_day,
                     decision.day_amount,
                     decision.day_count,
+                    spent=decision.spent,
                 ),
             )
         tries: tuple[int, int] | None = None

@@ -15,6 +15,7 @@ import msgspec
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
+from trus.auth.spending import Spent
 from trus.errors import LedgerError
 from trus.values import BusinessDate, Identity, Result
 
@@ -35,6 +36,7 @@ class Book:
         self._facts = facts
         self._purses: dict[int, PurseUpdate] = {}
         self._held: dict[int, int] = {}
+        self._spent: dict[int, Spent] = {}
         self._tries: dict[int, int] = {}
         self._totals: dict[str, BatchTotals] = dict(facts.totals)
         self._closed: dict[str, int] = dict(facts.closed)
@@ -88,6 +90,8 @@ class Book:
             self._purses[purse.account] = purse
             if purse.held is not None:
                 self._held[purse.account] = purse.held
+            if purse.spent is not None:
+                self._spent[purse.account] = purse.spent
         if event.tries is not None:
             self._tries[event.tries[0]] = event.tries[1]
         if event.identity is not None:
@@ -176,4 +180,5 @@ class Book:
             purse.day_amount,
             purse.day_count,
             self._held.get(facts.purse_account, facts.held),
+            self._spent.get(facts.purse_account, facts.spent),
         )

@@ -19,7 +19,7 @@ from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
 from trus.core.faults import describe
-from trus.core.linking import About, Moved, carry_out, decline, find
+from trus.core.linking import About, Moved, carry_out, decline, find, given_back
 from trus.core.messages import Capture, Outcome, Release
 from trus.errors import LedgerError
 from trus.values import Identity, ResponseCode, Result
@@ -35,16 +35,14 @@ _UNKNOWN: Final = Verdict("hold-unknown", ResponseCode.RECORD_NOT_FOUND, {})
 
 
 def free(hold: StoredRequest, book: Book, paid: int = 0) -> PurseUpdate:
-    """Return the purse without a hold of which `paid` is paid; the rest is free, also of the day's limits.
+    """Return the purse without a hold of which `paid` is paid; the rest is free, also of the limits.
 
     Raises LedgerError when the card is gone.
     """
     card = book.card_of(hold.card_id)
-    spent, count = card.day_amount, card.day_count
-    if card.counter_day == hold.counter_day:
-        spent, count = max(0, spent - hold.authorized + paid), max(0, count - (not paid))
+    amount, count, spent = given_back(card, hold, hold.authorized - paid, int(not paid))
     held = card.held - hold.authorized
-    return PurseUpdate(card.purse_account, card.balance - paid, card.counter_day, spent, count, held)
+    return PurseUpdate(card.purse_account, card.balance - paid, card.counter_day, amount, count, held, spent=spent)
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:

@@ -14,6 +14,7 @@ import msgspec
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.auth.rules import Figures
+from trus.auth.spending import Spent
 from trus.auth.texts import cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.asked import Asked
@@ -97,13 +98,33 @@ def repay(
 ) -> PurseUpdate:
     """Return the purse with `into` of the `amount` that goes back.
 
-    The day's counters follow by all of it when they are still those of the purchase. `whole` says that
+    The counters follow by all of it as far as they are still those of the purchase. `whole` says that
     nothing of the purchase is left, so that it does not count as one any more.
     """
-    spent, count = card.day_amount, card.day_count
-    if same_day and card.counter_day == earlier.counter_day:
-        spent, count = max(0, spent - amount), max(0, count - whole)
-    return PurseUpdate(card.purse_account, card.balance + into, card.counter_day, spent, count)
+    amount, count, spent = given_back(card, earlier, amount, int(whole)) if same_day else unchanged(card)
+    return PurseUpdate(card.purse_account, card.balance + into, card.counter_day, amount, count, spent=spent)
+
+
+#: The day's amount and number of purchases, and the figures of longer periods.
+Counters = tuple[int, int, Spent | None]
+
+
+def unchanged(card: CardFacts) -> Counters:
+    """Return a purse's counters as they are."""
+    return card.day_amount, card.day_count, None
+
+
+def given_back(card: CardFacts, earlier: StoredRequest, amount: int, count: int) -> Counters:
+    """Return a purse's counters without `amount` and `count` purchases of the day that they were made on.
+
+    With negative figures they are spent again. Periods that are over are not touched.
+    """
+    if not earlier.counter_day:
+        return unchanged(card)
+    spent = None if card.spent is None else card.spent.plus_of(earlier.counter_day, earlier.shop_id, -amount, -count)
+    if card.counter_day != earlier.counter_day:
+        return card.day_amount, card.day_count, spent
+    return max(0, card.day_amount - amount), max(0, card.day_count - count), spent
 
 
 class About(NamedTuple):

@@ -18,7 +18,7 @@ from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.holding import free
-from trus.core.linking import come_back, moved, purse_of, repay
+from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
 from trus.values import ResponseCode, Result
 
@@ -125,11 +125,10 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
     postings.append(Posting(card.purse_account, -taken, currency))
     if taken < amount:
         postings.append(Posting(book.risk_account(currency), taken - amount, currency))
-    spent, count = card.day_amount, card.day_count
-    if refund.counter_day and card.counter_day == refund.counter_day:
-        spent, count = spent + amount, count + (purchase.refunded == purchase.authorized)
+    whole = int(purchase.refunded == purchase.authorized)
+    day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
     book.mark_refunded(identity, -amount)
-    purse = PurseUpdate(card.purse_account, card.balance - taken, card.counter_day, spent, count)
+    purse = PurseUpdate(card.purse_account, card.balance - taken, card.counter_day, day_amount, day_count, spent=spent)
     figures: dict[str, int | str] = {"shortfall": received - taken} if taken < received else {}
     return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures)
 

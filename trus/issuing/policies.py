@@ -14,10 +14,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from trus.admin.model import RefusalCode
-from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, check_policy
+from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, ShopLimit, check_policy
 from trus.core.messages import AdminAnswer
 from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse, the_company
 from trus.money import AmountError, format_amount, parse_amount
+
+_AMOUNTS: Final = (*("daily-amount", "single-amount", "pin-above", "weekly-amount", "monthly-amount", "floor-limit"),)
+_COUNTS: Final = ("daily-count", "weekly-count", "monthly-count")
 
 
 def set_policy(desk: Desk, order: Order) -> AdminAnswer:
@@ -61,13 +64,14 @@ def local_date(now: datetime, time_zone: str) -> str:
 
 def _changes(order: Order, currency: str) -> dict[str, object]:
     changes: dict[str, object] = {}
-    for name in ("daily-amount", "single-amount", "pin-above"):
+    for name in _AMOUNTS:
         text = order.text(name)
         if text:
             changes[name.replace("-", "_")] = _limit(text, currency)
-    count = order.text("daily-count")
-    if count:
-        changes["daily_count"] = None if count == "none" else int(count)
+    for name in _COUNTS:
+        text = order.text(name)
+        if text:
+            changes[name.replace("-", "_")] = _count(text)
     days = order.text("week-days")
     if days:
         changes["week_days"] = tuple(int(day) for day in days.split(","))
@@ -77,7 +81,24 @@ def _changes(order: Order, currency: str) -> dict[str, object]:
     categories = order.text("categories")
     if categories:
         changes["categories"] = MEAL_CATEGORIES if categories == "meals" else tuple(categories.split(","))
+    holidays, shops = order.text("holidays"), order.text("shop-limits")
+    if holidays:
+        changes["holidays"] = () if holidays == "none" else tuple(holidays.split(","))
+    if shops:
+        changes["shop_limits"] = (
+            () if shops == "none" else tuple(_shop_limit(each, currency) for each in shops.split(";"))
+        )
     return changes
+
+
+def _shop_limit(text: str, currency: str) -> ShopLimit:
+    shop, _, limit = text.partition(":")
+    amount, _, count = limit.partition("/")
+    return ShopLimit(shop, _limit(amount, currency), _count(count))
+
+
+def _count(text: str) -> int | None:
+    return None if text == "none" else int(text)
 
 
 def _limit(text: str, currency: str) -> int | None:
@@ -93,10 +114,19 @@ def _shown(rules: Policy, currency: str) -> dict[str, str]:
     def amount(minor: int | None) -> str:
         return "none" if minor is None else format_amount(minor, currency)
 
+    def count(number: int | None) -> str:
+        return "none" if number is None else str(number)
+
+    shops = [f"{each.shop}:{amount(each.daily_amount)}/{count(each.daily_count)}" for each in rules.shop_limits]
     return {
         "valid-from": rules.valid_from,
         "daily-amount": amount(rules.daily_amount),
-        "daily-count": "none" if rules.daily_count is None else str(rules.daily_count),
+        "daily-count": count(rules.daily_count),
+        "weekly-amount": amount(rules.weekly_amount),
+        "weekly-count": count(rules.weekly_count),
+        "monthly-amount": amount(rules.monthly_amount),
+        "monthly-count": count(rules.monthly_count),
+        "shop-limits": ";".join(shops) or "none",
         "single-amount": amount(rules.single_amount),
         "week-days": ",".join(str(day) for day in rules.week_days),
         "opens": rules.opens,
@@ -104,6 +134,8 @@ def _shown(rules: Policy, currency: str) -> dict[str, str]:
         "time-zone": rules.time_zone,
         "categories": ",".join(rules.categories),
         "pin-above": amount(rules.pin_above),
+        "holidays": ",".join(rules.holidays) or "none",
+        "floor-limit": amount(rules.floor_limit),
         "currency": currency,
     }
 

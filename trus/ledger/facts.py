@@ -16,6 +16,7 @@ import msgspec
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
+from trus.auth.spending import spent_from_text
 from trus.ledger.days import days_before, reference_of
 from trus.ledger.dialect import Direct
 from trus.ledger.statements import MAX_KEYS, Statements, padded
@@ -179,6 +180,7 @@ def _card(row: Any) -> CardFacts:
         row[14],
         row[15],
         row[16],
+        spent_from_text(row[17]) if row[17] else None,
     )
 
 

@@ -74,6 +74,7 @@ _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     account.c.day_amount,
     account.c.day_count,
     account.c.held,
+    account.c.spent,
 )
 
 
@@ -108,6 +109,7 @@ class Statements:
             "update_tries": lambda _: _update_tries(),
             "update_pins": lambda _: _update_pins(),
             "update_held": lambda _: _update_held(),
+            "update_spent": lambda _: _update_spent(),
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: _due_holds(),
@@ -302,6 +304,10 @@ def _update_pins() -> Executable:
 
 def _update_held() -> Executable:
     return update(account).where(account.c.id == bindparam("account")).values(held=bindparam("new_held"))
+
+
+def _update_spent() -> Executable:
+    return update(account).where(account.c.id == bindparam("account")).values(spent=bindparam("new_spent"))
 
 
 def _due_holds() -> Executable:

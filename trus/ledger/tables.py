@@ -84,7 +84,8 @@ card: Final = Table(
 
 #: `kind` is external, company, purse, shop, gains or risk. `floor` and `balance` are NULL where
 #: the balance is the sum of the entries; the counters of `counter_day` are a purse's, and
-#: `held` is what its open pre-authorizations have set aside.
+#: `held` is what its open pre-authorizations have set aside, `spent` what counts for limits on more
+#: than a day (trus.auth.spending), "" while no policy has any.
 account: Final = Table(
     "account",
     metadata,
@@ -98,6 +99,7 @@ account: Final = Table(
     Column("day_amount", BigInteger, nullable=False, server_default="0"),
     Column("day_count", Integer, nullable=False, server_default="0"),
     Column("held", BigInteger, nullable=False, server_default="0"),
+    Column("spent", Text, nullable=False, server_default=""),
     UniqueConstraint("kind", "owner", "currency"),
     CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
     CheckConstraint("(floor IS NULL) = (balance IS NULL)", name="locked"),

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from trus.auth.ports import BatchFacts, Event, PurseUpdate
+from trus.auth.spending import Spent, spent_to_text
 from trus.clock import Entropy
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.ledger.accounts import risk_account
@@ -101,6 +102,7 @@ class SqlUnit:
         self._purses: dict[int, PurseUpdate] = {}
         self._tries: dict[int, int] = {}
         self._held: dict[int, int] = {}
+        self._spent: dict[int, Spent] = {}
         self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
@@ -201,6 +203,8 @@ class SqlUnit:
             self._purses[purse.account] = purse
             if purse.held is not None:
                 self._held[purse.account] = purse.held
+            if purse.spent is not None:
+                self._spent[purse.account] = purse.spent
         if event.hold_until:
             self._holds.append((event.event_id, event.purses[0].account, event.authorized, event.hold_until))
         if event.ends_hold:
@@ -247,6 +251,8 @@ class SqlUnit:
             )
         if self._held:
             send(text("update_held"), [(held, account) for account, held in self._held.items()])
+        if self._spent:
+            send(text("update_spent"), [(spent_to_text(spent), account) for account, spent in self._spent.items()])
         if self._holds:
             send(text("insert_holds"), self._holds)
         if self._ended_holds:
