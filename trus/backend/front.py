@@ -56,8 +56,12 @@ class Front:
         entropy: Entropy,
         reactor: IReactorTime,
         max_batch: int,
+        day_seconds: float = DAY_SECONDS,
     ) -> None:
-        """`name` is what gateways are told; `currency` the network's ISO 4217 code."""
+        """`name` is what gateways are told; `currency` the network's ISO 4217 code.
+
+        The core is asked for the open business date every `day_seconds`.
+        """
         self.name = name
         self.currency = currency
         self.clock = clock
@@ -71,7 +75,7 @@ class Front:
         self._standings = StandingWatch(self.ask)
         self._on_day: Callable[[BusinessDate], None] = lambda date: None
         self._on_ready: Callable[[], None] = lambda: None
-        self._loops = [(LoopingCall(self._ask_identity), IDENTITY_SECONDS), (LoopingCall(self._ask_day), DAY_SECONDS)]
+        self._loops = [(LoopingCall(self._ask_identity), IDENTITY_SECONDS), (LoopingCall(self._ask_day), day_seconds)]
         for loop, _ in self._loops:
             loop.clock = reactor
 

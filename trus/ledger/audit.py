@@ -7,6 +7,7 @@ can drop them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +36,32 @@ def verify(
     Signatures of heads are checked when there is a `verifier`, their exported copies when `heads`
     names the directory. Raises StorageFailed when the database cannot be read at all.
     """
-    findings = Findings()
+    return _in_one_snapshot(engine, lambda connection, direct: _verify(connection, direct, verifier, heads))
+
+
+def verify_chain(engine: Engine, *, verifier: HeadVerifier | None = None) -> AuditReport:
+    """Walk the hash chain and its signed heads alone, which proves that no event was dropped or altered.
+
+    Raises StorageFailed when the database cannot be read at all.
+    """
+    return _in_one_snapshot(engine, lambda connection, direct: _report(connection, verifier, None, Findings()))
+
+
+def _in_one_snapshot(engine: Engine, look: Callable[[Connection, Direct], AuditReport]) -> AuditReport:
     try:
         with engine.connect() as connection:
             direct = Direct(connection)
             direct.begin_reading()
             try:
-                return _verify(connection, direct, verifier, heads, findings)
+                return look(connection, direct)
             finally:
                 direct.rollback()
     except DATABASE_ERRORS as failure:
         raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
 
 
-def _verify(
-    connection: Connection, direct: Direct, verifier: HeadVerifier | None, heads: Path | None, findings: Findings
-) -> AuditReport:
+def _verify(connection: Connection, direct: Direct, verifier: HeadVerifier | None, heads: Path | None) -> AuditReport:
+    findings = Findings()
     pages, broken = direct.structure()
     findings.examine(Check.FILE, pages)
     for line in broken:
@@ -62,6 +73,12 @@ def _verify(
     check_holds(connection, findings)
     _check_references(connection, findings)
     _check_days(connection, findings)
+    return _report(connection, verifier, heads, findings)
+
+
+def _report(
+    connection: Connection, verifier: HeadVerifier | None, heads: Path | None, findings: Findings
+) -> AuditReport:
     events, entries = walk_chains(connection, findings)
     signed = check_heads(connection, verifier, findings)
     if heads is not None:

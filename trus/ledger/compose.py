@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from trus.clock import Clock, Entropy
 from trus.errors import StorageFailed
@@ -75,11 +75,12 @@ def open_ledger(
     entropy: Entropy,
     slot: int = ONLY_SLOT,
     direct: Callable[[Connection], Direct] = Direct,
+    open_file: Callable[..., Engine] = open_engine,
 ) -> SqlLedger:
     """Open the database at `path` for writing in `slot`, bringing its schema up to date first.
 
     Every key is 32 bytes; `field_keys` maps the version of K_DB to the key derived under it. `direct`
-    makes the writing connection's way to the driver.
+    makes the writing connection's way to the driver; `open_file` does what `open_engine` does.
     Raises WrongDatabaseKey; StorageFailed when there is no ledger at `path`, it is a later
     version's, another process writes it, or its disk fails.
     """
@@ -88,7 +89,7 @@ def open_ledger(
     with ExitStack() as undo:
         lock = WriterLock(path)
         undo.callback(lock.release)
-        engine = open_engine(path, lambda: db_key)
+        engine = open_file(path, lambda: db_key)
         undo.callback(engine.dispose)
         try:
             _check_version(engine, path, upgrade=True)
@@ -138,12 +139,12 @@ def open_under(path: Path, source: KeySource, *, clock: Clock, entropy: Entropy)
     return Opened(ledger, version, epoch)
 
 
-def open_for_reading(path: Path, *, db_key: bytes) -> Engine:
+def open_for_reading(path: Path, *, db_key: bytes, open_file: Callable[..., Engine] = open_engine) -> Engine:
     """Open the database at `path` for reading alone, for the audit; it may be in use meanwhile.
 
-    Raises WrongDatabaseKey, StorageFailed.
+    `open_file` does what `open_engine` does. Raises WrongDatabaseKey, StorageFailed.
     """
-    engine = open_engine(path, lambda: db_key, read_only=True)
+    engine = open_file(path, lambda: db_key, read_only=True)
     try:
         _check_version(engine, path, upgrade=False)
     except DATABASE_ERRORS as failure:
@@ -172,7 +173,7 @@ def _fill(engine: Engine, clock: Clock, entropy: Entropy, business_date: Busines
 
 def _check_version(engine: Engine, path: Path, *, upgrade: bool) -> None:
     with engine.connect() as connection:
-        found = _version(connection)
+        found = migrations.current(connection)
         if found is None:
             raise StorageFailed(f"the database {path} holds no ledger")
         if found == migrations.head():
@@ -185,10 +186,6 @@ def _check_version(engine: Engine, path: Path, *, upgrade: bool) -> None:
         Direct(connection).begin()
         migrations.upgrade(connection)
         connection.commit()
-
-
-def _version(connection: Connection) -> str | None:
-    return migrations.current(connection) if inspect(connection).has_table("alembic_version") else None
 
 
 def _remove(path: Path) -> None:

@@ -89,7 +89,14 @@ def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Eng
     def connect() -> Any:
         return open_connection(path, key, read_only=read_only)
 
-    engine = create_engine(
+    engine = engine_on(connect)
+    with engine.connect():
+        return engine
+
+
+def engine_on(connect: Callable[[], Any]) -> Engine:
+    """Return an engine that makes its connections with `connect`; it has none yet."""
+    return create_engine(
         "sqlite://",
         module=dbapi2,
         creator=connect,
@@ -100,8 +107,6 @@ def open_engine(path: Path, key: KeyProvider, *, read_only: bool = False) -> Eng
         # Parameters are card keys, balances and answers: never in an error's text.
         hide_parameters=True,
     )
-    with engine.connect():
-        return engine
 
 
 def open_connection(path: Path, key: KeyProvider, *, read_only: bool = False) -> Any:

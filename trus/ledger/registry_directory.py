@@ -22,6 +22,8 @@ MAX_CHANGES: Final = 4_096
 
 #: Keys in one IN list.
 _CHUNK: Final = 500
+#: Asked by every front all the time: made once.
+_EPOCH: Final = select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)
 
 _CERTIFICATE_COLUMNS: Final = (
     certificate.c.serial,
@@ -82,8 +84,7 @@ class DirectoryRegistry:
 
     def epoch(self) -> int:
         """Return the number of the newest change."""
-        query = select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)
-        return int(self._connection.execute(query).scalar_one())
+        return int(self._connection.execute(_EPOCH).scalar_one())
 
     def changes_since(self, epoch: int) -> list[HolderRow] | None:
         """Return the holders whose standing changed after `epoch`, each once; None when that is too long ago."""

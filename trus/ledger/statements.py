@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Column,
@@ -84,13 +85,17 @@ def padded(keys: Sequence[Any]) -> tuple[int, list[Any]]:
     return size, [*keys, *([keys[-1]] * (size - len(keys)))]
 
 
+#: The texts of each dialect that lives: an engine that is opened again need not compile again.
+_TEXTS: Final[WeakKeyDictionary[Dialect, dict[tuple[str, int], str]]] = WeakKeyDictionary()
+
+
 class Statements:
     """Compiles each statement for a size at its first use and keeps the text."""
 
     def __init__(self, dialect: Dialect) -> None:
         """`dialect` is the engine's; it must take positional parameters."""
         self._dialect = dialect
-        self._texts: dict[tuple[str, int], str] = {}
+        self._texts = _TEXTS.setdefault(dialect, {})
         self._makers: dict[str, Callable[[int], Executable]] = {
             "day": lambda _: _day(),
             "requests": _requests,

@@ -141,8 +141,9 @@ class Backend:
         seed: int,
         channel: ChannelName,
         note: Note,
+        day_seconds: float,
     ) -> None:
-        """`note(level, text)` receives what the core tells its operator."""
+        """`note(level, text)` receives what the core tells its operator; the front asks for the date so often."""
         self._work = work
         self._network = network
         self._town = town
@@ -151,6 +152,7 @@ class Backend:
         self._seed = seed
         self._channel = channel
         self._note = note
+        self._day_seconds = day_seconds
         self._kept: dict[str, bytes] = {}
         self._incarnations = 0
         self._power_fails = False
@@ -194,6 +196,7 @@ class Backend:
             entropy=self._entropy("front"),
             reactor=part.reactor,
             max_batch=256,
+            day_seconds=self._day_seconds,
         )
         links = LinkFactory(front, None, part.reactor)
         listener = Listener(

@@ -25,6 +25,7 @@ from trus.issuing.identities import RegistryIdentities
 from trus.ledger.compose import open_ledger
 from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
+from trus.ledger.reopening import open_again
 from trus.ledger.store import SqlLedger
 from trus.pki.authority import ca_label
 from trus.pki.identity import INDIVIDUAL, IdentityService
@@ -97,6 +98,7 @@ def build_house(
         clock=clock,
         entropy=entropy,
         direct=direct,
+        open_file=open_again,
     )
     try:
         disk.opened()

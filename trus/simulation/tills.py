@@ -183,17 +183,23 @@ class SimulatedTill:
             await self.until_settled(reactor)
         while not self.shop.closed and part.alive:
             await deferLater(reactor, self.chance.seconds(*self.shop.think))
-            if shift.closing or self.shop.closed:
-                continue
-            kind = self.chance.weighted(self.shop.kinds)
-            if not kind.possible(self):
-                continue
-            shift.busy += 1
-            try:
-                await kind.place(self)
-            except (Stopped, JournalError):
+            if shift.closing:
+                await deferLater(reactor, _LOOK_SECONDS)
+            elif not await self._order(shift):
                 return
-            shift.busy -= 1
+
+    async def _order(self, shift: Shift) -> bool:
+        """Order something while the shop is open; False when the terminal is out of order."""
+        kind = self.chance.weighted(self.shop.kinds)
+        if self.shop.closed or not kind.possible(self):
+            return True
+        shift.busy += 1
+        try:
+            await kind.place(self)
+        except (Stopped, JournalError):
+            return False
+        shift.busy -= 1
+        return True
 
     async def until_settled(self, reactor: Any) -> None:
         """Wait until nothing of this terminal is unfinished."""

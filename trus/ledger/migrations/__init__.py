@@ -6,16 +6,19 @@ versions/; a step that was released is never edited.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, column, inspect, select, table
 
 _HERE: Final = Path(__file__).resolve().parent
+#: Where Alembic keeps the name of the schema.
+_VERSION_TABLE: Final = "alembic_version"
+_VERSION: Final[Select[Any]] = select(column("version_num")).select_from(table(_VERSION_TABLE))
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -26,8 +29,9 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str:
-    """Return the name of this version's schema."""
+    """Return the name of this version's schema; the files are read once in a process."""
     name = ScriptDirectory.from_config(_config()).get_current_head()
     if name is None:
         raise LookupError("there are no migrations")
@@ -35,8 +39,14 @@ def head() -> str:
 
 
 def current(connection: Connection) -> str | None:
-    """Return the name of the database's schema; None when it has none."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """Return the name of the database's schema; None when it has none.
+
+    Asked directly: Alembic's own context costs ten times as much, and a core asks at every start.
+    """
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    name: str | None = connection.execute(_VERSION).scalar()
+    return name
 
 
 def known(name: str) -> bool:
