@@ -55,12 +55,13 @@ _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 # "+", "/" and "=" belong to the other alphabet: they become an octet that no alphabet has.
 _FROM_URL: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
-#: Last characters that leave no stray bit, by length modulo 4 (RFC 4648 section 3.5).
-_CANONICAL_END: Final[dict[int, bytes]] = {
-    0: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-    2: b"AQgw",
-    3: b"AEIMQUYcgkosw048",
-}
+#: By length modulo 4: the last characters that leave no stray bit (RFC 4648 section 3.5), and the padding.
+_ENDINGS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", b""),
+    (b"", b""),
+    (b"AQgw", b"=="),
+    (b"AEIMQUYcgkosw048", b"="),
+)
 
 
 def encode_base64url(data: bytes) -> bytes:
@@ -76,12 +77,11 @@ def decode_base64url(text: bytes) -> bytes:
     """
     if not text:
         return b""
-    rest = len(text) & 3
-    if rest == 1 or text[-1] not in _CANONICAL_END[rest]:
+    ends, padding = _ENDINGS[len(text) & 3]
+    if text[-1] not in ends:
         raise RemoteProtocolError(ErrorCode.BAD_FIELD, "base64url")
-    padded = text.translate(_FROM_URL) + b"=="[: (4 - rest) & 3]
     try:
-        return binascii.a2b_base64(padded, strict_mode=True)
+        return binascii.a2b_base64(text.translate(_FROM_URL) + padding, strict_mode=True)
     except binascii.Error:
         raise RemoteProtocolError(ErrorCode.BAD_FIELD, "base64url") from None
 

@@ -73,6 +73,8 @@ class SealedSession:
         self.label = label
         self.peer = peer
         self.side = side
+        self._other = side.other
+        self._answers = side is Side.RESPONDER
         self.pin_key = secrets.pin
         self.ticket: StoredTicket | None = None
         self.authenticated_at = authenticated_at
@@ -83,11 +85,12 @@ class SealedSession:
         self._hears_gateway = hears_gateway
         mine, theirs = Direction(secrets.initiator, sequence[0]), Direction(secrets.responder, sequence[1])
         self._send, self._receive = (mine, theirs) if side is Side.INITIATOR else (theirs, mine)
-        self._incoming: Mapping[bytes, Line] = DEVICE_TABLE.lines(Phase.SEALED, side.other)
+        self._incoming: Mapping[bytes, Line] = DEVICE_TABLE.lines(Phase.SEALED, self._other)
         self._outgoing = DEVICE_TABLE.spoken(Phase.SEALED, side)
         self._order = SessionOrder(SessionState.SEALED)
         self._dialogues = Dialogues(max_dialogues)
         self._keys_since = clock.now().timestamp()
+        self._old_at = self._grows_old_at()
         self._agreement: Agreement | None = None
         self._offer: tuple[bytes, ...] = ()
         self._ended = ""
@@ -154,7 +157,7 @@ class SealedSession:
         """Return what a genuine line says, its form and order checked."""
         found = self._incoming.get(head_of(clear))
         if found is None:
-            found = DEVICE_TABLE.find(Phase.SEALED, self.side.other, clear)
+            found = DEVICE_TABLE.find(Phase.SEALED, self._other, clear)
         fields, unknown = found.parse_clear(clear)
         fields.update(found.parse_sealed(plaintext, unknown))
         session = fields.pop("s", None)
@@ -162,15 +165,15 @@ class SealedSession:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "s")
         dialogue = fields.pop("id", None)
         head = found.head
-        if self.side is Side.RESPONDER and head != "COMMAND REKEY":
+        if self._answers and head != "COMMAND REKEY" and self._clock.now() >= self._old_at:
             self._demand_young()
         if head == "COMMAND REKEY" and not self.resumable:
             raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, head)
         try:
             if dialogue is not None:
-                self._dialogues.said(self.side.other, head, dialogue)
+                self._dialogues.said(self._other, head, dialogue)
             elif head in _SESSION_HEADS:
-                self._order.said(self.side.other, head)
+                self._order.said(self._other, head)
         except OutOfOrder as refused:
             raise RemoteProtocolError(refused.code, head) from None
         message = Message(found.kind, found.verb, fields, session, dialogue)
@@ -349,8 +352,14 @@ class SealedSession:
             raise self._over("share") from None
         self._secrets = fresh = secrets.rekeyed(agreed, offers)
         self._keys_since = self._clock.now().timestamp()
+        self._old_at = self._grows_old_at()
         self._agreement = None
         return fresh
+
+    def _grows_old_at(self) -> datetime:
+        """Return the moment before which nothing of _demand_young can apply."""
+        first = min(self.authenticated_at + CHAIN_LIFETIME_SECONDS, self._keys_since + OVERDUE_SECONDS)
+        return datetime.fromtimestamp(int(first), UTC)
 
     def _demand_young(self) -> None:
         """End the session of an initiator that outlived its keys or its day. Raises SessionEnded.

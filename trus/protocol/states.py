@@ -151,6 +151,18 @@ CONNECTION: Final[Mapping[tuple[ConnectionState, ConnectionEvent], ConnectionSta
 }
 
 
+def _moves() -> dict[str, dict[str, dict[str, DialogueState]]]:
+    moves: dict[str, dict[str, dict[str, DialogueState]]] = {side.value: {} for side in Side}
+    for (state, side, head), after in DIALOGUE.items():
+        moves[side.value].setdefault(head, {})[state.value] = after
+    return moves
+
+
+#: DIALOGUE once more, by side, head and state: to hash a member of an enumeration is a call in Python.
+_MOVES: Final = _moves()
+_NO_MOVE: Final[dict[str, DialogueState]] = {}
+
+
 class OutOfOrder(ProtocolError):
     """A line is not allowed now; whose fault that is depends on who said it."""
 
@@ -215,7 +227,7 @@ class Dialogues:
         if state is None:
             self._begin(side, head, dialogue)
             return
-        after = DIALOGUE.get((state, side, head))
+        after = _MOVES[side._value_].get(head, _NO_MOVE).get(state._value_)
         if after is None:
             raise OutOfOrder(ErrorCode.OUT_OF_ORDER, state)
         if after is DialogueState.CLOSED:
@@ -226,7 +238,7 @@ class Dialogues:
     def _begin(self, side: Side, head: str, dialogue: str) -> None:
         if head == "INFO ERROR":
             return
-        after = DIALOGUE.get((DialogueState.NEW, side, head))
+        after = _MOVES[side._value_].get(head, _NO_MOVE).get("new")
         prefix = "c" if side is _I else "s"
         number = int(dialogue[1:])
         if after is None or dialogue[0] != prefix or number <= self._last[prefix]:
