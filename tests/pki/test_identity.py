@@ -112,6 +112,39 @@ class MaterialTests(ServiceCase):
         self.assertEqual(later.chain[1], material.chain[1])
         self.assertEqual(self.pki.restart().enrol(POS, "T0000002", code, request_for(key)), later)
 
+    def test_the_next_issuing_authority_is_taken_up_at_once(self) -> None:
+        """TR-15: told to look again, a running backend issues under the new authority and shows its certificate."""
+        code = self.service.open_activation(POS, "T0000001")
+        enrolled = self.service.enrol(POS, "T0000001", code, request_for(new_key()))
+        before = self.service.material().chain
+        self.assertFalse(self.service.look_again(()))
+        self.pki.roll_over()
+        self.assertTrue(self.service.look_again(()))
+        self.assertFalse(self.service.look_again(()))
+        self.assertNotEqual(self.service.material().chain[1], before[1])
+        self.assertEqual(self.service.verify(enrolled.chain, POS), enrolled.peer)
+        code = self.service.open_activation(POS, "T0000002")
+        later = self.service.enrol(POS, "T0000002", code, request_for(new_key()))
+        self.assertEqual(later.chain[1], self.service.material().chain[1])
+
+    def test_holders_of_a_revoked_authority_resume_nothing(self) -> None:
+        """TR-15: once the root revoked an issuing authority, neither chains nor tickets of its holders count."""
+        code = self.service.open_activation(POS, "T0000001")
+        old = self.service.enrol(POS, "T0000001", code, request_for(new_key()))
+        first = self.service.authorities[0].certificate.serial_number
+        self.pki.roll_over()
+        self.service.look_again(())
+        code = self.service.open_activation(POS, "T0000002")
+        new = self.service.enrol(POS, "T0000002", code, request_for(new_key()))
+        self.service.standing(old.peer)
+        self.service.look_again((first,))
+        for refused in (lambda: self.service.standing(old.peer), lambda: self.service.verify(old.chain, POS)):
+            self.assertEqual(self.assertRaises(IdentityRefused, refused).reason, "revoked-authority")
+        self.service.standing(new.peer)
+        self.assertEqual(self.service.verify(new.chain, POS), new.peer)
+        self.service.look_again(())
+        self.service.standing(old.peer)
+
     def test_signatures_are_the_backends(self) -> None:
         """A batch of handshakes is signed by the key that the backend's certificate bears."""
         der, _ = self.service.material().chain

@@ -219,7 +219,7 @@ def crl_command(
 @_officer
 @_told
 def rollover_command(certificate: Path, config: Path | None, pki: Path | None, officers: tuple[str, ...]) -> None:
-    """Take in the CERTIFICATE of the next issuing authority, which issues from the backend's next start on.
+    """Take in the CERTIFICATE of the next issuing authority, which issues from now on; a running backend takes it up.
 
     What the former one issued stays valid, and is answered for, until it has ended.
     """
@@ -231,7 +231,7 @@ def rollover_command(certificate: Path, config: Path | None, pki: Path | None, o
     root = issuer_of(issuing, place.roots())
     with open_token(place.backend) as store:
         deed = officiant.roll_over(store, store, issuing, root)
-    click.echo(f"issuing         {keep_issuing(place, issuing)}, from the backend's next start on")
+    click.echo(f"issuing         {keep_issuing(place, issuing)}; a running backend takes it up within seconds")
     place.keep("rollover", deed)
 
 

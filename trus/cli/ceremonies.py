@@ -108,7 +108,7 @@ class Officiant:
     def roll_over(
         self, store: KeyStore, objects: ObjectStore, issuing: x509.Certificate, root: x509.Certificate
     ) -> Deed:
-        """Take in the certificate of the next issuing authority: from the next start on it issues.
+        """Take in the certificate of the next issuing authority: from now on it issues.
 
         Raises ConfigurationError unless `root` issued it for a key of this token.
         """
@@ -118,7 +118,7 @@ class Officiant:
         now = Generations(store, objects, INDIVIDUAL, self.clock, self.entropy).current
         if now.certificate != issuing:
             raise ConfigurationError("that is the certificate of an issuing authority that has a successor already")
-        transcript.certificate("took in the next issuing authority, which issues from the next start on", issuing)
+        transcript.certificate("took in the next issuing authority, which issues from now on", issuing)
         transcript.certificate("the former one answers for what it issued until that has ended", former.certificate)
         return Deed(transcript.seal(now.signer), now.root, issuing)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trus.certificates.chains import load_anchors
-from trus.cli.authorities import CeremonyRecorder, ceremonies_path, revoked_issuers
+from trus.cli.authorities import AuthorityWatch, CeremonyRecorder, ceremonies_path, revoked_issuers
 from trus.cli.database_keys import TokenKeySource
 from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
@@ -146,7 +146,8 @@ def _assemble(
     )
     directory = compose_directory(backend, registry, keys, chamber.certificates, service, clock, note)
     upkeep.keepers.append(directory.upkeep.keep)
-    recorder = CeremonyRecorder(registry, ceremonies_path(backend), service.authorities, clock, note)
+    upkeep.keepers.append(AuthorityWatch(backend, service, identities.concern_everybody, clock, note).keep)
+    recorder = CeremonyRecorder(registry, ceremonies_path(backend), lambda: service.authorities, clock, note)
     upkeep.keepers.append(recorder.keep)
     upkeep.more_health.update(directory.healths)
     counters["restore-epoch"] = opened.epoch

@@ -85,12 +85,15 @@ def compose_directory(
     note: Callable[[str, str], None],
 ) -> DirectoryParts:
     """Return the directory of the individual authority's generations, and of what is public beside it."""
-    authorities = service.authorities
+
+    def authorities() -> Sequence[Authority]:
+        return service.authorities
+
     register = RegistryDirectory(registry, clock)
-    lists = RevocationLists(lambda: authorities, register, clock, url=settings.directory.url)
-    responder = Responder(lambda: authorities, keys, objects, register, clock, service.policy.of(OCSP_SIGNER))
+    lists = RevocationLists(authorities, register, clock, url=settings.directory.url)
+    responder = Responder(authorities, keys, objects, register, clock, service.policy.of(OCSP_SIGNER))
     foreign = ForeignFiles(settings, authorities)
-    published = PublishedLists(lists, lambda: authorities, foreign.read, MAX_KEPT_SECONDS)
+    published = PublishedLists(lists, authorities, foreign.read, MAX_KEPT_SECONDS)
     certificates = Directory(register, objects, foreign.authorities, MAX_KEPT_SECONDS)
     upkeep = Upkeep(lists, responder, register.epoch, clock)
 
@@ -99,7 +102,7 @@ def compose_directory(
             return say_ending(view.directory.count(ending(clock.now())))
 
     healths = {
-        "revocation lists": lambda: say_lists(lists, authorities, clock.now()),
+        "revocation lists": lambda: say_lists(lists, authorities(), clock.now()),
         "certificates": ending_soon,
     }
     desk = DirectoryDesk(certificates, published, responder, service, note)
@@ -133,20 +136,20 @@ def say_lists(lists: RevocationLists, authorities: Sequence[Authority], now: dat
 class ForeignFiles:
     """The lists of authorities whose lists are kept in files: of the individual root, and of TLS."""
 
-    def __init__(self, settings: BackendSettings, authorities: Sequence[Authority]) -> None:
+    def __init__(self, settings: BackendSettings, authorities: Callable[[], Sequence[Authority]]) -> None:
         self._settings = settings
         self._authorities = authorities
 
     def authorities(self) -> list[x509.Certificate]:
         """Return roots and issuing authorities of individual certificates, and the channel authority."""
-        own = [certificate for each in self._authorities for certificate in (each.certificate, each.root)]
+        own = [certificate for each in self._authorities() for certificate in (each.certificate, each.root)]
         return list(dict.fromkeys([*own, *self._channel()]))
 
     def read(self) -> list[ForeignList]:
         """Return the lists that are there and were signed by their authorities; others are passed over."""
         link = self._settings.link.tls
         root_list = self._settings.identity.anchor.with_name(f"{ROOT}.crl")
-        roots = list(dict.fromkeys(each.root for each in self._authorities))
+        roots = list(dict.fromkeys(each.root for each in self._authorities()))
         found = []
         for path, crl_file, issuers in ((ROOT, root_list, roots), (CHANNEL, link.crl, self._channel())):
             for crl in _lists_of(crl_file):

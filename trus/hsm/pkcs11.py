@@ -348,8 +348,9 @@ class Pkcs11Store:
         return value
 
     def certificate_labels(self) -> Sequence[str]:
-        """Return the labels of all certificates kept, sorted."""
+        """Return the labels of all certificates kept, sorted, as the token says now."""
         self._token.check()
+        self._find_certificates()
         return sorted(self._certificates)
 
 

@@ -165,6 +165,11 @@ class RegistryIdentities:
         with self._registry.reading() as view:
             return view.directory.epoch()
 
+    def concern_everybody(self) -> None:
+        """Let the standing of every holder be looked at again, in every process that has sessions."""
+        with self._registry.changing(self._clock.now()) as change:
+            change.concern_everybody()
+
     def changes_since(self, epoch: int) -> Sequence[tuple[DeviceRole, str]] | None:
         """Return the holders whose standing changed after `epoch`; None when it may be anybody's."""
         with self._registry.reading() as view:

@@ -25,6 +25,7 @@ from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
+from trus.ledger.registry_standing import concern_everybody
 from trus.ledger.registry_values import CompanyRow, EmployeeRow
 from trus.ledger.store import SqlLedger
 from trus.ledger.unit import SqlUnit
@@ -91,6 +92,10 @@ class RegistryChange(RegistryView):
             card_id=card_id,
             shop_id=shop_id,
         )
+
+    def concern_everybody(self) -> int:
+        """Let the standing of every holder be looked at again; return the number of the change."""
+        return concern_everybody(self._unit.connection)
 
     def refuse(self, *, kind: str, actor: str, code: str, rule: str, figures: Mapping[str, int | str]) -> None:
         """Record an order that was refused with `code`; it moves nothing. Raises StorageFailed."""

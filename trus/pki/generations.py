@@ -28,15 +28,43 @@ class Generations:
 
     def __init__(self, keys: KeyStore, objects: ObjectStore, label: str, clock: Clock, entropy: Entropy) -> None:
         """Find what was made before. Raises KeyNotFound without any, KeyStoreError for a foreign certificate."""
-        self.current = Authority(keys, objects, label, clock, entropy)
+        self._keys = keys
+        self._objects = objects
+        self._label = label
+        self._clock = clock
+        self._entropy = entropy
+        self._adopt(self._find())
+
+    def look_again(self) -> bool:
+        """Take up a generation that was taken in since, by whichever process; return whether there is one.
+
+        Whatever fails, the generations stay as they were. Raises KeyNotFound, KeyStoreError.
+        """
+        # Both are looked for in the token anew: another process may have put them there.
+        self._keys.handles()
+        self._objects.certificate_labels()
+        found = self._find()
+        before = [each.certificate for each in self.all]
+        if [each.certificate for each in found] == before:
+            return False
+        self._adopt(found)
+        return True
+
+    def _find(self) -> tuple[Authority, ...]:
+        place = (self._keys, self._objects, self._label, self._clock, self._entropy)
+        current = Authority(*place)
         older = []
-        for version in range(self.current.version - 1, 0, -1):
+        for version in range(current.version - 1, 0, -1):
             try:
-                older.append(Authority(keys, objects, label, clock, entropy, version))
+                older.append(Authority(*place, version))
             except KeyNotFound:
                 continue  # its key was destroyed: nothing that it issued is valid any more
-        self.all: Sequence[Authority] = (self.current, *older)
-        self._by_key = {_own_key(each.certificate): each for each in self.all}
+        return (current, *older)
+
+    def _adopt(self, found: tuple[Authority, ...]) -> None:
+        self.current: Authority = found[0]
+        self.all: Sequence[Authority] = found
+        self._by_key = {_own_key(each.certificate): each for each in found}
 
     @property
     def roots(self) -> list[x509.Certificate]:

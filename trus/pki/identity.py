@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from trus.certificates.chains import serial_text
 from trus.clock import Clock, Entropy
-from trus.errors import IdentityRefused, KeyStoreError
+from trus.errors import IdentityRefused, KeyNotFound, KeyStoreError
 from trus.hsm.datakeys import DataKeys
 from trus.hsm.ports import EscrowStore, KeyPurpose, KeyStore, ObjectStore
 from trus.hsm.signing import TokenPrivateKey
@@ -117,7 +117,6 @@ class IdentityService:
         self._clock = clock
         self._policy = policy
         self._generations = Generations(keys, objects, INDIVIDUAL, clock, entropy)
-        self._authority = self._generations.current
         self._key = TokenPrivateKey(keys, keys.find(BACKEND_KEY))
         self._certificate = self._load_own()
         self._renewal = Renewal(
@@ -125,7 +124,11 @@ class IdentityService:
         )
         # Whoever shows a chain has signed the handshake with its key: that confirms a renewal.
         self._validation = PeerValidation(
-            self._generations.roots, register, revoked_issuers, on_first_use=self._renewal.confirm
+            self._generations.roots,
+            register,
+            revoked_issuers,
+            on_first_use=self._renewal.confirm,
+            issuer_of=self._issuer_of,
         )
         codes = ActivationCodes(data_keys)
         steps = usual_steps(
@@ -164,7 +167,29 @@ class IdentityService:
     @property
     def anchor(self) -> x509.Certificate:
         """The individual authority's root, as devices are provisioned with it."""
-        return self._authority.root
+        return self._generations.current.root
+
+    def look_again(self, revoked_issuers: Collection[int]) -> bool:
+        """Take up a newer issuing authority, and a newer list of the root, while running; say whether one is newer.
+
+        From then on the newest generation issues, and the backend's next material is a certificate of it.
+        Whatever fails, everything stays as it was. Raises KeyStoreError, ConfigurationError.
+        """
+        newer = self._generations.look_again()
+        self._validation.believe(self._generations.roots, revoked_issuers)
+        if newer:
+            self._material = None
+        return newer
+
+    def _issuer_of(self, record: CertificateRecord) -> int | None:
+        """Return the serial number of the authority that issued a certificate of the register, None when unknown."""
+        try:
+            certificate = x509.load_der_x509_certificate(self._objects.certificate(record.handle))
+            if serial_text(certificate) != record.serial:
+                return None
+            return self._generations.of(certificate).certificate.serial_number
+        except KeyNotFound:
+            return None
 
     # ------------------------------------------------------------------- the backend itself
 
@@ -200,13 +225,14 @@ class IdentityService:
         profile = self._policy.of(BACKEND_IDENTITY)
         ending = self._certificate.not_valid_after_utc - now < profile.renewal
         if ending or not self._generations.is_current(self._certificate):
-            _certify_backend(self._key, self._objects, self._authority, self._register, self._name, profile)
+            current = self._generations.current
+            _certify_backend(self._key, self._objects, current, self._register, self._name, profile)
             self._certificate = self._load_own()
         serial = serial_text(self._certificate)
         record = self._register.certificates([serial]).get(serial)
         if record is None:
             raise IdentityRefused(UNKNOWN)
-        staple = answer(self._authority, self._certificate, record, now, self._policy.ocsp_validity)
+        staple = answer(self._generations.current, self._certificate, record, now, self._policy.ocsp_validity)
         chain = self._generations.chain(self._certificate)
         return Material(chain, staple, self._name, int(self._policy.ocsp_validity.total_seconds()))
 

@@ -39,15 +39,22 @@ class PeerValidation:
         register: CertificateRegister,
         revoked_issuers: Collection[int] = (),
         on_first_use: Callable[[Sequence[PeerIdentity]], object] = lambda _: None,
+        issuer_of: Callable[[CertificateRecord], int | None] = lambda record: None,
     ) -> None:
-        """`revoked_issuers` are the serial numbers of issuing authorities on the root's revocation list.
+        """`issuer_of` returns the serial number of the authority that issued a certificate, None when unknown.
 
+        `revoked_issuers` are the serial numbers of issuing authorities on the root's revocation list, and
         `on_first_use` hears of peers whose chains were good and whose certificates nobody had shown before.
         """
-        self._verifier = ChainVerifier(anchors)
         self._register = register
-        self._revoked_issuers = frozenset(revoked_issuers)
         self._on_first_use = on_first_use
+        self._issuer_of = issuer_of
+        self.believe(anchors, revoked_issuers)
+
+    def believe(self, anchors: Sequence[x509.Certificate], revoked_issuers: Collection[int]) -> None:
+        """Judge by these roots and this list from now on. Raises ConfigurationError without a root."""
+        self._verifier = ChainVerifier(anchors)
+        self._revoked_issuers = frozenset(revoked_issuers)
 
     def judge_chains(self, asked: Sequence[tuple[Sequence[bytes], DeviceRole]], now: datetime) -> list[Verdict]:
         """Judge chains (DER, leaf first, no root), each for its role, at `now`; in order.
@@ -77,7 +84,20 @@ class PeerValidation:
     def judge_standing(self, peers: Sequence[PeerIdentity], now: datetime) -> list[Verdict]:
         """Judge peers known before: registered, good, unexpired, their holders not blocked; in order."""
         records = self._register.certificates([peer.serial for peer in peers]) if peers else {}
-        return self._judge(peers, records, now)
+        verdicts = self._judge(peers, records, now)
+        if not self._revoked_issuers:
+            return verdicts
+        return [
+            IdentityRefused(REVOKED_AUTHORITY)
+            if isinstance(verdict, PeerIdentity) and self._issuer_of(records[verdict.serial]) in self._untrusted
+            else verdict
+            for verdict in verdicts
+        ]
+
+    @property
+    def _untrusted(self) -> frozenset[int | None]:
+        # Once an authority was revoked, a certificate of which nobody can say who issued it is not believed.
+        return self._revoked_issuers | {None}
 
     def _judge(
         self, peers: Sequence[PeerIdentity], records: Mapping[str, CertificateRecord], now: datetime
