@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from trus.backend.batching import OnAnswer
-from trus.backend.sessions import DeviceConnection, Outlet
+from trus.backend.sessions import DeviceConnection
+from trus.backend.surroundings import Outlet
 from trus.core import messages as core
 from trus.core.messages import Answer, BackendIdentity, Request
 from trus.protocol.effects import Effect, Established, Mode, NeedSignature, NeedVerification, Refused, Send
@@ -103,7 +104,7 @@ class ScriptedCore:
 
 
 class Around:
-    """trus.backend.sessions.Surroundings."""
+    """trus.backend.surroundings.Surroundings."""
 
     def __init__(self, scripted: ScriptedCore, chain: list[bytes]) -> None:
         self.clock = FixedClock()

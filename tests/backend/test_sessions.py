@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.backend.parts import DAY, TERMINAL, Bench
+from trus.backend.pinwaits import LOOK_SECONDS, PinPatience
 from trus.core import messages as core
 from trus.protocol.errors import SessionEnded
 from trus.protocol.fields import format_octets
@@ -88,6 +90,40 @@ class SessionTests(SynchronousTestCase):
         self.assertEqual(request.pin, PinMaterial(session.pin_key, b"\x22" * 16))
         self.assertEqual((request.amount, request.identity.stan), (1250, 42))
         self.assertEqual(dict(self.hear(session).fields), {"result": "declined", "code": "55", "tries": "1"})
+
+    def test_who_waits_too_long_for_a_pin_is_told_and_forgotten(self) -> None:
+        """A purchase that waits for its PIN for a minute is declined with 88; its PIN then changes nothing."""
+        session = self.bench.connect()
+        self.bench.send(purchase(session))
+        self.bench.core.answer(core.PinWanted(None))
+        self.hear(session)
+        clock = self.bench.around.clock
+        clock.moment += timedelta(seconds=59)
+        self.bench.front.end_waits()
+        self.assertEqual(self.bench.heard(), [])
+        clock.moment += timedelta(seconds=1)
+        self.bench.front.end_waits()
+        self.assertEqual(dict(self.hear(session).fields), {"result": "declined", "code": "88"})
+        block = {"block": format_octets(b"\x22" * 16)}
+        self.bench.send(session.seal(Kind.DATA, "PIN-BLOCK", {"format": "4"}, block, dialogue="c1"))
+        self.assertEqual((self.bench.heard(), self.bench.core.asked), ([], []))
+
+    def test_a_keeper_looks_at_all_connections(self) -> None:
+        """While the backend runs, and only then, waits are looked at every few seconds."""
+        looks: list[int] = []
+
+        class Connection:
+            def end_waits(self) -> None:
+                looks.append(1)
+
+        reactor = Clock()
+        keeper = PinPatience(lambda: [Connection(), Connection()], reactor)
+        keeper.startService()
+        reactor.advance(LOOK_SECONDS)
+        self.assertEqual(len(looks), 2)
+        keeper.stopService()
+        reactor.advance(LOOK_SECONDS)
+        self.assertEqual(len(looks), 2)
 
     def test_an_amount_with_other_decimals_is_a_format_error(self) -> None:
         """12.5 is never taken for 12.50 or 1.25: the dialogue ends with 30, the core is not asked."""

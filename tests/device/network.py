@@ -22,7 +22,7 @@ from tests.pki.escrow import MemoryEscrow
 from tests.pki.registers import MemoryRegister
 from trus.backend.batching import OnAnswer
 from trus.backend.sessions import DeviceConnection as Front
-from trus.backend.sessions import Outlet
+from trus.backend.surroundings import Outlet
 from trus.clock import SystemClock, SystemEntropy
 from trus.core import messages as core
 from trus.core.messages import Answer, BackendIdentity, Request

@@ -8,6 +8,8 @@
 | dispatch | messages of the wire to requests of the core, outcomes to fields |
 | certificates | renewals and look-ups inside a session |
 | sessions | handshakes and sealed sessions of one device connection |
+| pinwaits | requests whose cardholders are asked for the PIN, for a minute |
+| surroundings | what a device connection stands on |
 | standing | ends the live sessions of whoever is revoked, suspended or blocked |
 | lookups | the directory's questions that gateways hand on |
 | linkserver | a gateway's link: its connections, its flow |

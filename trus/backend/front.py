@@ -42,7 +42,7 @@ IDLE_SECONDS: Final = 300
 
 
 class Front:
-    """trus.backend.sessions.Surroundings, on one core."""
+    """trus.backend.surroundings.Surroundings, on one core."""
 
     _log = Logger()
 

@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 
 from trus.backend.adminstream import AdminStream, TunnelTransport
 from trus.backend.lookups import LookupAnswers
-from trus.backend.sessions import DeviceConnection, Outlet, Surroundings
+from trus.backend.sessions import DeviceConnection
+from trus.backend.surroundings import Outlet, Surroundings
 from trus.core.faults import describe
 from trus.net.lines import Ending, LineLimits, LineProtocol
 from trus.net.peers import peer_address

@@ -9,16 +9,16 @@ terminal asks again by request identity.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from twisted.logger import Logger
 
-from trus.backend.batching import OnAnswer
 from trus.backend.certificates import QUESTIONS, finding_of, question_of
 from trus.backend.dispatch import Reply, declined, reply_to, request_of, with_pin
-from trus.clock import Clock, Entropy
+from trus.backend.pinwaits import PinWaits
+from trus.backend.surroundings import Outlet, Surroundings
 from trus.core import messages as core
-from trus.core.messages import Answer, BackendIdentity, MoneyRequest, Request
+from trus.core.messages import Answer, MoneyRequest, Request
 from trus.protocol.effects import (
     Delivered,
     Effect,
@@ -38,8 +38,7 @@ from trus.protocol.handshake import Responder
 from trus.protocol.link import Opened
 from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
 from trus.protocol.session import SealedSession
-from trus.protocol.states import MAX_SESSIONS
-from trus.protocol.tickets import TicketKeys
+from trus.protocol.states import MAX_SESSIONS, DialogueState
 from trus.values import BusinessDate, DeviceRole, PeerIdentity, ResponseCode
 
 #: A line's kind, verb and the beginning of its first field, with room to spare.
@@ -52,43 +51,11 @@ ADDRESS: Final = "backend"
 STANDING: Final = "standing"
 
 
-class Surroundings(Protocol):
-    """What all device connections of a backend share."""
-
-    clock: Clock
-    entropy: Entropy
-    tickets: TicketKeys
-    name: str
-    currency: str
-    max_dialogues: int
-    idle_seconds: int
-
-    def identity(self) -> BackendIdentity | None:
-        """Return the backend's chain and OCSP answer, None before the core has told them."""
-        ...
-
-    def business_date(self) -> BusinessDate:
-        """Return the open business date as last announced by the core."""
-        ...
-
-    def ask(self, request: Request, on_answer: OnAnswer) -> None:
-        """Put a request into the core's next batch."""
-        ...
-
-
-class Outlet(NamedTuple):
-    """Where a device connection's words go: the link to its gateway."""
-
-    line: Callable[[bytes], None]  #: a device line with CR LF
-    authenticated: Callable[[], None]  #: the gateway may raise the line limit
-    close: Callable[[str], None]  #: end the connection, with a fixed reason
-
-
 class _Open(NamedTuple):
     """A sealed session and the requests of its dialogues that wait for a PIN."""
 
     session: SealedSession
-    waiting_for_pin: dict[str, MoneyRequest]
+    waiting_for_pin: PinWaits
 
 
 #: The individual role that each channel role may authenticate as.
@@ -171,6 +138,13 @@ class DeviceConnection:
                 self._say(label, opened, Reply("INFO", "BYE", {"reason": STANDING}, {}), None)
                 self._drop(label, opened, reason)
 
+    def end_waits(self) -> None:
+        """Answer every request that has waited too long for its PIN: 88, nothing stored, no try taken."""
+        now = self._around.clock.monotonic()
+        for label, opened in list(self._sessions.items()):
+            for dialogue in opened.waiting_for_pin.overdue(now):
+                self._say(label, opened, declined(ResponseCode.CRYPTOGRAPHIC_FAILURE), dialogue)
+
     def closed(self) -> None:
         """The connection is over: forget keys and dialogues."""
         self._over = True
@@ -226,7 +200,7 @@ class DeviceConnection:
                 case Established():
                     del self._handshakes[label]
                     self._claimed.pop(label, None)
-                    self._sessions[label] = _Open(effect.session, {})
+                    self._sessions[label] = _Open(effect.session, PinWaits())
                 case Enrolled() | Delivered():
                     del self._handshakes[label]
                 case Refused():
@@ -312,13 +286,15 @@ class DeviceConnection:
         dialogue = message.dialogue
         verb = message.verb
         if verb == "PIN-BLOCK" and dialogue is not None:
-            request = opened.waiting_for_pin.pop(dialogue, None)
-            if request is None:
+            request = opened.waiting_for_pin.take(dialogue)
+            if request is not None:
+                block = message.fields["block"]
+                self._decide(label, opened, dialogue, with_pin(request, block, opened.session.pin_key))
+            elif opened.session.dialogue_state(dialogue) is not DialogueState.ANSWERED:
                 raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin-block")
-            self._decide(label, opened, dialogue, with_pin(request, message.fields["block"], opened.session.pin_key))
         elif verb in ("COMPLETE", "ERROR"):
             if dialogue is not None:
-                opened.waiting_for_pin.pop(dialogue, None)
+                opened.waiting_for_pin.take(dialogue)
         elif verb == "ECHO" and message.kind is Kind.COMMAND:
             self._say(label, opened, Reply("INFO", "ECHO", {}, {}), dialogue)
         elif verb == "SIGN-ON" and dialogue is not None:
@@ -346,7 +322,7 @@ class DeviceConnection:
             if not opened.session.ended and opened.session.dialogue_state(dialogue) is None:
                 return  # the terminal gave this dialogue up: the answer is stored, and it reverses
             if isinstance(answer, core.PinWanted):
-                opened.waiting_for_pin[dialogue] = request
+                opened.waiting_for_pin.hold(dialogue, request, self._around.clock.monotonic())
             self._say(label, opened, reply_to(answer), dialogue)
 
         self._around.ask(request, answered)

@@ -21,7 +21,8 @@ from trus.backend.corelink import CoreProcess
 from trus.backend.corewatch import WatchLimits
 from trus.backend.front import Front
 from trus.backend.linkserver import LinkFactory
-from trus.backend.service import BackendService
+from trus.backend.pinwaits import PinPatience
+from trus.backend.service import BackendService, Keeper
 from trus.clock import Clock, Entropy
 from trus.errors import ConfigurationError
 from trus.net.contexts import ServerChannel
@@ -103,7 +104,7 @@ def compose_backend(
 def _service(
     settings: Settings, backend: BackendSettings, front: Front, core: CoreProcess, clock: Clock, reactor: object
 ) -> BackendService:
-    keepers: list[ChannelRenewal] = []
+    keepers: list[Keeper] = []
     console = admins = None
     if backend.admin is not None:
         console = ConsoleFactory(
@@ -118,6 +119,7 @@ def _service(
         admins = _Admins(channel.wrap(console, reactor))  # type: ignore[arg-type]
     link = backend.link
     links = LinkFactory(front, admins, reactor, max_links=link.max_links)  # type: ignore[arg-type]
+    keepers.append(PinPatience(links.connections, reactor))  # type: ignore[arg-type]
     channel = _channel(link.tls, ChannelRole.GATEWAY)
     keepers.append(ChannelRenewal("link port", link.tls, [channel], reactor, clock))  # type: ignore[arg-type]
     port = LoudStreamService(
