@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tests.core.worlds import TODAY, Line, Purse, SetClock
+from trus.auth.lots import Lot, Lots, after, ended, read_lots, spend, write_lots
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import ENDING, BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
@@ -82,6 +83,7 @@ class Kept:
                 and each.original == event.event_id
                 and each.event_id not in self.endings
             ),
+            lots=event.lots,
         )
 
     def closed(self, terminal: str) -> int:
@@ -148,6 +150,7 @@ class Kept:
             day_count=purse.day_count,
             **({} if purse.held is None else {"held": purse.held}),
             **({} if purse.spent is None else {"spent": purse.spent}),
+            **({} if purse.lots is None else {"lots": purse.lots}),
         )
 
     def _change(self, wanted: Any, **fields: Any) -> None:
@@ -376,6 +379,29 @@ class FakeWorld:
         if card.balance != self._kept.balances[account]:
             raise AssertionError("the purse is not the sum of its entries")
         return Purse(card.balance, card.counter_day, card.day_amount, card.day_count)
+
+    def add_credit(self, company: str, employee: str, amount: int, expires_on: str = "") -> None:
+        lots = (Lot(expires_on, amount),) if expires_on else ()
+        self._move(self._purses[company, employee], amount, lots)
+
+    def lots(self, company: str, employee: str) -> str:
+        account = self._purses[company, employee]
+        return next(card.lots for card in self._kept.cards.values() if card.purse_account == account)
+
+    def expire(self) -> None:
+        for account in self._purses.values():
+            card = next((each for each in self._kept.cards.values() if each.purse_account == account), None)
+            left = 0 if card is None else max(0, ended(read_lots(card.lots), self._kept.day) - card.held)
+            self._move(account, -left, spend(read_lots(card.lots) if card else (), left, ""))
+
+    def _move(self, account: int, amount: int, lots: Lots) -> None:
+        """Let money of the world outside come or go, with the lots of the purse."""
+        self._kept.balances[account] += amount
+        self._kept.balances[0] -= amount
+        for key, card in self._kept.cards.items():
+            if card.purse_account == account:
+                kept = write_lots(after(read_lots(card.lots), lots))
+                self._kept.cards[key] = _replace(card, balance=card.balance + amount, lots=kept)
 
     def held(self, company: str, employee: str) -> int:
         account = self._purses[company, employee]

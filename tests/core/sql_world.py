@@ -16,6 +16,7 @@ from trus.auth.ports import Posting
 from trus.cards.numbers import CardNumber
 from trus.ledger.audit import verify
 from trus.ledger.compose import create_database, open_ledger
+from trus.ledger.expiring import PURSES_A_STEP, LotExpiry
 from trus.ledger.registry import Registry, RegistryView
 from trus.ledger.registry_values import NewCard, NewEmployee
 from trus.ledger.store import SqlLedger
@@ -57,6 +58,7 @@ class SqlWorld:
             entropy=CountedEntropy(),
         )
         self.registry = Registry(self.ledger)
+        self.notes: list[str] = []
 
     def close(self) -> None:
         """Close the ledger, after an audit: whatever a promise did, the books must hold."""
@@ -119,6 +121,31 @@ class SqlWorld:
             if entries.scalar() != row.balance:
                 raise AssertionError("the purse is not the sum of its entries")
         return Purse(row.balance, row.counter_day, row.day_amount, row.day_count)
+
+    def add_credit(self, company: str, employee: str, amount: int, expires_on: str = "") -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            employer = _found(change.people.company(company))
+            outside, prepaid = change.external("USD"), employer.prepaid_account
+            postings = (Posting(outside, -amount, "USD"), Posting(prepaid, amount, "USD"))
+            change.post(kind="funding", actor="test", rule="test", figures={}, postings=postings)
+            holder, employer = (
+                _found(change.people.employee(employer, employee)),
+                _found(change.people.company(company)),
+            )
+            change.give_out(
+                employer, [holder], amount, kind="refill", actor="test", rule="test", figures={}, expires_on=expires_on
+            )
+
+    def lots(self, company: str, employee: str) -> str:
+        with self.registry.reading() as view:
+            return str(self._employee(view, company, employee).lots)
+
+    def expire(self) -> None:
+        expiry = LotExpiry(self.ledger, self.clock, lambda level, text: self.notes.append(text))
+        while expiry.step() == PURSES_A_STEP:
+            pass
+        if self.notes:
+            raise AssertionError(self.notes)
 
     def held(self, company: str, employee: str) -> int:
         with self.registry.reading() as view:

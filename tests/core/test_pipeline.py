@@ -9,6 +9,7 @@ from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
@@ -78,4 +79,8 @@ class Pins(InMemory, PinPromises, SynchronousTestCase):
 
 
 class Tenders(InMemory, TenderPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Lots(InMemory, LotPromises, SynchronousTestCase):
     """On a ledger in memory."""

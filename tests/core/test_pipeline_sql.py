@@ -10,6 +10,7 @@ from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchaseP
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
 from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
@@ -82,4 +83,8 @@ class Pins(OnDisk, PinPromises, SynchronousTestCase):
 
 
 class Tenders(OnDisk, TenderPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Lots(OnDisk, LotPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

@@ -93,6 +93,18 @@ class World(Protocol):
         """Return what is durable of a purse."""
         ...
 
+    def add_credit(self, company: str, employee: str, amount: int, expires_on: str = "") -> None:
+        """Refill a purse with credit that ends after a business date, or never."""
+        ...
+
+    def lots(self, company: str, employee: str) -> str:
+        """Return the credit of a purse that ends, as it is kept."""
+        ...
+
+    def expire(self) -> None:
+        """Let the upkeep post away what has ended."""
+        ...
+
     def held(self, company: str, employee: str) -> int:
         """Return what pre-authorizations have set aside in a purse."""
         ...

@@ -41,6 +41,17 @@ class MoneyTests(SynchronousTestCase):
         self.house.done("REFILL", company="ACME", amount="7.00", employee="E3")
         self.assertEqual((self.purses(), self.prepaid()), (["0.00", "0.00", "7.00"], "993.00"))
 
+    def test_credit_that_ends(self) -> None:
+        """TR-4: a refill may end: by a business date that is open or comes, never by one that is over."""
+        answer = self.house.done("REFILL", company="ACME", amount="7.00", employee="E3", expires="2026-12-31")
+        self.assertEqual(answer.text, "1 purse got 7.00 USD each, to be spent by 2026-12-31.")
+        with self.house.registry.reading() as view:
+            company = view.people.company("ACME")
+            assert company is not None
+            self.assertEqual([row.lots for row in view.people.employees(company)], ["", "", "2026-12-31:700"])
+        refused = self.house.order("REFILL", company="ACME", amount="7.00", expires="2026-11-19")
+        self.assertEqual((refused.code, self.prepaid()), (RefusalCode.STATE, "993.00"))
+
     def test_never_below_zero(self) -> None:
         """TR-4: a refill that the prepaid account cannot bear moves nothing to anybody."""
         answer = self.house.order("REFILL", company="ACME", amount="333.34")

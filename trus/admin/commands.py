@@ -21,7 +21,7 @@ from trus.errors import CommandRefused
 #: The events that TRANSACTIONS shows.
 TRANSACTION_KINDS: Final = (
     *("purchase", "refund", "void", "hold", "completion", "release", "expiry"),
-    *("balance", "pin-change", "reversal", "close-batch", "refill", "funding"),
+    *("balance", "pin-change", "reversal", "close-batch", "refill", "funding", "credit-expiry"),
 )
 
 _ADMIN = AdminRole.ADMINISTRATOR
@@ -211,7 +211,13 @@ _TABLE: Final[tuple[Command, ...]] = (
         "REFILL",
         "Moves an amount from the company's prepaid account to one employee's purse, or to each active one.",
         _ISSUERS,
-        (_COMPANY, _AMOUNT, _SOME_EMPLOYEE, _REFERENCE),
+        (
+            _COMPANY,
+            _AMOUNT,
+            _SOME_EMPLOYEE,
+            _optional("expires", kinds.calendar_date, "DATE", "last business date on which it can be spent"),
+            _REFERENCE,
+        ),
         mutating=True,
     ),
     Command("BALANCES", "Shows the accounts of a company or of the network.", _EVERYONE, (_SOME_COMPANY, *_PAGE)),

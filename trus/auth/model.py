@@ -49,7 +49,8 @@ class CardFacts(Frozen, frozen=True):
     `pin_reference` (17 bytes: the key's version and one AES block, trus.cards.pin) and the
     verification value are checked by the core, not by the rules. The purse may be shared by
     several cards of one holder.
-    `held` is what pre-authorizations have set aside of the balance.
+    `held` is what pre-authorizations have set aside of the balance. `lots` is the part of it that
+    ends (trus.auth.lots), as it is kept, and `ended` what of that has ended and was not posted away yet.
     The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD"); `spent` is of
     longer periods and of shops, None while no policy counted these.
     """
@@ -71,6 +72,13 @@ class CardFacts(Frozen, frozen=True):
     day_count: int
     held: int = 0
     spent: Spent | None = None
+    lots: str = ""
+    ended: int = 0
+
+    @property
+    def spendable(self) -> int:
+        """What can be spent: what has ended backs first what is set aside, which keeps it from being posted away."""
+        return self.balance - max(self.held, self.ended)
 
     def __repr__(self) -> str:
         """Name the card by the issuer's reference; the PIN reference and the purse stay out of tracebacks."""

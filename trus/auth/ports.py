@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from trus.auth.lots import NO_LOTS, Lots
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.spending import Spent
@@ -67,7 +68,7 @@ class StoredRequest(Frozen, frozen=True):
     what was approved (less after a partial approval, 0 after a decline). `original` is the event
     that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
     approved refunds of a purchase that were not taken back themselves. `ended` is the kind of the
-    event `reversed_by`.
+    event `reversed_by`. `lots` is what it moved of the purse's credit that ends.
     """
 
     event_id: int
@@ -90,6 +91,7 @@ class StoredRequest(Frozen, frozen=True):
     given_back: int = 0
     refunded: int = 0
     ended: str = ""
+    lots: Lots = NO_LOTS
 
 
 class BatchTotals(Frozen, frozen=True):
@@ -142,7 +144,8 @@ _COUNTED: Final[dict[str, str]] = {
 class PurseUpdate(Frozen, frozen=True):
     """The locked balance row of a purse after the event: absolute figures.
 
-    `held` is what pre-authorizations have set aside, `spent` what counts for longer limits than the day's;
+    `held` is what pre-authorizations have set aside, `spent` what counts for longer limits than the day's, `lots` the
+    credit that ends, as it is kept;
     None when the event leaves them as they are.
     """
 
@@ -153,6 +156,7 @@ class PurseUpdate(Frozen, frozen=True):
     day_count: int
     held: int | None = None
     spent: Spent | None = None
+    lots: str | None = None
 
 
 class Event(Frozen, frozen=True):
@@ -190,6 +194,7 @@ class Event(Frozen, frozen=True):
     hold_until: int = 0  #: of a hold: when it expires, microseconds since 1970-01-01 UTC
     ends_hold: bool = False  #: whether `original` is a hold that this event ends
     pin: tuple[int, bytes] | None = None  #: (card_id, PIN reference) when the PIN changes
+    lots: Lots = NO_LOTS  #: what moves of the credit that ends, of the purse whose `lots` change
 
 
 class BatchFacts(Frozen, frozen=True):

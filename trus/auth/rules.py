@@ -287,13 +287,18 @@ def _daily_figures(case: Case) -> Figures:
 
 
 def _funds(case: Case) -> int | None:
-    """More is asked than the purse holds, less what is set aside for pre-authorizations."""
-    return case.card.balance - case.card.held
+    """More is asked than the purse holds, less what is set aside for pre-authorizations or has ended."""
+    card = case.card
+    return card.balance - (card.held if card.held >= card.ended else card.ended)
 
 
 def _funds_figures(case: Case) -> Figures:
-    held = case.card.held
-    return {"balance": case.card.balance - held, "held": held} if held else {"balance": case.card.balance}
+    card = case.card
+    return {
+        "balance": card.spendable,
+        **({"held": card.held} if card.held else {}),
+        **({"ended": card.ended} if card.ended else {}),
+    }
 
 
 def _asked(case: Case) -> Figures:

@@ -35,6 +35,7 @@ from trus.issuing.handlers import AdminHandlers
 from trus.issuing.identities import RegistryIdentities
 from trus.ledger.backups import take_notes
 from trus.ledger.compose import Opened, open_under
+from trus.ledger.expiring import LotExpiry
 from trus.ledger.heads import HeadLog
 from trus.ledger.keyring import KeySource
 from trus.ledger.registry import Registry
@@ -139,6 +140,7 @@ def _assemble(
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock, policy.crl_validity)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
     upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
+    upkeep.keepers.append(LotExpiry(ledger, clock, note).keep)
     issuing = IssuingSettings(
         personalisation=str(path.parent.parent / "personalisation"),
         currency=settings.network.currency,

@@ -11,6 +11,7 @@ from typing import Final
 
 from trus.auth.advice import floor_of, judge_advice
 from trus.auth.case import Case
+from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.model import CardFacts, Checks, Facts, Kind, Question, State, TerminalFacts
 from trus.auth.ports import Event, Posting, PurseUpdate
 from trus.auth.rules import Figures
@@ -20,6 +21,7 @@ from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
+from trus.core.credit import shown, spending
 from trus.core.messages import Advise, Outcome
 from trus.values import ResponseCode, Result
 
@@ -49,8 +51,9 @@ class Adviser:
             outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
             return _record(asked, request, book, outcome, rule, figures, terminal, card)
         amount, currency = request.amount, request.currency
-        room = card.balance - card.held if card.state == State.ACTIVE else 0
+        room = card.spendable if card.state == State.ACTIVE else 0
         paid = max(0, min(amount, room))
+        credit = spending(card, paid, book)
         postings = [
             Posting(card.purse_account, -paid, currency),
             Posting(terminal.merchant_account, amount, currency),
@@ -64,6 +67,7 @@ class Adviser:
             case.day_amount + amount,
             case.day_count + 1,
             spent=None if case.spent is None else case.spent.plus(terminal.shop_id, amount),
+            lots=credit.after,
         )
         outcome = Outcome(
             Result.APPROVED.value,
@@ -74,7 +78,8 @@ class Adviser:
             text=cashier_text(ResponseCode.APPROVED.value),
         )
         figures = {"asked": amount, "currency": currency, "balance": card.balance, "shortfall": amount - paid}
-        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purse)
+        figures.update(shown(credit))
+        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purse, credit)
 
 
 def _record(
@@ -88,6 +93,7 @@ def _record(
     card: CardFacts | None,
     postings: tuple[Posting, ...] = (),
     purse: PurseUpdate | None = None,
+    credit: Credit = UNCHANGED,
 ) -> Outcome:
     event_id, rrn = book.number()
     outcome = Outcome(
@@ -118,6 +124,7 @@ def _record(
             None,
             answer.amount or 0,
             "" if purse is None else purse.counter_day,
+            lots=credit.moves,
         )
     )
     return outcome

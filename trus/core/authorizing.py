@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from trus.auth.decide import decide
+from trus.auth.lots import UNCHANGED
 from trus.auth.model import CardFacts, Checks, Decision, Facts, Kind, Question, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate
 from trus.auth.texts import SIMPLE_PIN_TEXT, cashier_text
@@ -20,6 +21,7 @@ from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
 from trus.core.book import Book
 from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
+from trus.core.credit import shown, spending
 from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
 from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
@@ -128,23 +130,26 @@ class Authorizer:
             pin = (card.card_id, b"" if asked.new_pin is None else asked.new_pin.reference)
         elif card is not None and asked.kind is _BALANCE:
             balance, currency = card.balance, card.currency
-            if card.held:
-                details = {"available": format_amount(card.balance - card.held, currency)}
+            if card.held or card.ended:
+                details = {"available": format_amount(card.spendable, currency)}
         else:
             approval, authorized = self._approvals.next(), decision.amount
         text = SIMPLE_PIN_TEXT if decision.rule == SIMPLE_PIN else cashier_text(code)
         outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, text, details)
         postings: tuple[Posting, ...] = ()
         purses: tuple[PurseUpdate, ...] = ()
-        until = 0
+        until, credit, figures = 0, UNCHANGED, decision.figures
         if decision.amount and card is not None and asked.kind is _HOLD:
             # Nothing moves: the money is set aside, and counts as spent of the day's limits.
             until = (book.now + self._hold - _EPOCH) // _MICROSECOND
-            day, spent, count = decision.counter_day, decision.day_amount, decision.day_count
+            day, used, count = decision.counter_day, decision.day_amount, decision.day_count
             held = card.held + decision.amount
-            purses = (PurseUpdate(card.purse_account, card.balance, day, spent, count, held, spent=decision.spent),)
+            purses = (PurseUpdate(card.purse_account, card.balance, day, used, count, held, spent=decision.spent),)
         elif decision.amount and card is not None and terminal is not None:
             amount = decision.amount
+            if card.lots:
+                credit = spending(card, amount, book)
+                figures = {**figures, **shown(credit)}
             postings = (
                 Posting(card.purse_account, -amount, currency),
                 Posting(terminal.merchant_account, amount, currency),
@@ -157,6 +162,7 @@ class Authorizer:
                     decision.day_amount,
                     decision.day_count,
                     spent=decision.spent,
+                    lots=credit.after,
                 ),
             )
         tries: tuple[int, int] | None = None
@@ -178,7 +184,7 @@ class Authorizer:
                 approval,
                 rrn,
                 decision.rule,
-                decision.figures,
+                figures,
                 encode_outcome(outcome),
                 actor_of(peer),
                 None,
@@ -190,6 +196,7 @@ class Authorizer:
                 until,
                 False,
                 pin,
+                credit.moves,
             )
         )
         return outcome

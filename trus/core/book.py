@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from trus.auth.lots import GRACE_DAYS, ended, read_lots
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
@@ -25,9 +26,10 @@ _replace: Final = msgspec.structs.replace
 class Book:
     """What a batch knows. `recorded` counts the events that wait for the commit."""
 
-    def __init__(self, unit: UnitOfWork, facts: BatchFacts, now: datetime) -> None:
-        """`now` is the moment of the batch (aware)."""
+    def __init__(self, unit: UnitOfWork, facts: BatchFacts, now: datetime, grace_days: int = GRACE_DAYS) -> None:
+        """`now` is the moment of the batch (aware); credit that had ended comes back for `grace_days`."""
         self.now = now
+        self.grace_days = grace_days
         self.business_date: BusinessDate = unit.business_date
         self.previous_date: BusinessDate = unit.previous_date
         self.requests: dict[Identity, StoredRequest] = dict(facts.requests)
@@ -37,6 +39,7 @@ class Book:
         self._purses: dict[int, PurseUpdate] = {}
         self._held: dict[int, int] = {}
         self._spent: dict[int, Spent] = {}
+        self._lots: dict[int, str] = {}
         self._tries: dict[int, int] = {}
         self._totals: dict[str, BatchTotals] = dict(facts.totals)
         self._closed: dict[str, int] = dict(facts.closed)
@@ -92,6 +95,8 @@ class Book:
                 self._held[purse.account] = purse.held
             if purse.spent is not None:
                 self._spent[purse.account] = purse.spent
+            if purse.lots is not None:
+                self._lots[purse.account] = purse.lots
         if event.tries is not None:
             self._tries[event.tries[0]] = event.tries[1]
         if event.identity is not None:
@@ -142,6 +147,7 @@ class Book:
             event.authorized,
             event.shop_id,
             event.original,
+            lots=event.lots,
         )
         if event.kind == EventKind.CLOSE_BATCH and event.result == Result.APPROVED:
             self._closed[identity.terminal] = event.event_id
@@ -157,12 +163,13 @@ class Book:
     def _current(self, facts: CardFacts) -> CardFacts:
         purse = self._purses.get(facts.purse_account)
         tries = self._tries.get(facts.card_id)
-        if purse is None and tries is None:
+        if purse is None and tries is None and not facts.lots:
             return facts
         if purse is None:
             purse = PurseUpdate(
                 facts.purse_account, facts.balance, facts.counter_day, facts.day_amount, facts.day_count
             )
+        lots = self._lots.get(facts.purse_account, facts.lots)
         return CardFacts(
             facts.card_id,
             facts.card,
@@ -181,4 +188,6 @@ class Book:
             purse.day_count,
             self._held.get(facts.purse_account, facts.held),
             self._spent.get(facts.purse_account, facts.spent),
+            lots=lots,
+            ended=ended(read_lots(lots), self.business_date) if lots else 0,
         )

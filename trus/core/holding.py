@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Final
 
 from trus.auth.linked import COMPLETION, RELEASE, LinkedCase, Verdict, judge
+from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.ports import Event, EventKind, Ledger, Posting, PurseUpdate, StoredRequest
 from trus.auth.rules import Figures
 from trus.clock import Clock
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
+from trus.core.credit import spending
 from trus.core.faults import describe
 from trus.core.linking import About, Moved, carry_out, decline, find, given_back
 from trus.core.messages import Capture, Outcome, Release
@@ -34,7 +36,7 @@ _NO_DIGEST: Final = bytes(32)
 _UNKNOWN: Final = Verdict("hold-unknown", ResponseCode.RECORD_NOT_FOUND, {})
 
 
-def free(hold: StoredRequest, book: Book, paid: int = 0) -> PurseUpdate:
+def free(hold: StoredRequest, book: Book, paid: int = 0, credit: Credit = UNCHANGED) -> PurseUpdate:
     """Return the purse without a hold of which `paid` is paid; the rest is free, also of the limits.
 
     Raises LedgerError when the card is gone.
@@ -42,7 +44,9 @@ def free(hold: StoredRequest, book: Book, paid: int = 0) -> PurseUpdate:
     card = book.card_of(hold.card_id)
     amount, count, spent = given_back(card, hold, hold.authorized - paid, int(not paid))
     held = card.held - hold.authorized
-    return PurseUpdate(card.purse_account, card.balance - paid, card.counter_day, amount, count, held, spent=spent)
+    return PurseUpdate(
+        card.purse_account, card.balance - paid, card.counter_day, amount, count, held, spent=spent, lots=credit.after
+    )
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:
@@ -56,7 +60,8 @@ def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcom
     verdict = judge(COMPLETION, LinkedCase(request.amount, request.currency, terminal, hold))
     if verdict is not None or found is None or terminal is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
-    purse = free(hold, book, request.amount)
+    credit = spending(book.card_of(hold.card_id), request.amount, book, kept=True)
+    purse = free(hold, book, request.amount, credit)
     moved = Moved(
         request.amount,
         hold,
@@ -67,6 +72,7 @@ def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcom
         (purse,),
         hold.counter_day,
         ends_hold=True,
+        credit=credit,
     )
     figures: Figures = {"asked": request.amount, "currency": request.currency, "held": hold.authorized}
     outcome = carry_out(about, book, moved, figures)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.auth.rules import Figures
@@ -20,6 +21,7 @@ from trus.core.answers import encode_outcome
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
+from trus.core.credit import shown
 from trus.core.messages import Capture, Outcome, Refund, Release
 from trus.errors import LedgerError
 from trus.values import Identity, PeerIdentity, ResponseCode, Result
@@ -94,7 +96,7 @@ def moved(postings: tuple[Posting, ...], account: int) -> int:
 
 
 def repay(
-    card: CardFacts, earlier: StoredRequest, amount: int, into: int, *, same_day: bool, whole: bool
+    card: CardFacts, earlier: StoredRequest, amount: int, into: int, credit: Credit, *, same_day: bool, whole: bool
 ) -> PurseUpdate:
     """Return the purse with `into` of the `amount` that goes back.
 
@@ -102,7 +104,9 @@ def repay(
     nothing of the purchase is left, so that it does not count as one any more.
     """
     amount, count, spent = given_back(card, earlier, amount, int(whole)) if same_day else unchanged(card)
-    return PurseUpdate(card.purse_account, card.balance + into, card.counter_day, amount, count, spent=spent)
+    return PurseUpdate(
+        card.purse_account, card.balance + into, card.counter_day, amount, count, spent=spent, lots=credit.after
+    )
 
 
 #: The day's amount and number of purchases, and the figures of longer periods.
@@ -146,6 +150,7 @@ class Moved(NamedTuple):
     purses: tuple[PurseUpdate, ...] = ()
     counter_day: str = ""
     ends_hold: bool = False
+    credit: Credit = UNCHANGED
 
 
 def decline(about: About, book: Book, rule: str, code: ResponseCode, figures: Figures) -> Outcome:
@@ -163,7 +168,8 @@ def carry_out(about: About, book: Book, moved: Moved, figures: Figures) -> Outco
         currency=about.currency,
         text=cashier_text(ResponseCode.APPROVED.value),
     )
-    return _record(about, book, outcome, DONE[about.asked.kind], {**figures, "purchase": about.reference}, moved)
+    figures = {**figures, "purchase": about.reference, **shown(moved.credit)}
+    return _record(about, book, outcome, DONE[about.asked.kind], figures, moved)
 
 
 def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figures, moved: Moved | None) -> Outcome:
@@ -198,6 +204,7 @@ def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figur
             "" if moved is None else moved.counter_day,
             0,
             moved is not None and moved.ends_hold,
+            lots=UNCHANGED.moves if moved is None else moved.credit.moves,
         )
     )
     return outcome

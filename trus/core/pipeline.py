@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from trus.auth.lots import GRACE_DAYS
 from trus.auth.model import PIN_TRIES, State
 from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
 from trus.clock import Clock, Entropy
@@ -69,13 +70,14 @@ class PipelineSettings(Frozen, frozen=True):
     """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`.
 
     A pre-authorization expires after `hold_days`. `floor_limit` is what a terminal may sell off-line
-    at once, in minor units.
+    at once, in minor units. What comes back to credit that has ended can be spent for `grace_days` more.
     """
 
     pin_tries: int = PIN_TRIES
     retry_days: int = RETRY_DAYS
     hold_days: int = HOLD_DAYS
     floor_limit: int = FLOOR_LIMIT
+    grace_days: int = GRACE_DAYS
 
 
 class MoneyPipeline:
@@ -152,7 +154,7 @@ class MoneyPipeline:
         facts = self._read(asked, unit)
         for each in asked:
             each.settle_card(facts.cards)
-        book = Book(unit, facts, now)
+        book = Book(unit, facts, now, self._settings.grace_days)
         self._check(asked, facts, book)
         for each in asked:
             if each.answer is None:

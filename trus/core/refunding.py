@@ -13,6 +13,7 @@ from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
+from trus.core.credit import returned
 from trus.core.linking import About, Moved, carry_out, come_back, decline, find, moved, purse_of, repay
 from trus.core.messages import Outcome, Refund
 from trus.values import ResponseCode
@@ -39,12 +40,14 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
     same_day = purchase.business_date == request.identity.business_date
     postings = come_back(earlier, card.purse_account, amount)
     back = moved(postings, card.purse_account)
+    credit = returned(card, earlier, back, book)
     done = Moved(
         amount,
         earlier,
         postings,
-        (repay(card, earlier, amount, back, same_day=same_day, whole=amount == left),),
+        (repay(card, earlier, amount, back, credit, same_day=same_day, whole=amount == left),),
         earlier.counter_day if same_day else "",
+        credit=credit,
     )
     figures: Figures = {
         "asked": amount,

@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.ports import REFUND_TAKEN_BACK, Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.core.answers import encode_outcome, taken_back
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
+from trus.core.credit import returned, shown, taken_again
 from trus.core.holding import free
 from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
@@ -67,6 +69,7 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
                 "given_back": undone.amount,
                 "currency": original.currency,
                 **undone.figures,
+                **shown(undone.credit),
             },
             encode_outcome(outcome),
             actor_of(request.peer),
@@ -78,6 +81,7 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
             original.counter_day,
             0,
             undone.ends_hold,
+            lots=undone.credit.moves,
         )
     )
     book.mark_ended(request.original, event_id, EventKind.REVERSAL, undone.amount)
@@ -93,6 +97,7 @@ class _Undone(NamedTuple):
     purses: tuple[PurseUpdate, ...] = ()
     figures: Mapping[str, int | str] = MappingProxyType({})
     ends_hold: bool = False
+    credit: Credit = UNCHANGED
 
 
 def _undo(original: StoredRequest, book: Book) -> _Undone:
@@ -102,8 +107,10 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
     card = purse_of(original, book)
     left = original.authorized - original.refunded
     postings = come_back(original, card.purse_account, left)
-    purse = repay(card, original, left, moved(postings, card.purse_account), same_day=True, whole=left > 0)
-    return _Undone(left, TAKEN_BACK, postings, (purse,))
+    back = moved(postings, card.purse_account)
+    credit = returned(card, original, back, book)
+    purse = repay(card, original, left, back, credit, same_day=True, whole=left > 0)
+    return _Undone(left, TAKEN_BACK, postings, (purse,), credit=credit)
 
 
 def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
@@ -120,7 +127,8 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
     card = purse_of(refund, book)
     amount, currency = refund.authorized, refund.currency
     received = moved(refund.postings, card.purse_account)
-    taken = min(received, max(0, card.balance - card.held))
+    taken = min(received, max(0, card.spendable))
+    credit = taken_again(card, refund, taken, book)
     postings = [Posting(each.account, -each.amount, each.currency) for each in refund.postings if each.amount < 0]
     postings.append(Posting(card.purse_account, -taken, currency))
     if taken < amount:
@@ -128,9 +136,17 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
     whole = int(purchase.refunded == purchase.authorized)
     day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
     book.mark_refunded(identity, -amount)
-    purse = PurseUpdate(card.purse_account, card.balance - taken, card.counter_day, day_amount, day_count, spent=spent)
+    purse = PurseUpdate(
+        card.purse_account,
+        card.balance - taken,
+        card.counter_day,
+        day_amount,
+        day_count,
+        spent=spent,
+        lots=credit.after,
+    )
     figures: dict[str, int | str] = {"shortfall": received - taken} if taken < received else {}
-    return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures)
+    return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures, credit=credit)
 
 
 def _lay_tombstone(asked: Asked, request: Reverse, book: Book) -> Outcome:

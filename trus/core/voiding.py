@@ -13,6 +13,7 @@ from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
+from trus.core.credit import returned
 from trus.core.linking import About, Moved, carry_out, come_back, decline, moved, purse_of, repay
 from trus.core.messages import Outcome, Void
 from trus.values import ResponseCode
@@ -44,12 +45,14 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
     left = case.left
     postings = come_back(earlier, card.purse_account, left)
     back = moved(postings, card.purse_account)
+    credit = returned(card, earlier, back, book)
     done = Moved(
         left,
         earlier,
         postings,
-        (repay(card, earlier, left, back, same_day=True, whole=True),),
+        (repay(card, earlier, left, back, credit, same_day=True, whole=True),),
         earlier.counter_day,
+        credit=credit,
     )
     figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
     outcome = carry_out(about, book, done, figures)

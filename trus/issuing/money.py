@@ -55,6 +55,9 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
         holders = _holders(change, order, company)
         _unbooked(change, order, company, REFILL)
         total = amount * len(holders)
+        expires_on = order.text("expires")
+        if expires_on and expires_on < change.business_date:
+            raise refuse(RefusalCode.STATE, f"Business date {change.business_date} is open: that credit has ended.")
         try:
             events = change.give_out(
                 company,
@@ -63,14 +66,16 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
                 kind=REFILL,
                 actor=order.admin.name,
                 rule=order.verb,
-                figures=_figures(order, company=company.company),
+                figures=_figures(order, company=company.company, **({"expires": expires_on} if expires_on else {})),
+                expires_on=expires_on,
             )
         except BelowFloor:
             raise _too_little(company, total) from None
         _book(change, order, company, REFILL, events[0][0])
     currency = company.currency
+    until = f", to be spent by {expires_on}" if expires_on else ""
     return done(
-        f"{counted(len(holders), 'purse')} got {format_amount(amount, currency)} {currency} each.",
+        f"{counted(len(holders), 'purse')} got {format_amount(amount, currency)} {currency} each{until}.",
         [
             {
                 "company": company.company,

@@ -18,6 +18,7 @@ from trus.errors import StorageFailed
 from trus.ledger.audit_chain import walk_chains
 from trus.ledger.audit_heads import check_export, check_heads
 from trus.ledger.audit_links import check_holds, check_refunds, check_reversals
+from trus.ledger.audit_lots import check_lots
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.findings import AuditReport, Check, Findings
 from trus.ledger.heads import HeadVerifier
@@ -71,6 +72,7 @@ def _verify(connection: Connection, direct: Direct, verifier: HeadVerifier | Non
     check_reversals(connection, findings)
     check_refunds(connection, findings)
     check_holds(connection, findings)
+    check_lots(connection, findings)
     _check_references(connection, findings)
     _check_days(connection, findings)
     return _report(connection, verifier, heads, findings)

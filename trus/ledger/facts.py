@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from trus.auth.lots import NO_LOTS, Lot
 from trus.auth.model import CardFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
@@ -97,8 +98,13 @@ class FactsReader:
         postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
         for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
+        lots: dict[int, list[Lot]] = {}
+        for dated in self._rows(direct, "request_lots", list(postings)):
+            lots.setdefault(dated[0], []).append(Lot(dated[1], dated[2]))
         return {
-            Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(row, tuple(postings[row[3]]))
+            Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(
+                row, tuple(postings[row[3]]), tuple(lots.get(row[3], NO_LOTS))
+            )
             for row in rows
         }
 
@@ -181,6 +187,7 @@ def _card(row: Any) -> CardFacts:
         row[15],
         row[16],
         spent_from_text(row[17]) if row[17] else None,
+        row[18],
     )
 
 
@@ -198,7 +205,7 @@ def _terminal(row: Any) -> TerminalFacts:
     )
 
 
-def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
+def _stored(row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...]) -> StoredRequest:
     return StoredRequest(
         event_id=row[3],
         kind=row[4],
@@ -220,4 +227,5 @@ def _stored(row: Any, postings: tuple[Posting, ...]) -> StoredRequest:
         given_back=row[19] or 0,
         refunded=row[20] or 0,
         ended=row[21] or "",
+        lots=lots,
     )

@@ -27,6 +27,7 @@ class Check(StrEnum):
     REVERSALS = "reversals undo originals"
     REFUNDS = "refunds within purchases"
     HOLDS = "holds are set aside"
+    LOTS = "lots match their moves"
     REFERENCES = "events name what exists"
     NUMBERS = "numbers fit dates"
     DAYS = "one business date is open"

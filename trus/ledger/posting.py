@@ -12,6 +12,8 @@ from typing import Final
 
 from sqlalchemy import select
 
+from trus.auth.lots import NO_LOTS, Lots, read_lots, spend, write_lots
+from trus.auth.lots import after as after_moves
 from trus.auth.ports import Event, Posting, PurseUpdate
 from trus.errors import LedgerError
 from trus.ledger.accounts import FLOORED, AccountKind, add_account, network_account
@@ -56,10 +58,12 @@ def post(
     figures: Mapping[str, int | str] | None = None,
     shop_id: int | None = None,
     card_id: int | None = None,
+    lots: Lots = NO_LOTS,
 ) -> tuple[int, str]:
     """Record an approved event that moves `postings` in one currency; return its id and reference.
 
-    The locked balances among the accounts follow; a purse's day counters stay as they are. `kind` is
+    The locked balances among the accounts follow; a purse's day counters stay as they are. Of credit that
+    ends `lots` move, or what ends first when money leaves a purse and nothing is said. `kind` is
     at most 16 characters, such as "refill"; `actor` the admin's name. The event's amount is
     what moved into accounts. An event without postings records an order that moved nothing. Raises
     BelowFloor, Unbalanced, StorageFailed.
@@ -68,6 +72,7 @@ def post(
     if len(currencies) > 1:
         raise ValueError("one event moves one currency")
     moved = sum(each.amount for each in postings if each.amount > 0)
+    purses, lots = _follow(unit, postings, lots)
     event_id, rrn = unit.next_event()
     unit.record(
         Event(
@@ -90,14 +95,15 @@ def post(
             answer=b"",
             actor=actor,
             postings=tuple(postings),
-            purses=_follow(unit, postings),
+            purses=purses,
+            lots=lots,
         )
     )
     return event_id, rrn
 
 
-def _follow(unit: SqlUnit, postings: Sequence[Posting]) -> tuple[PurseUpdate, ...]:
-    """Return the locked rows after the movement, in order of account. Raises BelowFloor."""
+def _follow(unit: SqlUnit, postings: Sequence[Posting], moves: Lots) -> tuple[tuple[PurseUpdate, ...], Lots]:
+    """Return the locked rows after the movement, in order of account, and what their lots move. Raises BelowFloor."""
     moved: dict[int, int] = {}
     for posting in postings:
         moved[posting.account] = moved.get(posting.account, 0) + posting.amount
@@ -113,18 +119,23 @@ def _follow(unit: SqlUnit, postings: Sequence[Posting]) -> tuple[PurseUpdate, ..
                 account.c.day_amount,
                 account.c.day_count,
                 account.c.held,
+                account.c.lots,
             )
             .where(account.c.id.in_(wanted[start : start + _KEYS_AT_ONCE]), account.c.floor.is_not(None))
             .order_by(account.c.id)
         )
-        for number, stored, floor, day, amount, count, aside in rows:
-            before = unit.held(number, stored)
+        for number, stored, floor, day, amount, count, aside, dated in rows:
+            before, kept, now = unit.held(number, stored), unit.lots(number, dated), None
             after = before + moved[number]
             # What is set aside for a shop stays where it is.
             if after < floor + aside and moved[number] < 0:
                 raise BelowFloor(number, before, floor + aside - after)
-            updates.append(PurseUpdate(number, after, day, amount, count))
-    return tuple(updates)
+            if kept:
+                lots = read_lots(kept)
+                moves = moves or spend(lots, max(0, -moved[number]), "")
+                now = write_lots(after_moves(lots, moves)) if moves else None
+            updates.append(PurseUpdate(number, after, day, amount, count, lots=now))
+    return tuple(updates), moves
 
 
 __all__ = ["FLOORED", "AccountKind", "BelowFloor", "open_account", "post", "system_account"]

@@ -111,12 +111,24 @@ class RegistryChange(RegistryView):
         actor: str,
         rule: str,
         figures: Mapping[str, int | str],
+        expires_on: str = "",
     ) -> list[tuple[int, str]]:
         """Move `amount` from the prepaid account to each purse, rows read in this change; one event each.
 
+        It ends after the business date `expires_on`, never when that is empty.
         Returns ids and retrieval reference numbers. Raises BelowFloor, StorageFailed.
         """
-        return give_out(self._unit, company, holders, amount, kind=kind, actor=actor, rule=rule, figures=figures)
+        return give_out(
+            self._unit,
+            company,
+            holders,
+            amount,
+            kind=kind,
+            actor=actor,
+            rule=rule,
+            figures=figures,
+            expires_on=expires_on,
+        )
 
 
 class Registry:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from trus.auth.lots import NO_LOTS, Lot, after, read_lots, write_lots
 from trus.auth.ports import Event, Posting, PurseUpdate
 from trus.ledger.posting import BelowFloor
 from trus.ledger.registry_values import CompanyRow, EmployeeRow
@@ -31,10 +32,12 @@ def give_out(
     actor: str,
     rule: str,
     figures: Mapping[str, int | str],
+    expires_on: str = "",
 ) -> list[tuple[int, str]]:
     """Move `amount` minor units from the company's prepaid account to each holder's purse.
 
-    Both rows were read in this unit. Each event's figures are `figures` and the employee's id.
+    It can be spent up to and on the business date `expires_on`, for ever when that is empty. Both rows were
+    read in this unit. Each event's figures are `figures` and the employee's id.
     Returns the events' ids and retrieval reference numbers, in the order of the holders. Raises
     BelowFloor before anything is recorded, StorageFailed.
     """
@@ -42,10 +45,12 @@ def give_out(
     missing = amount * len(holders) - prepaid
     if missing > 0:
         raise BelowFloor(company.prepaid_account, prepaid, missing)
+    lots = (Lot(expires_on, amount),) if expires_on else NO_LOTS
     made: list[tuple[int, str]] = []
     for holder in holders:
         prepaid -= amount
         balance = unit.held(holder.purse_account, holder.balance) + amount
+        dated = unit.lots(holder.purse_account, holder.lots)
         event_id, rrn = unit.next_event()
         unit.record(
             Event(
@@ -73,8 +78,16 @@ def give_out(
                 ),
                 purses=(
                     PurseUpdate(company.prepaid_account, prepaid, "", 0, 0),
-                    PurseUpdate(holder.purse_account, balance, holder.counter_day, holder.day_amount, holder.day_count),
+                    PurseUpdate(
+                        holder.purse_account,
+                        balance,
+                        holder.counter_day,
+                        holder.day_amount,
+                        holder.day_count,
+                        lots=write_lots(after(read_lots(dated), lots)) if lots else None,
+                    ),
                 ),
+                lots=lots,
             )
         )
         made.append((event_id, rrn))

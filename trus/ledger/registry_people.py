@@ -42,6 +42,7 @@ _EMPLOYEE_COLUMNS: Final = (
     account.c.counter_day,
     account.c.day_amount,
     account.c.day_count,
+    account.c.lots,
 )
 _FROM_COMPANIES: Final = company.join(account, account.c.id == company.c.prepaid_account)
 _FROM_EMPLOYEES: Final = employee.join(company, company.c.id == employee.c.company_id).join(

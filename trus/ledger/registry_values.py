@@ -25,7 +25,8 @@ class CompanyRow(Frozen, frozen=True):
 class EmployeeRow(Frozen, frozen=True):
     """A cardholder with its purse; `balance` in minor units. Names are empty once erased.
 
-    The counters are the purse's for `counter_day`, a local date of the company.
+    The counters are the purse's for `counter_day`, a local date of the company; `lots` is its credit that
+    ends (trus.auth.lots), as it is kept.
     """
 
     row: int
@@ -41,6 +42,7 @@ class EmployeeRow(Frozen, frozen=True):
     counter_day: str
     day_amount: int
     day_count: int
+    lots: str = ""
 
 
 class NewEmployee(Frozen, frozen=True):

@@ -43,6 +43,7 @@ from trus.ledger.tables import (
     entry,
     event,
     hold,
+    lot_move,
     policy,
     shop,
     terminal,
@@ -56,6 +57,7 @@ MAX_KEYS: Final = 64
 #: The commitment stays NULL until an erasure.
 EVENT_COLUMNS: Final = (*CHAINED, *PERSONAL, "slot", "sequence", "salt", "link")
 _ENTRY_COLUMNS: Final = tuple(each.name for each in entry.columns)
+_LOT_COLUMNS: Final = tuple(each.name for each in lot_move.columns)
 
 _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     card.c.pan_key,
@@ -76,6 +78,7 @@ _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     account.c.day_count,
     account.c.held,
     account.c.spent,
+    account.c.lots,
 )
 
 
@@ -101,6 +104,7 @@ class Statements:
             "requests": _requests,
             "requests_by_id": _requests_by_id,
             "request_entries": _request_entries,
+            "request_lots": _request_lots,
             "terminals": _terminals,
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),
@@ -115,6 +119,9 @@ class Statements:
             "update_pins": lambda _: _update_pins(),
             "update_held": lambda _: _update_held(),
             "update_spent": lambda _: _update_spent(),
+            "update_lots": lambda _: _update_lots(),
+            "insert_lots": lambda _: _insert(lot_move, _LOT_COLUMNS),
+            "due_lots": lambda _: _due_lots(),
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: _due_holds(),
@@ -211,6 +218,14 @@ def _request_entries(size: int) -> Executable:
         select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency)
         .where(entry.c.event_id.in_(_markers(size)))
         .order_by(entry.c.event_id, entry.c.number)
+    )
+
+
+def _request_lots(size: int) -> Executable:
+    return (
+        select(lot_move.c.event_id, lot_move.c.expires_on, lot_move.c.amount)
+        .where(lot_move.c.event_id.in_(_markers(size)))
+        .order_by(lot_move.c.event_id, lot_move.c.expires_on)
     )
 
 
@@ -313,6 +328,25 @@ def _update_held() -> Executable:
 
 def _update_spent() -> Executable:
     return update(account).where(account.c.id == bindparam("account")).values(spent=bindparam("new_spent"))
+
+
+def _update_lots() -> Executable:
+    return update(account).where(account.c.id == bindparam("account")).values(lots=bindparam("new_lots"))
+
+
+def _due_lots() -> Executable:
+    # The condition on the text is spelled out because the index covers purses with lots alone.
+    return (
+        select(account.c.lots, account.c.id)
+        .where(
+            text("account.lots != ''"),
+            account.c.lots < bindparam(None, unique=True),
+            tuple_(account.c.lots, account.c.id) > tuple_(*_markers(2)),
+        )
+        .order_by(account.c.lots, account.c.id)
+        .limit(bindparam(None, unique=True))
+        .offset(literal_column("0"))
+    )
 
 
 def _due_holds() -> Executable:

@@ -118,6 +118,16 @@ class SqlLedger:
         with self.reading() as reader:
             return self._facts.due_holds(Direct(reader), microseconds(now), limit)
 
+    def due_lots(self, limit: int, after: tuple[str, int] = ("", 0)) -> Sequence[tuple[str, int]]:
+        """Return lots and account of purses whose credit has ended, in an order of their own, those after `after`.
+
+        Raises StorageFailed.
+        """
+        with self.reading() as reader:
+            day = reader.execute(select(business_day.c.date).where(business_day.c.state == "open")).scalar_one()
+            rows = Direct(reader).rows(self._statements.text("due_lots"), (day, *after, limit))
+            return [(row[0], row[1]) for row in rows]
+
     def card_key(self, pan: str) -> bytes:
         """Return the keyed hash (16 bytes) under which a new card is stored."""
         return self._lookup.card_key(pan)

@@ -31,6 +31,7 @@ from trus.ledger.schema import Number, metadata
 from trus.ledger.tables_approvals import ceremony, order_approval, pending_order
 from trus.ledger.tables_directory import certificate_key, revocation_list, standing
 from trus.ledger.tables_keys import backup, key_rotation
+from trus.ledger.tables_lots import lot_move
 
 # ------------------------------------------------------------------------------ who is who
 
@@ -85,7 +86,8 @@ card: Final = Table(
 #: `kind` is external, company, purse, shop, gains or risk. `floor` and `balance` are NULL where
 #: the balance is the sum of the entries; the counters of `counter_day` are a purse's, and
 #: `held` is what its open pre-authorizations have set aside, `spent` what counts for limits on more
-#: than a day (trus.auth.spending), "" while no policy has any.
+#: than a day (trus.auth.spending), "" while no policy has any; `lots`
+#: is its credit that ends (trus.auth.lots).
 account: Final = Table(
     "account",
     metadata,
@@ -100,9 +102,19 @@ account: Final = Table(
     Column("day_count", Integer, nullable=False, server_default="0"),
     Column("held", BigInteger, nullable=False, server_default="0"),
     Column("spent", Text, nullable=False, server_default=""),
+    Column("lots", Text, nullable=False, server_default=""),
     UniqueConstraint("kind", "owner", "currency"),
     CheckConstraint("floor IS NULL OR balance >= floor", name="floor"),
     CheckConstraint("(floor IS NULL) = (balance IS NULL)", name="locked"),
+)
+
+#: Finds the purses whose credit has ended: the text begins with the first date.
+Index(
+    "ix_account_lots",
+    account.c.lots,
+    account.c.id,
+    sqlite_where=text("lots != ''"),
+    postgresql_where=text("lots != ''"),
 )
 
 #: A shop (ISO 8583 field 42 names it, ISO 18245 categorises it). `account` is what it is owed.
@@ -377,6 +389,7 @@ __all__ = [
     "event",
     "hold",
     "key_rotation",
+    "lot_move",
     "meta",
     "metadata",
     "order_approval",

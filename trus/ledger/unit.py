@@ -21,6 +21,7 @@ from trus.ledger.chain import SALT_BYTES, ChainHead, commit_personal, extend
 from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event, rrn_prefix
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
+from trus.ledger.lots import LotBook
 from trus.ledger.statements import Statements
 from trus.values import BusinessDate, Identity
 
@@ -106,6 +107,7 @@ class SqlUnit:
         self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
+        self._lots = LotBook()
 
     @property
     def at(self) -> int:
@@ -141,6 +143,8 @@ class SqlUnit:
             raise self._ending.failed(failure) from None
         for card in facts.cards_by_id.values():
             self._balances[card.purse_account] = card.balance
+            if card.lots:
+                self._lots.know(card.purse_account, card.lots)
         return facts
 
     def risk_account(self, currency: str) -> int:
@@ -157,6 +161,10 @@ class SqlUnit:
         Events recorded before are ahead of the row, which is written at the commit.
         """
         return self._balances.setdefault(account, stored)
+
+    def lots(self, account: int, stored: str) -> str:
+        """Return the lots of an account inside this unit, as they are kept; `stored` is what its row says."""
+        return self._lots.know(account, stored)
 
     def draw(self, count: int) -> bytes:
         """Return `count` random bytes."""
@@ -198,6 +206,9 @@ class SqlUnit:
         for account, amount in moved.items():
             if amount and account in balances:
                 raise Unbalanced(f"event {event.rrn} moves account {account} without its balance")
+        if self._lots.concerns(event):
+            self._lots.check(event)
+            self._lots.keep(event)
         for purse in event.purses:
             balances[purse.account] = purse.balance
             self._purses[purse.account] = purse
@@ -253,6 +264,9 @@ class SqlUnit:
             send(text("update_held"), [(held, account) for account, held in self._held.items()])
         if self._spent:
             send(text("update_spent"), [(spent_to_text(spent), account) for account, spent in self._spent.items()])
+        if self._lots.changed:
+            send(text("update_lots"), [(lots, account) for account, lots in self._lots.changed.items()])
+            send(text("insert_lots"), self._lots.rows)
         if self._holds:
             send(text("insert_holds"), self._holds)
         if self._ended_holds:
