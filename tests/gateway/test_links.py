@@ -13,6 +13,7 @@ from trus.gateway.links import Arrival, BackendLink, LinkLost, LinkTerms
 from trus.gateway.pool import Attempts
 from trus.protocol.link import (
     MAX_CONNECTION,
+    Authenticated,
     Bye,
     Closed,
     DeviceLine,
@@ -181,8 +182,8 @@ class _Rider:
     def __init__(self) -> None:
         self.notes: list[object] = []
 
-    def line_arrived(self, line: bytes) -> None:
-        self.notes.append(line)
+    def lines_arrived(self, lines: list[bytes]) -> None:
+        self.notes.extend(lines)
 
     def bytes_arrived(self, data: bytes) -> None:
         self.notes.append(data)
@@ -201,6 +202,13 @@ class _Rider:
 
     def link_lost(self) -> None:
         self.notes.append("lost")
+
+
+class _Gathering(_Rider):
+    """Notes which lines came together."""
+
+    def lines_arrived(self, lines: list[bytes]) -> None:
+        self.notes.append(list(lines))
 
 
 class LinkTests(_Reader):
@@ -273,6 +281,25 @@ class LinkTests(_Reader):
         self.link.resumeProducing()
         self.assertEqual([name for name, _ in rider.notes], ["stop", "again"])  # type: ignore[misc, has-type]
         self.assertEqual(self.link.waiting_bytes, 0)
+
+    def test_lines_of_a_turn_go_together(self) -> None:
+        """What the backend says to one device in a turn goes on in one piece, and in its place among the rest."""
+        self.hear(Hello("b", "backend"))
+        riders = [_Gathering(), _Gathering()]
+        first, second = (self.link.carry(rider, Arrival(port=Port.DEVICE, peer="192.0.2.1:1")) for rider in riders)
+        said: list[LinkEvent] = [
+            DeviceLine(first, b"a"),
+            DeviceLine(second, b"b"),
+            DeviceLine(first, b"c"),
+            Authenticated(first),
+            DeviceLine(first, b"d"),
+            DeviceLine(second, b"e"),
+        ]
+        self.link.dataReceived(b"".join(format_link_line(event) for event in said))
+        self.assertEqual(riders[0].notes, [[b"a", b"c"], "admitted", [b"d"]])
+        self.assertEqual(riders[1].notes, [[b"b"], [b"e"]])
+        self.link.dataReceived(format_link_line(DeviceLine(first, b"f")) + b"garbage\r\n")
+        self.assertEqual(riders[0].notes[3:], [[b"f"], "lost"])
 
     def test_numbers_are_never_used_again(self) -> None:
         """Each connection of a link has a number of its own; a link out of numbers takes no more."""

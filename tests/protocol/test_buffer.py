@@ -136,3 +136,35 @@ class LineBufferTests(SynchronousTestCase):
             found += drain(buffer)
         buffer.feed(whole[start:])
         self.assertEqual(found + drain(buffer), clean)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(
+            st.one_of(st.sampled_from([b"\r\n", b"\n", b"\r", b"A" * 30, b"INFO A\r\n" * 9]), st.binary(max_size=20)),
+            max_size=30,
+        ),
+        st.lists(st.integers(0, 60), min_size=1, max_size=30),
+        st.integers(1, 9),
+        st.booleans(),
+    )
+    def test_cutting_many_changes_nothing(self, pieces: list[bytes], cuts: list[int], most: int, crlf: bool) -> None:
+        """Lines cut many at a time are those cut one by one, up to the same mistake of the peer."""
+        whole = b"".join(pieces)
+        single, many = LineBuffer(40, crlf), LineBuffer(40, crlf)
+        for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
+            found: tuple[list[bytes], list[bytes]] = [], []
+            codes: list[ErrorCode | None] = [None, None]
+            for place, buffer in enumerate((single, many)):
+                buffer.feed(whole[start:end])
+                if buffer is many:
+                    while lines := buffer.next_lines(most):
+                        self.assertLessEqual(len(lines), most)
+                        found[place].extend(lines)
+                try:
+                    while not isinstance(line := buffer.next_line(), NeedMore):
+                        found[place].append(line)
+                except RemoteProtocolError as error:
+                    codes[place] = error.code
+            self.assertEqual(found[0], found[1])
+            self.assertEqual(codes[0], codes[1])
+            self.assertEqual(single.buffered, many.buffered)

@@ -95,7 +95,7 @@ class AdminTunnel(Protocol):
 
     # ------------------------------------------------------------------------------- as rider
 
-    def line_arrived(self, line: bytes) -> None:
+    def lines_arrived(self, lines: list[bytes]) -> None:
         """Refuse: an admin's connection carries bytes."""
         self.end("protocol")
 

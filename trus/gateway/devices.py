@@ -102,14 +102,14 @@ class DeviceConnection(LineProtocol):
 
     # ------------------------------------------------------------------------------- as rider
 
-    def line_arrived(self, line: bytes) -> None:
-        """Send the backend's line on, unless too much waits for this device already."""
+    def lines_arrived(self, lines: list[bytes]) -> None:
+        """Send the backend's lines on, unless too much waits for this device already."""
         if self.peer_is_slow:
-            self._owed_bytes += len(line)
+            self._owed_bytes += sum(map(len, lines))
             if self._owed_bytes > self._around.terms.send_buffer_bytes:
                 self.abort(Ending.NOT_READING)
                 return
-        self.send(line)
+        self.send_lines(lines)
 
     def bytes_arrived(self, data: bytes) -> None:
         """Refuse: a device's connection carries lines."""

@@ -225,22 +225,36 @@ class BackendLink(LineProtocol):
         self.allow_silence(_HELLO_SECONDS)
 
     def lines_received(self, lines: list[bytes]) -> None:
-        """Hand the backend's lines to whom they are for."""
-        riders = self._riders
+        """Hand the backend's lines to whom they are for, those of a device for this turn in one piece."""
+        gathered: dict[int, list[bytes]] = {}
         for line in lines:
             try:
                 event = parse_link_line(line)
-                if type(event) is DeviceLine:
-                    rider = riders.get(event.connection)
-                    if rider is not None:
-                        rider.line_arrived(event.line)
-                else:
-                    self._handle(event)
             except RemoteProtocolError as error:
+                self._hand_over(gathered)
                 self.line_refused(error)
                 return
+            if type(event) is DeviceLine:
+                number, inner = event
+                known = gathered.get(number)
+                if known is None:
+                    gathered[number] = [inner]
+                else:
+                    known.append(inner)
+                continue
+            # What is said about a connection holds from here on: its lines before go first.
+            self._hand_over(gathered)
+            gathered = {}
+            self._handle(event)
             if not self.is_open:
                 return
+        self._hand_over(gathered)
+
+    def _hand_over(self, gathered: dict[int, list[bytes]]) -> None:
+        for number, lines in gathered.items():
+            rider = self._riders.get(number)
+            if rider is not None and self.is_open:
+                rider.lines_arrived(lines)
 
     def line_refused(self, error: RemoteProtocolError) -> None:
         """Break off: a backend that speaks otherwise is of another version, or none."""

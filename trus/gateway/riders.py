@@ -20,8 +20,8 @@ class Hold(IntFlag):
 class Rider(Protocol):
     """A connection that rides on a link."""
 
-    def line_arrived(self, line: bytes) -> None:
-        """Send a line, given without CR LF, on to the device."""
+    def lines_arrived(self, lines: list[bytes]) -> None:
+        """Send the lines of a turn, at least one, given without CR LF, on to the device."""
         ...
 
     def bytes_arrived(self, data: bytes) -> None:

@@ -82,6 +82,10 @@ class LineSource(Protocol):
         """Return the next line without its end, or NEED_MORE. Raises RemoteProtocolError."""
         ...
 
+    def next_lines(self, most: int) -> list[bytes]:
+        """Return some of the next lines, at most `most`; next_line has those after them."""
+        ...
+
 
 class _Wire(Protocol):
     """What a stream transport of Twisted can do; its interfaces spread it over three."""
@@ -278,12 +282,12 @@ class LineProtocol(TwistedProtocol):
 
     def _deliver(self) -> None:
         """Hand over the lines of one turn; a full turn yields to everybody else."""
-        lines: list[bytes] = []
         refused: RemoteProtocolError | None = None
-        take = self._lines.next_line
+        most = self._limits.lines_per_turn
+        lines = self._lines.next_lines(most)
         try:
-            for _ in range(self._limits.lines_per_turn):
-                line = take()
+            for _ in range(most - len(lines)):
+                line = self._lines.next_line()
                 if isinstance(line, NeedMore):
                     break
                 lines.append(line)
