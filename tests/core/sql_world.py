@@ -147,6 +147,25 @@ class SqlWorld:
         if self.notes:
             raise AssertionError(self.notes)
 
+    def add_purse(self, company: str, employee: str, name: str, balance: int) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            [opened] = change.purses.open([self._employee(change, company, employee)], name)
+            change.post(
+                kind="refill",
+                actor="test",
+                rule="test",
+                figures={},
+                postings=(
+                    Posting(change.external("USD"), -balance, "USD"),
+                    Posting(opened.purse_account, balance, "USD"),
+                ),
+            )
+
+    def purses(self, company: str, employee: str) -> dict[str, int]:
+        with self.registry.reading() as view:
+            row = self._employee(view, company, employee)
+            return {"MAIN": row.balance, **dict(view.purses.of([row.row]).get(row.row, ()))}
+
     def held(self, company: str, employee: str) -> int:
         with self.registry.reading() as view:
             number = self._employee(view, company, employee).purse_account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.fake_ledger import FakeWorld
+from tests.core.fake_world import FakeWorld
 from tests.core.promises import ADA
 from tests.core.promises_holds import HoldCase
 from tests.core.worlds import World

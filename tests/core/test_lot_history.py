@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.fake_ledger import FakeWorld
+from tests.core.fake_world import FakeWorld
 from tests.core.sql_world import SqlWorld
 from tests.core.tills import Bank, Till
 from trus.auth.lots import GRACE_DAYS, days_after, read_lots

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.fake_ledger import FakeWorld
+from tests.core.fake_world import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
@@ -12,6 +12,7 @@ from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
+from tests.core.promises_purses import PursePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -55,6 +56,10 @@ class RefundReversals(InMemory, RefundReversalPromises, SynchronousTestCase):
 
 
 class Periods(InMemory, PeriodPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Purses(InMemory, PursePromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

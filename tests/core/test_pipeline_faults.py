@@ -9,7 +9,8 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.cards.secrets import shown
-from tests.core.fake_ledger import FakeUnit, FakeWorld, StoredAnyway
+from tests.core.fake_ledger import FakeUnit, StoredAnyway
+from tests.core.fake_world import FakeWorld
 from tests.core.promises import ADA, PipelineCase
 from tests.core.worlds import Purse, World
 from trus.auth.ports import Event

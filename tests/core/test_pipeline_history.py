@@ -16,7 +16,8 @@ from hypothesis.stateful import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.core.fake_ledger import FakeWorld, StoredAnyway
+from tests.core.fake_ledger import StoredAnyway
+from tests.core.fake_world import FakeWorld
 from tests.core.tills import Bank, CardInHand, Till
 from trus.core.messages import Failed, Outcome, PinWanted, Purchase, Refused, Reverse
 from trus.errors import OutcomeUnknown, StorageFailed

@@ -13,6 +13,7 @@ from tests.core.promises_holds import ExpiryPromises, HoldPromises
 from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
+from tests.core.promises_purses import PursePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -59,6 +60,10 @@ class RefundReversals(OnDisk, RefundReversalPromises, SynchronousTestCase):
 
 
 class Periods(OnDisk, PeriodPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Purses(OnDisk, PursePromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

@@ -105,6 +105,14 @@ class World(Protocol):
         """Let the upkeep post away what has ended."""
         ...
 
+    def add_purse(self, company: str, employee: str, name: str, balance: int) -> None:
+        """Give an employee who has cards another purse with `balance` minor units in it."""
+        ...
+
+    def purses(self, company: str, employee: str) -> dict[str, int]:
+        """Return what is durable of all purses of an employee, by their names."""
+        ...
+
     def held(self, company: str, employee: str) -> int:
         """Return what pre-authorizations have set aside in a purse."""
         ...

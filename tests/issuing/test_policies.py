@@ -30,7 +30,7 @@ class PolicyTests(SynchronousTestCase):
             daily_amount="20.00", daily_count="2", single_amount="15.00", week_days="1-4,6", opens="07:00",
             closes="16:30", categories="5812,5811", pin_above="5.00", weekly_amount="60.00", weekly_count="5",
             monthly_amount="200.00", monthly_count="20", shop_limits="bistro:none/1;*:20.00/2",
-            holidays="2027-01-01,2026-12-25", floor_limit="5.00",
+            holidays="2027-01-01,2026-12-25", floor_limit="5.00", purses="snack:5814,5411;main", split_purses="yes",
         )  # fmt: skip
         expected = {
             "valid-from": "2026-11-20", "daily-amount": "20.00", "daily-count": "2", "single-amount": "15.00",
@@ -38,6 +38,7 @@ class PolicyTests(SynchronousTestCase):
             "categories": "5811,5812", "pin-above": "5.00", "currency": "USD", "weekly-amount": "60.00",
             "weekly-count": "5", "monthly-amount": "200.00", "monthly-count": "20",
             "shop-limits": "*:20.00/2;BISTRO:none/1", "holidays": "2026-12-25,2027-01-01", "floor-limit": "5.00",
+            "purses": "SNACK:5411,5814;MAIN", "split-purses": "yes",
         }  # fmt: skip
         self.assertEqual(row, expected)
         shown = self.house.done("POLICY-SHOW", company="ACME").rows
@@ -45,7 +46,7 @@ class PolicyTests(SynchronousTestCase):
         row = self.set(daily_amount="none", daily_count="none", single_amount="none", categories="meals")
         self.assertEqual((row["daily-amount"], row["daily-count"], row["single-amount"]), ("none", "none", "none"))
         self.assertEqual((row["opens"], row["week-days"]), ("07:00", "1,2,3,4,6"), "what is not named stays")
-        more = ("weekly_amount", "weekly_count", "monthly_amount", "monthly_count", "shop_limits", "holidays")
+        more = ("weekly_amount", "weekly_count", "monthly_amount", "monthly_count", "shop_limits", "holidays", "purses")
         self.assertEqual(row["weekly-amount"], "60.00")
         row = self.set(**dict.fromkeys((*more, "floor_limit"), "none"))
         self.assertEqual({row[name.replace("_", "-")] for name in (*more, "floor_limit")}, {"none"})
@@ -69,6 +70,32 @@ class PolicyTests(SynchronousTestCase):
             self.assertEqual(answer.code, RefusalCode.ARGUMENTS, text)
         self.set(shop_limits="*:10.00/none")
         self.assertEqual([self.house.pay(self.card, cents).code for cents in (1000, 1)], ["00", "61"])
+
+    def test_purses(self) -> None:
+        """A purse is opened by its first refill, pays as the policy says, and is seen in all reports."""
+        self.house.done("REFILL", company="ACME", employee="E1", amount="5.00", purse="snack")
+        self.set(purses="SNACK:5812;MAIN", split_purses="yes")
+        answer = self.house.pay(self.card, 800)
+        self.assertEqual((answer.code, answer.details), ("00", {"purses": "SNACK:5.00,MAIN:3.00"}))
+        rows = self.house.done("BALANCES", company="ACME").rows
+        self.assertEqual((rows[0]["balance"], rows[0]["other-purses"]), ("97.00", "SNACK:0.00"))
+        self.assertNotIn("other-purses", rows[1])
+        self.house.done("REFILL", company="ACME", employee="E1", amount="2.50", purse="SNACK")
+        rows = self.house.done("BALANCES", company="ACME").rows
+        self.assertEqual(rows[0]["other-purses"], "SNACK:2.50")
+        [company] = self.house.done("BALANCES").rows
+        self.assertEqual(company["purses"], "299.50")
+        text = self.house.done("EXPLAIN", rrn=answer.rrn).text
+        self.assertIn("SNACK 5.00 USD, MAIN 3.00 USD", text)
+        kinds = [
+            row["amount"] for row in self.house.done("TRANSACTIONS", kind="refill", company="ACME", employee="E1").rows
+        ]
+        self.assertEqual(kinds, ["2.50", "5.00", "100.00"])
+        answer = self.house.order("REFILL", company="ACME", amount="1.00", purse="SNACK", expires="2027-01-01")
+        self.assertEqual(answer.code, RefusalCode.ARGUMENTS)
+        for text in ("A:58", "A;A", ";", "A B"):
+            answer = self.house.order("POLICY-SET", company="ACME", valid_from="2026-12-01", purses=text)
+            self.assertEqual(answer.code, RefusalCode.ARGUMENTS)
 
     def test_a_policy_of_the_future_waits(self) -> None:
         """A policy begins at midnight where the company is, not where the backend is."""

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from trus.auth.policy import ANY_SHOP, MAX_HOLIDAYS, MAX_SHOP_LIMITS
+from trus.auth.policy import ANY_SHOP, MAX_HOLIDAYS, MAX_PURSES, MAX_SHOP_LIMITS
 from trus.money import EXPONENTS
 
 Converter = Callable[[str], str]
@@ -211,6 +211,20 @@ def shop_limits(text: str) -> str:
     return ";".join(limits[name] for name in sorted(limits))
 
 
+def purses(text: str) -> str:
+    """Return purses in the order of paying as `NAME:MCC,MCC;NAME`, or `none` for the main one alone."""
+    if text.lower() == "none":
+        return "none"
+    rules: dict[str, str] = {}
+    parts = text.split(";")
+    for part in parts:
+        name, colon, categories = part.partition(":")
+        rules[_PURSE(name)] = f":{merchant_categories(categories)}" if colon else ""
+    if len(rules) != len(parts) or len(parts) > MAX_PURSES:
+        raise ArgumentRefused(f"up to {MAX_PURSES} different purses are expected")
+    return ";".join(name + categories for name, categories in rules.items())
+
+
 def merchant_category(text: str) -> str:
     """Return a merchant category code of ISO 18245: 4 digits."""
     if _CATEGORY.match(text) is None:
@@ -338,4 +352,5 @@ def page_mark(text: str) -> str:
 
 _EMPLOYEE: Final = identifier(1, 15)
 _SHOP: Final = identifier(1, 15)
+_PURSE: Final = identifier(1, 15)
 _COUNT: Final = whole_number_or_none(0, 9999)

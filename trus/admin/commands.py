@@ -215,6 +215,9 @@ _TABLE: Final[tuple[Command, ...]] = (
             _COMPANY,
             _AMOUNT,
             _SOME_EMPLOYEE,
+            _optional(
+                "purse", _COMPANY_ID, "PURSE", "into the purse of this name, opened when missing; MAIN unless told"
+            ),
             _optional("expires", kinds.calendar_date, "DATE", "last business date on which it can be spent"),
             _REFERENCE,
         ),
@@ -248,6 +251,15 @@ _TABLE: Final[tuple[Command, ...]] = (
                 "most in a day at a shop, * for each that is not named, such as *:20.00/2;BISTRO:none/1",
             ),
             _optional("holidays", kinds.dates_or_none, "DATE,DATE|none", "local dates on which nothing is paid for"),
+            _optional(
+                "purses",
+                kinds.purses,
+                "NAME:MCC,MCC;...|none",
+                "the purses that pay, in this order, and for which shops; MAIN is the one that everybody has",
+            ),
+            _optional(
+                "split-purses", kinds.choice("yes", "no"), "yes|no", "whether several purses may share a purchase"
+            ),
             _optional("floor-limit", kinds.amount_or_none, "AMOUNT|none", "most a terminal may sell off-line at once"),
         ),
         mutating=True,

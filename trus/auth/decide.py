@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Final
 
 from trus.auth.case import Case
-from trus.auth.model import Decision, Facts, Kind, Question
+from trus.auth.model import Decision, Draw, Facts, Kind, Question
 from trus.auth.plan import Plan, plan_of
+from trus.auth.purses import draw, paid_from
 from trus.auth.rules import BEFORE_PIN, PIN, Effect, Figures, Limit
 from trus.values import ResponseCode, Result
 
@@ -86,6 +87,10 @@ def _by_amount(case: Case, plan: Plan, tries: int | None) -> Decision:
 
 def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int | None) -> Decision:
     part, spent = rule == PARTIAL, case.spent
+    draws: tuple[Draw, ...] = ()
+    if case.policy.purses and amount:
+        draws = draw(case, amount)
+        figures["paid_from"] = paid_from(draws)
     return Decision(
         _PART if part else _WHOLE,
         _PART_CODE if part else _WHOLE_CODE,
@@ -98,6 +103,7 @@ def _approved(case: Case, amount: int, rule: str, figures: Figures, tries: int |
         case.day_amount + amount,
         case.day_count + (1 if amount else 0),
         None if spent is None or not amount else spent.plus(case.terminal.shop_id, amount),
+        draws,
     )
 
 

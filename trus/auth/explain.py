@@ -96,6 +96,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "shop-daily-amount": (
         "{asked} was asked; {spent} was spent at {shop} on {day} of the {limit} that the company pays a day there."
     ),
+    "purse-category": "The shop's category {mcc} is not one that any of the company's purses pays.",
+    "purses": "{asked} was asked, and the purses that pay for this kind of shop held {purses}.",
     "single-amount": "{asked} was asked, and the company pays at most {limit} at once.",
     "daily-amount": "{asked} was asked; {spent} was spent on {day} of the {limit} that the company pays a day.",
     "funds": "{asked} was asked, and the purse held {balance}.",
@@ -134,6 +136,20 @@ SENTENCES: Final[Mapping[str, str]] = {
 }
 
 
+#: Figures of several purses: "SNACK:250,MAIN:1000", minor units.
+PAID_FROM: Final = "paid_from"
+_PURSES: Final = frozenset({PAID_FROM, "purses"})
+_PAID: Final = " Paid from: {paid_from}."
+
+
+def _show_purses(value: str, currency: str) -> str:
+    parts = []
+    for each in value.split(",") if value else ():
+        name, _, amount = each.partition(":")
+        parts.append(f"{name} {_show('asked', int(amount), currency)}" if amount.isdecimal() else each)
+    return ", ".join(parts) or "nothing"
+
+
 class _Shown(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -146,10 +162,14 @@ def explain(rule: str, figures: Mapping[str, int | str]) -> str:
         shown = ", ".join(f"{name} {value}" for name, value in figures.items())
         return f"Rule {rule}: {shown}." if shown else f"Rule {rule}."
     currency = str(figures.get("currency", ""))
+    if PAID_FROM in figures:
+        sentence += _PAID
     return sentence.format_map(_Shown({name: _show(name, value, currency) for name, value in figures.items()}))
 
 
 def _show(name: str, value: int | str, currency: str) -> str:
+    if name in _PURSES and isinstance(value, str):
+        return _show_purses(value, currency)
     if name not in AMOUNTS or not isinstance(value, int):
         return str(value)
     try:

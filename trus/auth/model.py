@@ -42,6 +42,22 @@ class TerminalFacts(Frozen, frozen=True):
     merchant_account: int
 
 
+class PurseFacts(Frozen, frozen=True):
+    """A purse beside the main one, minor units; `held` is what pre-authorizations have set aside of it."""
+
+    name: str
+    account: int
+    balance: int
+    held: int = 0
+
+
+class Draw(Frozen, frozen=True):
+    """What a purse pays of a purchase, minor units."""
+
+    purse: str
+    amount: int
+
+
 class CardFacts(Frozen, frozen=True):
     """A card, its holder and its purse, as they stand inside the batch.
 
@@ -52,7 +68,8 @@ class CardFacts(Frozen, frozen=True):
     `held` is what pre-authorizations have set aside of the balance. `lots` is the part of it that
     ends (trus.auth.lots), as it is kept, and `ended` what of that has ended and was not posted away yet.
     The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD"); `spent` is of
-    longer periods and of shops, None while no policy counted these.
+    longer periods and of shops, None while no policy counted these. `purses` are those beside the main
+    one, read where a policy of the company names any.
     """
 
     card_id: int
@@ -74,6 +91,7 @@ class CardFacts(Frozen, frozen=True):
     spent: Spent | None = None
     lots: str = ""
     ended: int = 0
+    purses: tuple[PurseFacts, ...] = ()
 
     @property
     def spendable(self) -> int:
@@ -97,12 +115,16 @@ class Kind(StrEnum):
 
 
 class Question(Frozen, frozen=True):
-    """A request as the rules see it. `amount` is minor units; 0 for a balance enquiry."""
+    """A request as the rules see it. `amount` is minor units; 0 for a balance enquiry.
+
+    `one_purse` says that purses cannot share it: a pre-authorization sets money aside in one.
+    """
 
     kind: Kind
     amount: int
     currency: str
     partial: bool = False
+    one_purse: bool = False
 
 
 class Checks(Frozen, frozen=True):
@@ -143,6 +165,7 @@ class Decision(Frozen, frozen=True):
     can explain it. `tries_left` is the card's counter after this decision. `pin_wanted`
     means that no decision was made: the terminal must present a PIN. The counters are those
     of `counter_day` after this decision; `spent` is None where they stay as they are.
+    `draws` is what each purse pays, empty where the main one pays all.
     """
 
     result: Result
@@ -156,3 +179,4 @@ class Decision(Frozen, frozen=True):
     day_amount: int = 0
     day_count: int = 0
     spent: Spent | None = None
+    draws: tuple[Draw, ...] = ()

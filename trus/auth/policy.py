@@ -40,8 +40,12 @@ ANY_SHOP: Final = "*"
 #: Holidays and shops that one policy may name: some years' worth, and a town's.
 MAX_HOLIDAYS: Final = 64
 MAX_SHOP_LIMITS: Final = 32
+#: The purse that every cardholder has, and how many a policy may name.
+MAIN_PURSE: Final = "MAIN"
+MAX_PURSES: Final = 8
 
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_PURSE: Final = re.compile(r"[A-Z0-9]{1,15}", re.ASCII)
 _SHOP: Final = re.compile(r"[A-Z0-9]{1,15}|\*", re.ASCII)
 _OPENS: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _CLOSES: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00", re.ASCII)
@@ -67,6 +71,13 @@ class ShopLimit(msgspec.Struct, frozen=True):
     daily_count: int | None = None
 
 
+class PurseRule(msgspec.Struct, frozen=True):
+    """A purse that pays, and for which kinds of shop (ISO 18245); none named: for all that the policy allows."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
 class Policy(Frozen, frozen=True, dict=True):
     """A company's rules from `valid_from` (local date, inclusive) until the next one starts.
 
@@ -74,7 +85,8 @@ class Policy(Frozen, frozen=True, dict=True):
     `opens` and `closes` are local "HH:MM"; closes is exclusive and may be before opens for
     a window over midnight. `pin_above`: a PIN is needed for amounts above it; 0 means always.
     Weeks are those of ISO 8601. On `holidays` (local dates) nothing is paid for. `floor_limit` is what a
-    terminal may sell off-line at once, where the network's own limit is not lower.
+    terminal may sell off-line at once, where the network's own limit is not lower. `purses` are those that
+    pay, in this order; none named: the main one alone. With `split_purses` several may share a purchase.
     """
 
     policy_id: int
@@ -96,6 +108,8 @@ class Policy(Frozen, frozen=True, dict=True):
     shop_limits: tuple[ShopLimit, ...] = ()
     holidays: tuple[str, ...] = ()
     floor_limit: int | None = None
+    purses: tuple[PurseRule, ...] = ()
+    split_purses: bool = False
 
     @cached_property
     def counts_periods(self) -> bool:
@@ -191,6 +205,8 @@ class _PolicyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shop_limits: tuple[ShopLimit, ...] = ()
     holidays: tuple[str, ...] = ()
     floor_limit: int | None = None
+    purses: tuple[PurseRule, ...] = ()
+    split_purses: bool = False
 
 
 _FIELDS: Final = tuple(name for name in _PolicyForm.__struct_fields__ if name != "form")
@@ -225,6 +241,11 @@ def _problems(policy: Policy) -> Iterable[str]:
     if len(policy.holidays) > MAX_HOLIDAYS or any(not _is_date(day) for day in policy.holidays):
         yield f"holidays: up to {MAX_HOLIDAYS} dates YYYY-MM-DD are expected"
     yield from _problems_of_shops(policy.shop_limits)
+    names = [rule.name for rule in policy.purses]
+    if len(names) > MAX_PURSES or len(set(names)) != len(names) or not all(map(_PURSE.fullmatch, names)):
+        yield f"purses: up to {MAX_PURSES} different names of 1 to 15 letters A-Z and digits are expected"
+    if any(_CATEGORY.fullmatch(each) is None for rule in policy.purses for each in rule.categories):
+        yield "purses: codes of 4 digits (ISO 18245) are expected"
 
 
 def _problems_of_shops(limits: tuple[ShopLimit, ...]) -> Iterable[str]:

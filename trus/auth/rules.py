@@ -16,7 +16,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from trus.auth import periods
+from trus.auth import periods, purses
 from trus.auth.case import NO_POLICY, Case
 from trus.auth.case import Figures as Figures
 from trus.auth.model import Kind, State
@@ -316,6 +316,10 @@ def _limits(name: str) -> Callable[[Policy], bool]:
     return lambda policy: getattr(policy, name) is not None
 
 
+def _has_purses(policy: Policy) -> bool:
+    return bool(policy.purses)
+
+
 def _limits_shops(policy: Policy) -> bool:
     return bool(policy.shop_limits)
 
@@ -353,6 +357,7 @@ AFTER_PIN: Final[tuple[Rule, ...]] = (
     Rule("currency-of-purse", _C.NOT_PERMITTED_TO_CARDHOLDER, _currency_of_purse),
     Rule("no-policy", _C.NOT_PERMITTED_TO_CARDHOLDER, _no_policy, needed=lambda policy: policy is NO_POLICY),
     Rule("category", _C.NOT_PERMITTED_TO_CARDHOLDER, _category),
+    Rule("purse-category", _C.NOT_PERMITTED_TO_CARDHOLDER, purses.purse_category, needed=_has_purses),
     Rule("holiday", _C.NOT_PERMITTED_TO_CARDHOLDER, periods.holiday, needed=lambda policy: bool(policy.holidays)),
     Rule("week-day", _C.NOT_PERMITTED_TO_CARDHOLDER, _week_day, needed=lambda policy: len(policy.week_days) < 7),
     Rule("hours", _C.NOT_PERMITTED_TO_CARDHOLDER, _hours, needed=_has_hours),
@@ -386,7 +391,8 @@ LIMITS: Final[tuple[Limit, ...]] = (
         periods.shop_daily_figures,
         _limits_shops,
     ),
-    Limit("funds", _C.INSUFFICIENT_FUNDS, _funds, _funds_figures),
+    Limit("funds", _C.INSUFFICIENT_FUNDS, _funds, _funds_figures, lambda policy: not policy.purses),
+    Limit("purses", _C.INSUFFICIENT_FUNDS, purses.purses_room, purses.purses_figures, _has_purses),
 )
 #: All rules that are not limits, in order.
 RULES: Final = BEFORE_PIN + PIN + AFTER_PIN

@@ -75,6 +75,7 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
             lines.append(f"to pay by other means: {format_amount(rest, answer.currency)} {answer.currency}")
     if answer.balance is not None:
         lines.append(f"the card holds {format_amount(answer.balance, answer.currency)} {answer.currency}")
+    lines.extend(f"purse {name}: {amount} {answer.currency}" for name, amount in answer.purses)
     if answer.tries_left is not None:
         lines.append(f"PIN tries left: {answer.tries_left}")
     if answer.balanced is not None:

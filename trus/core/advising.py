@@ -11,9 +11,12 @@ from typing import Final
 
 from trus.auth.advice import floor_of, judge_advice
 from trus.auth.case import Case
+from trus.auth.explain import PAID_FROM
 from trus.auth.lots import UNCHANGED, Credit
-from trus.auth.model import CardFacts, Checks, Facts, Kind, Question, State, TerminalFacts
+from trus.auth.model import CardFacts, Checks, Draw, Facts, Kind, Question, State, TerminalFacts
+from trus.auth.policy import MAIN_PURSE
 from trus.auth.ports import Event, Posting, PurseUpdate
+from trus.auth.purses import draw_off_line, paid_from
 from trus.auth.rules import Figures
 from trus.auth.texts import cashier_text
 from trus.core.answers import encode_outcome
@@ -23,6 +26,7 @@ from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.credit import shown, spending
 from trus.core.messages import Advise, Outcome
+from trus.core.purses import account_of, others
 from trus.values import ResponseCode, Result
 
 ADVISED: Final = "advised"
@@ -51,18 +55,19 @@ class Adviser:
             outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
             return _record(asked, request, book, outcome, rule, figures, terminal, card)
         amount, currency = request.amount, request.currency
-        room = card.spendable if card.state == State.ACTIVE else 0
-        paid = max(0, min(amount, room))
-        credit = spending(card, paid, book)
+        drawn = _drawn(case, amount)
+        paid = sum(each.amount for each in drawn)
+        of_main = sum(each.amount for each in drawn if each.purse == MAIN_PURSE)
+        credit = spending(card, of_main, book)
         postings = [
-            Posting(card.purse_account, -paid, currency),
+            *(Posting(account_of(card, each.purse), -each.amount, currency) for each in drawn),
             Posting(terminal.merchant_account, amount, currency),
         ]
         if paid < amount:
             postings.append(Posting(book.risk_account(currency), paid - amount, currency))
         purse = PurseUpdate(
             card.purse_account,
-            card.balance - paid,
+            card.balance - of_main,
             case.counter_day,
             case.day_amount + amount,
             case.day_count + 1,
@@ -78,8 +83,21 @@ class Adviser:
             text=cashier_text(ResponseCode.APPROVED.value),
         )
         figures = {"asked": amount, "currency": currency, "balance": card.balance, "shortfall": amount - paid}
+        if case.policy.purses:
+            figures[PAID_FROM] = paid_from(drawn)
         figures.update(shown(credit))
-        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purse, credit)
+        purses = (purse, *others(card, postings))
+        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purses, credit)
+
+
+def _drawn(case: Case, amount: int) -> tuple[Draw, ...]:
+    """Return what the purses pay of what was sold; the main one is named also where it pays nothing."""
+    card = case.card
+    if card.state != State.ACTIVE:
+        return (Draw(MAIN_PURSE, 0),)
+    if case.policy.purses:
+        return draw_off_line(case, amount) or (Draw(MAIN_PURSE, 0),)
+    return (Draw(MAIN_PURSE, max(0, min(amount, card.spendable))),)
 
 
 def _record(
@@ -92,7 +110,7 @@ def _record(
     terminal: TerminalFacts | None,
     card: CardFacts | None,
     postings: tuple[Posting, ...] = (),
-    purse: PurseUpdate | None = None,
+    purses: tuple[PurseUpdate, ...] = (),
     credit: Credit = UNCHANGED,
 ) -> Outcome:
     event_id, rrn = book.number()
@@ -120,10 +138,10 @@ def _record(
             actor_of(request.peer),
             None,
             postings,
-            () if purse is None else (purse,),
+            purses,
             None,
             answer.amount or 0,
-            "" if purse is None else purse.counter_day,
+            purses[0].counter_day if purses else "",
             lots=credit.moves,
         )
     )

@@ -23,6 +23,7 @@ from trus.core.book import Book
 from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
 from trus.core.credit import shown, spending
 from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
+from trus.core.purses import balances, draws_of, others, set_aside, told
 from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
 
@@ -64,7 +65,8 @@ class Authorizer:
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
         if isinstance(request, (Purchase, PreAuthorize)):
-            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial)
+            alone = asked.kind is _HOLD
+            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, alone)
         else:
             question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
         policy = None if card is None else book.policy(card.company_id)
@@ -132,8 +134,10 @@ class Authorizer:
             balance, currency = card.balance, card.currency
             if card.held or card.ended:
                 details = {"available": format_amount(card.spendable, currency)}
+            details.update(balances(card))
         else:
             approval, authorized = self._approvals.next(), decision.amount
+            details = told(decision.draws, currency)
         text = SIMPLE_PIN_TEXT if decision.rule == SIMPLE_PIN else cashier_text(code)
         outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, text, details)
         postings: tuple[Posting, ...] = ()
@@ -143,27 +147,37 @@ class Authorizer:
             # Nothing moves: the money is set aside, and counts as spent of the day's limits.
             until = (book.now + self._hold - _EPOCH) // _MICROSECOND
             day, used, count = decision.counter_day, decision.day_amount, decision.day_count
-            held = card.held + decision.amount
+            [(account, aside)] = draws_of(card, decision.draws, decision.amount)
+            main = account == card.purse_account
+            held = card.held + aside if main else None
             purses = (PurseUpdate(card.purse_account, card.balance, day, used, count, held, spent=decision.spent),)
+            if not main:
+                # An entry of nothing says where the money is set aside, and its row comes first.
+                postings = (Posting(account, 0, currency),)
+                purses = (set_aside(card, account, aside), *purses)
         elif decision.amount and card is not None and terminal is not None:
-            amount = decision.amount
+            amount = of_main = decision.amount
+            sold = Posting(terminal.merchant_account, amount, currency)
+            if decision.draws:
+                paid = draws_of(card, decision.draws, amount)
+                of_main = dict(paid).get(card.purse_account, 0)
+                postings = (*(Posting(account, -part, currency) for account, part in paid), sold)
+            else:
+                postings = (Posting(card.purse_account, -amount, currency), sold)
             if card.lots:
-                credit = spending(card, amount, book)
+                credit = spending(card, of_main, book)
                 figures = {**figures, **shown(credit)}
-            postings = (
-                Posting(card.purse_account, -amount, currency),
-                Posting(terminal.merchant_account, amount, currency),
-            )
             purses = (
                 PurseUpdate(
                     card.purse_account,
-                    card.balance - amount,
+                    card.balance - of_main,
                     decision.counter_day,
                     decision.day_amount,
                     decision.day_count,
                     spent=decision.spent,
                     lots=credit.after,
                 ),
+                *others(card, postings),
             )
         tries: tuple[int, int] | None = None
         if card is not None and decision.tries_left is not None and decision.tries_left != card.tries_left:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from trus.auth.lots import GRACE_DAYS, ended, read_lots
-from trus.auth.model import CardFacts, TerminalFacts
+from trus.auth.model import CardFacts, PurseFacts, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
 from trus.auth.spending import Spent
@@ -190,4 +190,14 @@ class Book:
             self._spent.get(facts.purse_account, facts.spent),
             lots=lots,
             ended=ended(read_lots(lots), self.business_date) if lots else 0,
+            purses=self._others(facts.purses) if facts.purses else (),
         )
+
+    def _others(self, purses: tuple[PurseFacts, ...]) -> tuple[PurseFacts, ...]:
+        """Return the purses beside the main one as they stand now."""
+        now = []
+        for each in purses:
+            update = self._purses.get(each.account)
+            balance = each.balance if update is None else update.balance
+            now.append(PurseFacts(each.name, each.account, balance, self._held.get(each.account, each.held)))
+        return tuple(now)

@@ -23,6 +23,7 @@ from trus.core.credit import spending
 from trus.core.faults import describe
 from trus.core.linking import About, Moved, carry_out, decline, find, given_back
 from trus.core.messages import Capture, Outcome, Release
+from trus.core.purses import account_of_hold, set_aside
 from trus.errors import LedgerError
 from trus.values import Identity, ResponseCode, Result
 
@@ -36,17 +37,19 @@ _NO_DIGEST: Final = bytes(32)
 _UNKNOWN: Final = Verdict("hold-unknown", ResponseCode.RECORD_NOT_FOUND, {})
 
 
-def free(hold: StoredRequest, book: Book, paid: int = 0, credit: Credit = UNCHANGED) -> PurseUpdate:
-    """Return the purse without a hold of which `paid` is paid; the rest is free, also of the limits.
+def free(hold: StoredRequest, book: Book, paid: int = 0, credit: Credit = UNCHANGED) -> tuple[PurseUpdate, ...]:
+    """Return the rows of the purses without a hold of which `paid` is paid; the rest is free, also of the limits.
 
     Raises LedgerError when the card is gone.
     """
     card = book.card_of(hold.card_id)
     amount, count, spent = given_back(card, hold, hold.authorized - paid, int(not paid))
-    held = card.held - hold.authorized
-    return PurseUpdate(
-        card.purse_account, card.balance - paid, card.counter_day, amount, count, held, spent=spent, lots=credit.after
-    )
+    account, held, balance = account_of_hold(hold, card), card.held - hold.authorized, card.balance - paid
+    if account == card.purse_account:
+        day = card.counter_day
+        return (PurseUpdate(account, balance, day, amount, count, held, spent=spent, lots=credit.after),)
+    main = PurseUpdate(card.purse_account, card.balance, card.counter_day, amount, count, spent=spent)
+    return (set_aside(card, account, -hold.authorized, paid), main)
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:
@@ -60,16 +63,18 @@ def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcom
     verdict = judge(COMPLETION, LinkedCase(request.amount, request.currency, terminal, hold))
     if verdict is not None or found is None or terminal is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
-    credit = spending(book.card_of(hold.card_id), request.amount, book, kept=True)
-    purse = free(hold, book, request.amount, credit)
+    card = book.card_of(hold.card_id)
+    of_main = request.amount if account_of_hold(hold, card) == card.purse_account else 0
+    credit = spending(card, of_main, book, kept=True)
+    purses = free(hold, book, request.amount, credit)
     moved = Moved(
         request.amount,
         hold,
         (
-            Posting(purse.account, -request.amount, request.currency),
+            Posting(purses[0].account, -request.amount, request.currency),
             Posting(terminal.merchant_account, request.amount, request.currency),
         ),
-        (purse,),
+        purses,
         hold.counter_day,
         ends_hold=True,
         credit=credit,
@@ -92,7 +97,7 @@ def give_up(asked: Asked, request: Release, book: Book, *, new: bool) -> Outcome
     if verdict is not None or found is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
     figures: Figures = {"currency": hold.currency, "held": hold.authorized}
-    moved = Moved(0, hold, (), (free(hold, book),), hold.counter_day, ends_hold=True)
+    moved = Moved(0, hold, (), free(hold, book), hold.counter_day, ends_hold=True)
     outcome = carry_out(about, book, moved, figures)
     book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.RELEASE)
     return outcome
@@ -164,7 +169,7 @@ class HoldExpiry:
                 figures={"purchase": reference, "held": hold.authorized, "currency": hold.currency},
                 answer=b"",
                 original=hold.event_id,
-                purses=(free(hold, book),),
+                purses=free(hold, book),
                 counter_day=hold.counter_day,
                 ends_hold=True,
             )

@@ -23,6 +23,7 @@ from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.credit import shown
 from trus.core.messages import Capture, Outcome, Refund, Release
+from trus.core.purses import accounts_of
 from trus.errors import LedgerError
 from trus.values import Identity, PeerIdentity, ResponseCode, Result
 
@@ -64,16 +65,17 @@ def purse_of(earlier: StoredRequest, book: Book) -> CardFacts:
     card = book.card_of(earlier.card_id)
     # A purchase takes from the purse, its refund puts into it: a shop's account is never mistaken for one.
     sign = 1 if earlier.kind == EventKind.REFUND else -1
-    if all(each.account != card.purse_account or each.amount * sign < 0 for each in earlier.postings):
+    purses = accounts_of(card)
+    if all(each.account not in purses or each.amount * sign < 0 for each in earlier.postings):
         raise LedgerError("the purse of a card is not the one that its purchase was taken from")
     return card
 
 
-def come_back(earlier: StoredRequest, purse: int, amount: int) -> tuple[Posting, ...]:
+def come_back(earlier: StoredRequest, card: CardFacts, amount: int) -> tuple[Posting, ...]:
     """Return the postings that give `amount` minor units of a purchase back.
 
-    What the issuer's risk account bore of it is made good first, then comes the purse. The whole of a
-    purchase goes back by the opposite entries.
+    What the issuer's risk account bore of it is made good first, then come the purses, the one that paid
+    last first. The whole of a purchase goes back by the opposite entries.
     """
     if amount == earlier.authorized:
         return tuple(Posting(each.account, -each.amount, each.currency) for each in earlier.postings)
@@ -82,12 +84,17 @@ def come_back(earlier: StoredRequest, purse: int, amount: int) -> tuple[Posting,
     currency = earlier.currency
     shop = next(each.account for each in earlier.postings if each.amount > 0)
     postings = [Posting(shop, -amount, currency)]
-    borne = [each for each in earlier.postings if each.amount < 0 and each.account != purse]
-    for each in borne:
-        good = min(amount, -each.amount - min(earlier.refunded, -each.amount))
-        postings.append(Posting(each.account, good, currency))
-        amount -= good
-    return (*postings, Posting(purse, amount, currency))
+    purses = accounts_of(card)
+    paid = [each for each in earlier.postings if each.amount < 0]
+    borne = [each for each in paid if each.account not in purses]
+    before = earlier.refunded
+    for each in (*borne, *(each for each in reversed(paid) if each.account in purses)):
+        gone = min(before, -each.amount)
+        good = min(amount, -each.amount - gone)
+        before, amount = before - gone, amount - good
+        if good or each.account == card.purse_account:
+            postings.append(Posting(each.account, good, currency))
+    return tuple(postings)
 
 
 def moved(postings: tuple[Posting, ...], account: int) -> int:

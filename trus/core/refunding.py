@@ -16,6 +16,7 @@ from trus.core.book import Book
 from trus.core.credit import returned
 from trus.core.linking import About, Moved, carry_out, come_back, decline, find, moved, purse_of, repay
 from trus.core.messages import Outcome, Refund
+from trus.core.purses import others
 from trus.values import ResponseCode
 
 
@@ -38,14 +39,14 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
     purchase, amount, left = found[0], request.amount, case.left
     card = purse_of(earlier, book)
     same_day = purchase.business_date == request.identity.business_date
-    postings = come_back(earlier, card.purse_account, amount)
+    postings = come_back(earlier, card, amount)
     back = moved(postings, card.purse_account)
     credit = returned(card, earlier, back, book)
     done = Moved(
         amount,
         earlier,
         postings,
-        (repay(card, earlier, amount, back, credit, same_day=same_day, whole=amount == left),),
+        (repay(card, earlier, amount, back, credit, same_day=same_day, whole=amount == left), *others(card, postings)),
         earlier.counter_day if same_day else "",
         credit=credit,
     )

@@ -22,6 +22,7 @@ from trus.core.credit import returned, shown, taken_again
 from trus.core.holding import free
 from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
+from trus.core.purses import accounts_of, others
 from trus.values import ResponseCode, Result
 
 #: What the journal says led to a reversal and to a tombstone.
@@ -42,7 +43,7 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
     if original.kind == EventKind.REFUND:
         undone = _undo_refund(original, book)
     elif original.kind == EventKind.HOLD and original.authorized:
-        undone = _Undone(0, TAKEN_BACK, purses=(free(original, book),), ends_hold=True)
+        undone = _Undone(0, TAKEN_BACK, purses=free(original, book), ends_hold=True)
     else:
         undone = _undo(original, book)
     event_id, rrn = book.number()
@@ -106,11 +107,11 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
         return _Undone(original.authorized, TAKEN_BACK)
     card = purse_of(original, book)
     left = original.authorized - original.refunded
-    postings = come_back(original, card.purse_account, left)
+    postings = come_back(original, card, left)
     back = moved(postings, card.purse_account)
     credit = returned(card, original, back, book)
     purse = repay(card, original, left, back, credit, same_day=True, whole=left > 0)
-    return _Undone(left, TAKEN_BACK, postings, (purse,), credit=credit)
+    return _Undone(left, TAKEN_BACK, postings, (purse, *others(card, postings)), credit=credit)
 
 
 def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
@@ -126,19 +127,25 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         return _Undone(0, REFUND_TAKEN_BACK)
     card = purse_of(refund, book)
     amount, currency = refund.authorized, refund.currency
-    received = moved(refund.postings, card.purse_account)
-    taken = min(received, max(0, card.spendable))
-    credit = taken_again(card, refund, taken, book)
+    rooms = accounts_of(card)
+    received = sum(moved(refund.postings, account) for account in rooms)
     postings = [Posting(each.account, -each.amount, each.currency) for each in refund.postings if each.amount < 0]
-    postings.append(Posting(card.purse_account, -taken, currency))
+    taken = 0
+    for account, room in rooms.items():
+        part = min(moved(refund.postings, account), max(0, room))
+        if part or account == card.purse_account:
+            postings.append(Posting(account, -part, currency))
+        taken += part
     if taken < amount:
         postings.append(Posting(book.risk_account(currency), taken - amount, currency))
     whole = int(purchase.refunded == purchase.authorized)
     day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
     book.mark_refunded(identity, -amount)
+    from_main = -moved(tuple(postings), card.purse_account)
+    credit = taken_again(card, refund, from_main, book)
     purse = PurseUpdate(
         card.purse_account,
-        card.balance - taken,
+        card.balance - from_main,
         card.counter_day,
         day_amount,
         day_count,
@@ -146,7 +153,8 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         lots=credit.after,
     )
     figures: dict[str, int | str] = {"shortfall": received - taken} if taken < received else {}
-    return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), (purse,), figures, credit=credit)
+    purses = (purse, *others(card, postings))
+    return _Undone(amount, REFUND_TAKEN_BACK, tuple(postings), purses, figures, credit=credit)
 
 
 def _lay_tombstone(asked: Asked, request: Reverse, book: Book) -> Outcome:

@@ -16,6 +16,7 @@ from trus.core.book import Book
 from trus.core.credit import returned
 from trus.core.linking import About, Moved, carry_out, come_back, decline, moved, purse_of, repay
 from trus.core.messages import Outcome, Void
+from trus.core.purses import others
 from trus.values import ResponseCode
 
 
@@ -43,14 +44,14 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
         return decline(about, book, *(verdict or UNKNOWN))
     card = purse_of(earlier, book)
     left = case.left
-    postings = come_back(earlier, card.purse_account, left)
+    postings = come_back(earlier, card, left)
     back = moved(postings, card.purse_account)
     credit = returned(card, earlier, back, book)
     done = Moved(
         left,
         earlier,
         postings,
-        (repay(card, earlier, left, back, credit, same_day=True, whole=True),),
+        (repay(card, earlier, left, back, credit, same_day=True, whole=True), *others(card, postings)),
         earlier.counter_day,
         credit=credit,
     )

@@ -71,7 +71,7 @@ class Answer(Frozen, frozen=True):
     is what was authorized (minor units), `balance` what the purse holds afterwards where the
     terminal may know it. `reference` names the request for a later reversal. `balanced` says, after a
     batch was closed, whether both sides counted the same. `attempts` counts how often the
-    request was said.
+    request was said. `purses` are names and amounts where the cardholder has several.
     """
 
     result: Result
@@ -86,6 +86,7 @@ class Answer(Frozen, frozen=True):
     text: str = ""
     receipt: str = ""
     balanced: bool | None = None
+    purses: tuple[tuple[str, str], ...] = ()
     attempts: int = 1
     reversing: bool = False
 

@@ -7,6 +7,7 @@ for an approval.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from trus.device.journal import Asked, Opened
@@ -31,6 +32,9 @@ _COMMANDS: Final = {
 }
 
 #: What is approved for the amount asked, or not at all (a part where the order welcomes it).
+#: A purse and its amount, as the answer names them.
+_PURSE: Final = re.compile(r"[A-Z0-9]{1,15}", re.ASCII)
+_AMOUNT: Final = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,3})?", re.ASCII)
 _FOR_AMOUNT: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.ADVICE, Asked.REFUND, Asked.CAPTURE})
 _WITH_AMOUNT: Final = _FOR_AMOUNT | {Asked.REVERSE, Asked.VOID}
 
@@ -153,9 +157,18 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
         text=text,
         receipt=said.get("receipt", ""),
         balanced={"yes": True, "no": False}.get(said.get("balanced", "")),
+        purses=_purses(said.get("purses", "")),
         attempts=attempts,
     )
     return Heard(answer, True)
+
+
+def _purses(text: str) -> tuple[tuple[str, str], ...]:
+    """Return names and amounts of purses for the screen; nothing of a text that is no such list."""
+    parts = [each.partition(":") for each in text.split(",") if each]
+    if not all(_PURSE.fullmatch(name) and _AMOUNT.fullmatch(amount) for name, _, amount in parts):
+        return ()
+    return tuple((name, amount) for name, _, amount in parts)
 
 
 def _sensible(

@@ -11,6 +11,7 @@ from typing import Final
 
 from trus.admin.model import RefusalCode
 from trus.auth.model import State
+from trus.auth.policy import MAIN_PURSE
 from trus.auth.ports import Posting
 from trus.core.messages import AdminAnswer
 from trus.issuing.desk import Desk, Handler, Order, counted, done, refuse, the_company, the_employee
@@ -48,14 +49,21 @@ def fund(desk: Desk, order: Order) -> AdminAnswer:
 
 
 def refill(desk: Desk, order: Order) -> AdminAnswer:
-    """REFILL: one event a purse, all or none."""
+    """REFILL: one event a purse, all or none; a purse that is named is opened when missing."""
     with desk.registry.changing(desk.clock.now()) as change:
         company = the_company(change, order)
         amount = _amount(order, company)
         holders = _holders(change, order, company)
         _unbooked(change, order, company, REFILL)
+        name = order.text("purse") or MAIN_PURSE
+        if name != MAIN_PURSE:
+            holders = change.purses.open(holders, name)
         total = amount * len(holders)
         expires_on = order.text("expires")
+        if expires_on and name != MAIN_PURSE:
+            raise refuse(
+                RefusalCode.ARGUMENTS, f"Credit of the purse {name} cannot end: only that of {MAIN_PURSE} can."
+            )
         if expires_on and expires_on < change.business_date:
             raise refuse(RefusalCode.STATE, f"Business date {change.business_date} is open: that credit has ended.")
         try:
@@ -66,7 +74,7 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
                 kind=REFILL,
                 actor=order.admin.name,
                 rule=order.verb,
-                figures=_figures(order, company=company.company, **({"expires": expires_on} if expires_on else {})),
+                figures=_figures(order, company=company.company, **_named(name), **_ends(expires_on)),
                 expires_on=expires_on,
             )
         except BelowFloor:
@@ -87,6 +95,14 @@ def refill(desk: Desk, order: Order) -> AdminAnswer:
             }
         ],
     )
+
+
+def _ends(expires_on: str) -> dict[str, str]:
+    return {"expires": expires_on} if expires_on else {}
+
+
+def _named(purse: str) -> dict[str, str]:
+    return {} if purse == MAIN_PURSE else {"purse": purse}
 
 
 def _figures(order: Order, **who: str) -> dict[str, int | str]:

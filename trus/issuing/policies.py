@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from trus.admin.model import RefusalCode
-from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, ShopLimit, check_policy
+from trus.auth.policy import MEAL_CATEGORIES, Policy, PolicyRefused, PurseRule, ShopLimit, check_policy
 from trus.core.messages import AdminAnswer
 from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse, the_company
 from trus.money import AmountError, format_amount, parse_amount
@@ -88,7 +88,19 @@ def _changes(order: Order, currency: str) -> dict[str, object]:
         changes["shop_limits"] = (
             () if shops == "none" else tuple(_shop_limit(each, currency) for each in shops.split(";"))
         )
+    purses, split = order.text("purses"), order.text("split-purses")
+    if purses:
+        changes["purses"] = () if purses == "none" else tuple(_purse(each) for each in purses.split(";"))
+    if split:
+        changes["split_purses"] = split == "yes"
     return changes
+
+
+def _purse(text: str) -> PurseRule:
+    name, _, categories = text.partition(":")
+    if categories == "meals":
+        return PurseRule(name, MEAL_CATEGORIES)
+    return PurseRule(name, tuple(categories.split(",")) if categories else ())
 
 
 def _shop_limit(text: str, currency: str) -> ShopLimit:
@@ -136,8 +148,14 @@ def _shown(rules: Policy, currency: str) -> dict[str, str]:
         "pin-above": amount(rules.pin_above),
         "holidays": ",".join(rules.holidays) or "none",
         "floor-limit": amount(rules.floor_limit),
+        "purses": ";".join(_purse_shown(each) for each in rules.purses) or "none",
+        "split-purses": "yes" if rules.split_purses else "no",
         "currency": currency,
     }
+
+
+def _purse_shown(rule: PurseRule) -> str:
+    return f"{rule.name}:{','.join(rule.categories)}" if rule.categories else rule.name
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {"POLICY-SET": set_policy, "POLICY-SHOW": show_policies}

@@ -5,7 +5,7 @@ Shows cards by reference and never by number; changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -96,10 +96,12 @@ def show_balances(desk: Desk, order: Order) -> AdminAnswer:
         if order.text("company"):
             company = the_company(view, order)
             people = view.people.employees(company, after=order.text("after"), limit=order.limit + 1)
+            others = view.purses.of([row.row for row in people])
             rows = [
                 {
                     "employee": row.employee,
                     "balance": format_amount(row.balance, row.currency),
+                    **_other_purses(others.get(row.row, ()), row.currency),
                     "currency": row.currency,
                     "state": row.state,
                 }
@@ -122,6 +124,11 @@ def show_balances(desk: Desk, order: Order) -> AdminAnswer:
         for row in companies
     ]
     return page(order, rows, "company", "companies")
+
+
+def _other_purses(purses: Iterable[tuple[str, int]], currency: str) -> dict[str, str]:
+    told = ",".join(f"{name}:{format_amount(amount, currency)}" for name, amount in purses)
+    return {"other-purses": told} if told else {}
 
 
 def settle(desk: Desk, order: Order) -> AdminAnswer:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from trus.auth.lots import NO_LOTS, Lot
-from trus.auth.model import CardFacts, State, TerminalFacts
+from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
 from trus.auth.spending import spent_from_text
@@ -64,13 +64,15 @@ class FactsReader:
         for row in self._rows(direct, "cards_by_id", [each for each in named if each not in by_id]):
             facts = _card(row)
             by_id[facts.card_id] = facts
-        companies = [facts.company_id for facts in by_id.values()]
+        policies = self._policies(direct, [facts.company_id for facts in by_id.values()])
+        if any(rules.purses for kept in policies.values() for rules in kept):
+            self._add_purses(direct, policies, cards, by_id)
         return BatchFacts(
             terminals={row[0]: _terminal(row) for row in self._rows(direct, "terminals", terminals)},
             cards=cards,
             cards_by_id=by_id,
             requests=requests,
-            policies=self._policies(direct, companies),
+            policies=policies,
             totals=self._totals(direct, closing) if closing else {},
             closed={row[0]: row[1] for row in self._rows(direct, "closings", voiding)},
         )
@@ -134,6 +136,24 @@ class FactsReader:
         for row in self._rows(direct, "policies", companies):
             found.setdefault(row[1], []).append(decode_policy(row[0], row[1], row[2], row[3]))
         return {number: tuple(policies) for number, policies in found.items()}
+
+    def _add_purses(
+        self,
+        direct: Direct,
+        policies: dict[int, tuple[Policy, ...]],
+        cards: dict[bytes, CardFacts],
+        by_id: dict[int, CardFacts],
+    ) -> None:
+        """Give the cards of companies whose policies name purses, now or before, those of their holders."""
+        several = {company for company, kept in policies.items() if any(rules.purses for rules in kept)}
+        wanted = [number for number, facts in by_id.items() if facts.company_id in several]
+        found: dict[int, list[PurseFacts]] = {}
+        for row in self._rows(direct, "purses", wanted):
+            found.setdefault(row[0], []).append(PurseFacts(row[1], row[2], row[3], row[4]))
+        for number, purses in found.items():
+            by_id[number] = msgspec.structs.replace(by_id[number], purses=tuple(purses))
+        for key, facts in cards.items():
+            cards[key] = by_id[facts.card_id]
 
     def _rows(self, direct: Direct, name: str, keys: Sequence[Any]) -> list[Any]:
         distinct = list(dict.fromkeys(keys))

@@ -23,6 +23,7 @@ from trus.ledger.registry_identities import IdentityRegistry
 from trus.ledger.registry_issuance import IssuanceRegistry
 from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
+from trus.ledger.registry_purses import PurseRegistry
 from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
 from trus.ledger.registry_standing import concern_everybody
@@ -37,6 +38,7 @@ class RegistryView:
 
     def __init__(self, connection: Connection, fields: FieldCipher) -> None:
         self.people = PeopleRegistry(connection, fields)
+        self.purses = PurseRegistry(connection)
         self.shops = ShopRegistry(connection)
         self.cards = CardRegistry(connection, fields)
         self.identities = IdentityRegistry(connection)

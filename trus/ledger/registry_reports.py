@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, exists, func, or
 from trus.auth.ports import REFUND_TAKEN_BACK
 from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event
 from trus.ledger.registry_values import CompanyBalanceRow, SettlementRow, TransactionRow
-from trus.ledger.tables import ENDING_WHERE, account, card, company, employee, entry, event, shop
+from trus.ledger.tables import ENDING_WHERE, account, card, company, employee, entry, event, purse, shop
 from trus.values import Frozen
 
 #: Events that one page may look at, about a tenth of a second.
@@ -156,13 +156,21 @@ class ReportRegistry:
 
     def company_balances(self, after: str, limit: int) -> list[CompanyBalanceRow]:
         """Return what companies and their employees hold, in the order of the companies' ids."""
-        prepaid = account.alias("prepaid")
+        prepaid, other, holder = account.alias("prepaid"), account.alias("other"), employee.alias("holder")
+        others = (
+            select(func.coalesce(func.sum(other.c.balance), 0))
+            .select_from(purse)
+            .join(holder, holder.c.id == purse.c.employee_id)
+            .join(other, other.c.id == purse.c.account)
+            .where(holder.c.company_id == company.c.id)
+            .scalar_subquery()
+        )
         query = (
             select(
                 company.c.company,
                 company.c.currency,
                 prepaid.c.balance,
-                func.coalesce(func.sum(account.c.balance), 0),
+                func.coalesce(func.sum(account.c.balance), 0) + others,
                 func.count(employee.c.id),
             )
             .select_from(
@@ -171,7 +179,7 @@ class ReportRegistry:
                 .outerjoin(account, account.c.id == employee.c.purse_account)
             )
             .where(company.c.company > after)
-            .group_by(company.c.company, company.c.currency, prepaid.c.balance)
+            .group_by(company.c.id, company.c.company, company.c.currency, prepaid.c.balance)
             .order_by(company.c.company)
             .limit(limit)
         )
@@ -202,14 +210,22 @@ class ReportRegistry:
 def _conditions(wanted: JournalFilter) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.account is not None:
-        moved = exists().where(entry.c.event_id == event.c.id, entry.c.account == wanted.account)
+        own = select(purse.c.account).where(purse.c.employee_id == wanted.employee_row)
+        moved = exists().where(
+            entry.c.event_id == event.c.id, or_(entry.c.account == wanted.account, entry.c.account.in_(own))
+        )
         conditions.append(or_(moved, employee.c.id == wanted.employee_row))
     elif wanted.company_row is not None:
         theirs = select(employee.c.purse_account).where(employee.c.company_id == wanted.company_row)
         prepaid = select(company.c.prepaid_account).where(company.c.id == wanted.company_row)
-        moved = exists().where(
-            entry.c.event_id == event.c.id, or_(entry.c.account.in_(theirs), entry.c.account.in_(prepaid))
+        others = (
+            select(purse.c.account)
+            .join(employee, employee.c.id == purse.c.employee_id)
+            .where(employee.c.company_id == wanted.company_row)
+            .correlate(None)
         )
+        accounts = (theirs, prepaid, others)
+        moved = exists().where(entry.c.event_id == event.c.id, or_(*(entry.c.account.in_(each) for each in accounts)))
         conditions.append(or_(moved, company.c.id == wanted.company_row))
     if wanted.card_row is not None:
         conditions.append(event.c.card_id == wanted.card_row)

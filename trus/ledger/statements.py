@@ -45,6 +45,7 @@ from trus.ledger.tables import (
     hold,
     lot_move,
     policy,
+    purse,
     shop,
     terminal,
     writer_slot,
@@ -109,6 +110,7 @@ class Statements:
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),
             "policies": _policies,
+            "purses": _purses,
             "closings": _closings,
             "dates": lambda _: _dates(),
             "totals": _totals,
@@ -263,6 +265,17 @@ def _policies(size: int) -> Executable:
         select(policy.c.id, policy.c.company_id, policy.c.valid_from, policy.c.document)
         .where(policy.c.company_id.in_(_markers(size)))
         .order_by(policy.c.company_id, policy.c.valid_from.desc())
+    )
+
+
+def _purses(size: int) -> Executable:
+    return (
+        select(card.c.id, purse.c.name, account.c.id, account.c.balance, account.c.held)
+        .select_from(card)
+        .join(purse, purse.c.employee_id == card.c.employee_id)
+        .join(account, account.c.id == purse.c.account)
+        .where(card.c.id.in_(_markers(size)))
+        .order_by(card.c.id, purse.c.name)
     )
 
 

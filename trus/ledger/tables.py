@@ -117,6 +117,15 @@ Index(
     postgresql_where=text("lots != ''"),
 )
 
+#: Purses of a cardholder beside the main one; policies name them (trus.auth.purses).
+purse: Final = Table(
+    "purse",
+    metadata,
+    Column("employee_id", Number, ForeignKey("employee.id"), primary_key=True, autoincrement=False),
+    Column("name", String(15), primary_key=True),
+    Column("account", Number, ForeignKey("account.id"), nullable=False),
+)
+
 #: A shop (ISO 8583 field 42 names it, ISO 18245 categorises it). `account` is what it is owed.
 shop: Final = Table(
     "shop",
@@ -395,6 +404,7 @@ __all__ = [
     "order_approval",
     "pending_order",
     "policy",
+    "purse",
     "revocation_list",
     "shop",
     "signed_head",

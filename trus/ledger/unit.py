@@ -145,6 +145,8 @@ class SqlUnit:
             self._balances[card.purse_account] = card.balance
             if card.lots:
                 self._lots.know(card.purse_account, card.lots)
+            for purse in card.purses:
+                self._balances[purse.account] = purse.balance
         return facts
 
     def risk_account(self, currency: str) -> int:

@@ -181,6 +181,7 @@ PAYMENTS: Final = (
             may("amount", f.AMOUNT, "amount authorized or taken back"),
             may("balance", f.AMOUNT, "what the purse holds afterwards"),
             may("available", f.AMOUNT, "BALANCE: what of it is not set aside, where something is"),
+            may("purses", f.TEXT, "which of several purses paid how much, NAME:AMOUNT,...; BALANCE: what each holds"),
             may("currency", f.CURRENCY, "currency of these amounts"),
             may("tries", f.COUNT, "PIN tries left, only after a wrong PIN"),
             may("balanced", f.WORD, "CLOSE-BATCH: yes when the totals agree, else no"),
