@@ -60,7 +60,7 @@ def parse_amount(text: str, currency: str) -> int:
     match = _DECIMAL.match(text)
     if match is None:
         raise AmountError("not a decimal amount")
-    whole, fraction = match.group(1), match.group(2) or ""
+    whole, fraction = match.groups("")
     if len(fraction) != digits:
         raise AmountError("wrong number of decimals")
     minor = int(whole + fraction)

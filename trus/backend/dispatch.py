@@ -87,9 +87,9 @@ def with_pin(request: MoneyRequest, block: str, pin_key: bytes) -> MoneyRequest:
 
 def reply_to(answer: Answer) -> Reply:
     """Return what the terminal is told for an answer of the core."""
+    if type(answer) is Outcome:
+        return _result(answer)
     match answer:
-        case Outcome():
-            return _result(answer)
         case PinWanted():
             tries = {} if answer.tries_left is None else {"tries": str(answer.tries_left)}
             return Reply("COMMAND", "PRESENT-PIN", {}, tries)
@@ -321,3 +321,6 @@ _BUILDERS: Final[Mapping[str, Callable[[Mapping[str, str], PeerIdentity, bytes],
     "RELEASE": _release,
     "CLOSE-BATCH": _close_batch,
 }
+
+#: The verbs that request_of makes requests of. All are commands inside a dialogue.
+MONEY: Final = frozenset(_BUILDERS)

@@ -107,7 +107,11 @@ class LinkServer(LineProtocol):
         """Take the lines of this turn."""
         for line in lines:
             try:
-                self._handle(parse_link_line(line))
+                event = parse_link_line(line)
+                if type(event) is DeviceLine:
+                    self._device_line(*event)
+                else:
+                    self._handle(event)
             except RemoteProtocolError as error:
                 self.line_refused(error)
                 return
@@ -149,13 +153,6 @@ class LinkServer(LineProtocol):
 
     def _handle(self, event: LinkEvent) -> None:
         match event:
-            case DeviceLine():
-                device = self._devices.get(event.connection)
-                if device is not None:
-                    try:
-                        device.line_received(event.line)
-                    except Exception as failure:  # noqa: BLE001 - one device's fault is not the next one's
-                        self._give_up(event.connection, failure)
             case Opened():
                 self._begin(event)
             case StreamBytes():
@@ -176,8 +173,16 @@ class LinkServer(LineProtocol):
             case Hello():
                 self._gateway = event.name
                 self._log.info("link from {gateway}, {peer}", gateway=event.name, peer=peer_address(self.transport))
-            case EchoAnswer() | Authenticated() | Bye() | Found() | FoundPart():
-                pass  # nothing to do on this side
+            case EchoAnswer() | Authenticated() | Bye() | Found() | FoundPart() | DeviceLine():
+                pass  # nothing to do on this side, or done already
+
+    def _device_line(self, number: int, line: bytes) -> None:
+        device = self._devices.get(number)
+        if device is not None:
+            try:
+                device.line_received(line)
+            except Exception as failure:  # noqa: BLE001 - one device's fault is not the next one's
+                self._give_up(number, failure)
 
     def _begin(self, event: Opened) -> None:
         number = event.connection

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from twisted.logger import Logger
 
 from trus.backend.certificates import QUESTIONS, finding_of, question_of
-from trus.backend.dispatch import Reply, declined, reply_to, request_of, with_pin
+from trus.backend.dispatch import MONEY, Reply, declined, reply_to, request_of, with_pin
 from trus.backend.pinwaits import PinWaits
 from trus.backend.surroundings import Outlet, Surroundings
 from trus.core import messages as core
@@ -58,6 +58,8 @@ class _Open(NamedTuple):
     waiting_for_pin: PinWaits
 
 
+#: To look a kind up by its word is cheaper than to ask the enumeration.
+_KINDS: Final = {kind.value: kind for kind in Kind}
 #: The individual role that each channel role may authenticate as.
 _ROLES: Final = {"pos": DeviceRole.POS, "card": DeviceRole.CARD}
 
@@ -285,11 +287,17 @@ class DeviceConnection:
     def _take(self, label: str, opened: _Open, message: Message) -> None:
         dialogue = message.dialogue
         verb = message.verb
-        if verb == "PIN-BLOCK" and dialogue is not None:
-            request = opened.waiting_for_pin.take(dialogue)
-            if request is not None:
+        if verb in MONEY and dialogue is not None:
+            if label in self._signed_off and verb != "REVERSE":
+                self._say(label, opened, declined(ResponseCode.NOT_PERMITTED_TO_TERMINAL), dialogue)
+                return
+            request = request_of(message, opened.session.peer, opened.session.pin_key)
+            self._decide(label, opened, dialogue, request)
+        elif verb == "PIN-BLOCK" and dialogue is not None:
+            waiting = opened.waiting_for_pin.take(dialogue)
+            if waiting is not None:
                 block = message.fields["block"]
-                self._decide(label, opened, dialogue, with_pin(request, block, opened.session.pin_key))
+                self._decide(label, opened, dialogue, with_pin(waiting, block, opened.session.pin_key))
             elif opened.session.dialogue_state(dialogue) is not DialogueState.ANSWERED:
                 raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin-block")
         elif verb in ("COMPLETE", "ERROR"):
@@ -308,12 +316,6 @@ class DeviceConnection:
             self._rekey(label, opened)
         elif verb in QUESTIONS and dialogue is not None:
             self._look_up(label, opened, dialogue, message)
-        elif message.kind is Kind.COMMAND and dialogue is not None:
-            if label in self._signed_off and verb != "REVERSE":
-                self._say(label, opened, declined(ResponseCode.NOT_PERMITTED_TO_TERMINAL), dialogue)
-                return
-            request = request_of(message, opened.session.peer, opened.session.pin_key)
-            self._decide(label, opened, dialogue, request)
 
     def _decide(self, label: str, opened: _Open, dialogue: str, request: MoneyRequest) -> None:
         def answered(answer: Answer) -> None:
@@ -386,7 +388,7 @@ class DeviceConnection:
 
     def _say(self, label: str, opened: _Open, reply: Reply, dialogue: str | None) -> None:
         try:
-            line = opened.session.seal(Kind(reply.kind), reply.verb, reply.clear, reply.sealed, dialogue=dialogue)
+            line = opened.session.seal(_KINDS[reply.kind], reply.verb, reply.clear, reply.sealed, dialogue=dialogue)
         except SessionEnded as ended:
             self._drop(label, opened, ended.reason)
             return

@@ -116,7 +116,7 @@ class SealedSession:
         the field id. Raises LocalProtocolError for what table or state forbid, SessionEnded
         after the end.
         """
-        line = self._outgoing.get((kind, verb))
+        line = self._outgoing.get((kind._value_, verb))
         if line is None or line.head in _REKEY_HEADS:
             raise LocalProtocolError(f"the {self.side} does not say {kind} {verb} in a session")
         octets = self._seal(line, clear, sealed, dialogue)
@@ -273,7 +273,7 @@ class SealedSession:
 
         Raises LocalProtocolError when one is under way or the session has none, SessionEnded.
         """
-        line = self._outgoing.get((Kind.COMMAND, "REKEY"))
+        line = self._outgoing.get(("COMMAND", "REKEY"))
         if line is None or not self.resumable:
             raise LocalProtocolError("this side of this session asks for no keys")
         agreement, nonce = Agreement(self._entropy.draw(32)), self._entropy.draw(NONCE_BYTES)
@@ -289,7 +289,7 @@ class SealedSession:
         the chain of resumptions is over or the share was bad, LocalProtocolError when nothing
         was asked.
         """
-        line = self._outgoing.get((Kind.DATA, "REKEY"))
+        line = self._outgoing.get(("DATA", "REKEY"))
         if line is None or self._secrets is None or self._order.state is not SessionState.REKEYING:
             raise LocalProtocolError("no rekey was asked for")
         now = self._clock.now()
@@ -311,7 +311,7 @@ class SealedSession:
 
         Raises LocalProtocolError when no DATA REKEY has been opened.
         """
-        line = self._outgoing.get((Kind.INFO, "REKEYED"))
+        line = self._outgoing.get(("INFO", "REKEYED"))
         if line is None or self._secrets is None:
             raise LocalProtocolError("this side of this session finishes no rekey")
         octets = self._seal(line, {}, {}, None)

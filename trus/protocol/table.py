@@ -320,8 +320,11 @@ class VerbTable:
         raise RemoteProtocolError(ErrorCode.UNKNOWN_VERB)
 
     def spoken(self, phase: Phase, side: Side) -> dict[tuple[str, str], Line]:
-        """Return what `side` may say in `phase`, by kind and verb."""
-        return {(line.kind, line.verb): line for line in self._lines[phase, side].values()}
+        """Return what `side` may say in `phase`, by kind and verb.
+
+        The kind is its word: to hash a member of an enumeration is a call in Python.
+        """
+        return {(line.kind.value, line.verb): line for line in self._lines[phase, side].values()}
 
     def named(self, phase: Phase, side: Side, kind: Kind, verb: str) -> Line:
         """Return the line that this side wants to say. Raises LocalProtocolError."""
