@@ -11,27 +11,29 @@ from typing import Final
 from trus.backend.dispatch import Reply, declined
 from trus.core import messages as core
 from trus.core.messages import Answer, Request
-from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
+from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
 from trus.protocol.fields import format_octets, parse_count, parse_octets
 from trus.protocol.messages import Message
 from trus.protocol.verbs_certificates import MAX_LIST_PART_BYTES
 from trus.values import PeerIdentity, ResponseCode
 
 #: The verbs that this module translates.
-QUESTIONS: Final = frozenset({"RENEW", "LOOKUP"})
+QUESTIONS: Final = frozenset({"RENEW", "LOOKUP", "CHANNEL"})
 #: Certificates that fit into one line.
 _MOST_CERTIFICATES: Final = 4
 _WHATS: Final = frozenset({"certificate", "list"})
 
 
 def question_of(message: Message, peer: PeerIdentity, address: str) -> Request:
-    """Return what an opened COMMAND RENEW or COMMAND LOOKUP asks the core; `address` is for the audit.
+    """Return what an opened COMMAND RENEW, LOOKUP or CHANNEL asks the core; `address` is for the audit.
 
     Raises RemoteProtocolError for values that the grammar allows and the verb does not.
     """
     fields = message.fields
     if message.verb == "RENEW":
         return Renew(peer, parse_octets(fields["csr"]), address)
+    if message.verb == "CHANNEL":
+        return AskChannel(peer, parse_octets(fields["have"]))
     what = fields["what"] if fields["what"] in _WHATS else "nothing"
     return Lookup(what, fields["by"], parse_octets(fields["key"]))
 
@@ -41,6 +43,8 @@ def finding_of(asked: Message, answer: Answer) -> Reply:
     match answer:
         case Renewed():
             return _chain(answer.chain)
+        case ChannelGiven():
+            return Reply("DATA", "CHANNEL", {}, {"p12": format_octets(answer.p12), "passphrase": answer.passphrase})
         case LookedUp() if answer.bodies and asked.fields["what"] == "list":
             return _part(answer.bodies[0], parse_count(asked.fields.get("offset", "0")))
         case LookedUp() if answer.bodies:

@@ -11,6 +11,7 @@ from typing import Final
 
 from trus.certificates.chains import load_anchors
 from trus.cli.authorities import AuthorityWatch, CeremonyRecorder, ceremonies_path, revoked_issuers
+from trus.cli.channels import ChannelBundles, Retirement, ends_of, say_ends
 from trus.cli.database_keys import TokenKeySource
 from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
@@ -146,7 +147,11 @@ def _assemble(
         currency=settings.network.currency,
         iin=backend.cards.iin,
     )
-    directory = compose_directory(backend, registry, keys, chamber.certificates, service, clock, note)
+    pki = backend.identity.anchor.parent
+    bundles = ChannelBundles(pki, entropy)
+    directory = compose_directory(backend, registry, keys, chamber.certificates, service, clock, note, bundles)
+    upkeep.keepers.append(Retirement(bundles, pki, lists, clock, note).keep)
+    upkeep.more_health["channel certificates"] = lambda: say_ends(ends_of(bundles), clock.now())
     upkeep.keepers.append(directory.upkeep.keep)
     upkeep.keepers.append(AuthorityWatch(backend, service, identities.concern_everybody, clock, note).keep)
     recorder = CeremonyRecorder(registry, ceremonies_path(backend), lambda: service.authorities, clock, note)

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from trus.admin.commands_certificates import EXPIRING, EXPIRING_DAYS
 from trus.clock import Clock
-from trus.core.directory import MAX_KEPT_SECONDS, DirectoryDesk
+from trus.core.directory import MAX_KEPT_SECONDS, Channels, DirectoryDesk
 from trus.hsm.ports import KeyStore, ObjectStore
 from trus.issuing.directory import RegistryDirectory
 from trus.issuing.identities import microseconds
@@ -83,6 +83,7 @@ def compose_directory(
     service: IdentityService,
     clock: Clock,
     note: Callable[[str, str], None],
+    channels: Channels,
 ) -> DirectoryParts:
     """Return the directory of the individual authority's generations, and of what is public beside it."""
 
@@ -105,7 +106,7 @@ def compose_directory(
         "revocation lists": lambda: say_lists(lists, authorities(), clock.now()),
         "certificates": ending_soon,
     }
-    desk = DirectoryDesk(certificates, published, responder, service, note)
+    desk = DirectoryDesk(certificates, published, responder, service, note, channels)
     return DirectoryParts(desk, upkeep, healths)
 
 

@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trus.cli.channels import ChannelBundles, ends_of
 from trus.cli.check_config import check
 from trus.cli.doctor_authorities import check_authorities
 from trus.cli.doctor_keys import check_token_and_database
 from trus.cli.findings import Finding, State
-from trus.clock import Clock, SystemClock
+from trus.clock import Clock, SystemClock, SystemEntropy
 from trus.errors import TrusError
 from trus.settings.channels import read_channel
 from trus.settings.model import BackendSettings, GatewaySettings, Settings, TlsSettings
@@ -40,6 +41,7 @@ def examine(settings: Settings, clock: Clock) -> list[Finding]:
     checks: list[Callable[[], Iterator[Finding]]] = [lambda: check_channels(settings, clock.now())]
     backend = settings.backend
     if backend is not None:
+        checks.append(lambda: check_bundles(backend, clock.now()))
         checks.append(lambda: check_authorities(backend, clock.now()))
         checks.append(lambda: check_token_and_database(backend, clock))
     checks.append(lambda: check_ports(settings))
@@ -67,6 +69,23 @@ def check_channels(settings: Settings, now: datetime) -> Iterator[Finding]:
                 yield Finding(name, State.OK, f"{expiry.what} is good for {left}")
         for crl in files.crls:
             yield Finding(name, State.OK, f"the revocation list is {_span(now - crl.last_update_utc)} old")
+
+
+def check_bundles(backend: BackendSettings, now: datetime) -> Iterator[Finding]:
+    """Look at when the bundles end that are handed to terminals, cards and the website."""
+    bundles = ChannelBundles(backend.identity.anchor.parent, SystemEntropy())
+    try:
+        for each in ends_of(bundles):
+            left = f"the certificate of {each.stem} "
+            if now >= each.until:
+                yield Finding("channel bundles", State.WRONG, f"{left}ended {_span(now - each.until)} ago")
+            elif now >= each.renew_from:
+                told = f"{left}ends in {_span(each.until - now)}: trus certificates renew {each.stem}"
+                yield Finding("channel bundles", State.WARNING, told)
+            else:
+                yield Finding("channel bundles", State.OK, f"{left}is good for {_span(each.until - now)}")
+    except TrusError as problem:
+        yield Finding("channel bundles", State.WRONG, str(problem))
 
 
 def _channels(gateway: GatewaySettings | None, backend: BackendSettings | None) -> Iterator[tuple[str, TlsSettings]]:

@@ -57,6 +57,14 @@ class RevocationLists:
                 renewed.append(authority.label)
         return renewed
 
+    def holds(self, label: str, serial: int) -> bool:
+        """Say whether a certificate is on the list of the authority `label`. Raises ConfigurationError."""
+        for authority, path in self._lists:
+            if authority.label == label:
+                current = read_list(authority, _read(path))
+                return current.get_revoked_certificate_by_serial_number(serial) is not None
+        raise ConfigurationError(f"there is no list of an authority {label!r} here")
+
     def revoke(self, label: str, serial: int) -> None:
         """Put a certificate of the authority `label` on its list. Raises ConfigurationError."""
         for authority, path in self._lists:

@@ -36,6 +36,7 @@ from trus.cli.pos_till import (
 from trus.cli.reacting import run
 from trus.cli.screen import masked
 from trus.clock import SystemClock, SystemEntropy
+from trus.device.channel import note_asked
 from trus.device.enrolment import enrol
 from trus.device.home import DeviceHome, TerminalSettings
 from trus.device.journal import Asked
@@ -112,6 +113,7 @@ def enrol_command(
             entropy=SystemEntropy(),
             pair_from_backend=birth == "backend",
         )
+        note_asked(home, SystemClock().now())
 
     with home.locked():
         run(obtain)

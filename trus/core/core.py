@@ -53,7 +53,7 @@ from trus.core.messages import (
     VerifyPeer,
     Void,
 )
-from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
+from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
 from trus.errors import KeyStoreUnavailable
 from trus.values import BusinessDate, ResponseCode
 
@@ -113,6 +113,10 @@ class DirectoryHandler(Protocol):
         """Issue the next certificate of a session's holder."""
         ...
 
+    def channel(self, asked: AskChannel) -> ChannelGiven | Refused:
+        """Return the channel bundle of a session's holder's kind."""
+        ...
+
 
 class NoDirectory:
     """A DirectoryHandler that finds nothing: for cores that are asked nothing of the kind."""
@@ -123,6 +127,10 @@ class NoDirectory:
 
     def renew(self, asked: Renew) -> Renewed | Refused:
         """Issue nothing."""
+        return Refused(ResponseCode.NOT_SUPPORTED, "no-directory")
+
+    def channel(self, asked: AskChannel) -> ChannelGiven | Refused:
+        """Give nothing."""
         return Refused(ResponseCode.NOT_SUPPORTED, "no-directory")
 
 
@@ -278,6 +286,8 @@ class Core:
             case Renew():
                 self._counters["renewals"] += 1
                 return self._directory.renew(request)
+            case AskChannel():
+                return self._directory.channel(request)
             case Health():
                 return HealthReport(self._upkeep.health(), dict(self._counters))
             case _:
@@ -322,5 +332,6 @@ _RANK = {
     Health: 1,
     Enrol: 2,
     Renew: 2,
+    AskChannel: 2,
     AdminCommand: 3,
 }

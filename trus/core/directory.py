@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from trus.core.messages import Refused
-from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
-from trus.errors import IdentityRefused, KeyNotFound
-from trus.values import PeerIdentity, ResponseCode
+from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
+from trus.errors import ConfigurationError, IdentityRefused, KeyNotFound
+from trus.values import DeviceRole, PeerIdentity, ResponseCode
 
 #: The one reason that a device is told apart: it asks again later.
 TOO_EARLY: Final = "too-early"
@@ -87,6 +87,22 @@ class Renewals(Protocol):
         ...
 
 
+class Channels(Protocol):
+    """What the core needs of the channel bundles."""
+
+    def give(self, role: DeviceRole, have: bytes) -> ChannelGiven | None:
+        """Return the bundle of a kind of device, None when it is the one that the device has."""
+        ...
+
+
+class NoChannels:
+    """Channels of a backend that keeps no bundles."""
+
+    def give(self, role: DeviceRole, have: bytes) -> ChannelGiven | None:
+        """Give nothing."""
+        return None
+
+
 class DirectoryDesk:
     """trus.core.core.DirectoryHandler on a PKI."""
 
@@ -97,8 +113,10 @@ class DirectoryDesk:
         responder: Responder,
         renewals: Renewals,
         note: Callable[[str, str], None],
+        channels: Channels | None = None,
     ) -> None:
         """`note(level, text)` tells the operator of renewals."""
+        self._channels: Channels = channels or NoChannels()
         self._certificates = certificates
         self._lists = lists
         self._responder = responder
@@ -118,6 +136,19 @@ class DirectoryDesk:
             )
         self._note("info", f"renewed {peer.role.value} {peer.name}, serial {issued.peer.serial} after {peer.serial}")
         return Renewed(list(issued.chain))
+
+    def channel(self, asked: AskChannel) -> ChannelGiven | Refused:
+        """Return the channel bundle of a session's holder's kind; refused when there is none but the one it has."""
+        peer = asked.peer
+        try:
+            given = self._channels.give(peer.role, asked.have)
+        except ConfigurationError as problem:
+            self._note("error", f"no channel bundle for {peer.role.value} {peer.name}: {problem}")
+            return Refused(ResponseCode.RECORD_NOT_FOUND, "no-bundle")
+        if given is None:
+            return Refused(ResponseCode.RECORD_NOT_FOUND, "no-newer-bundle")
+        self._note("info", f"gave {peer.role.value} {peer.name} the channel bundle of its kind")
+        return given
 
     def look_up(self, asked: Sequence[Lookup]) -> list[LookedUp]:
         """Answer all, in order. Raises KeyStoreUnavailable."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from trus.core.messages_directory import LookedUp, Lookup, Renew, Renewed
+from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
 from trus.core.messages_money import (
     Advise,
     Balance,
@@ -214,6 +214,7 @@ Request = (
     | RecheckPeers
     | Lookup
     | Renew
+    | AskChannel
     | Enrol
     | AdminCommand
     | DayState
@@ -229,6 +230,7 @@ Answer = (
     | PeersRechecked
     | LookedUp
     | Renewed
+    | ChannelGiven
     | Enrolled
     | PairMade
     | Refused

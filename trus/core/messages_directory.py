@@ -1,12 +1,12 @@
 """What front and core say to each other about certificates: the directory, OCSP, a device's renewal.
 
-Holds shapes only, like trus.core.messages, whose unions name these. Nothing here is secret: what
-the directory gives out is public, and a request for a certificate bears no private key.
+Holds shapes only, like trus.core.messages, whose unions name these. What the directory gives out is public;
+a channel bundle is not, and shows nothing of itself.
 """
 
 from __future__ import annotations
 
-from trus.values import Frozen, PeerIdentity
+from trus.values import Frozen, PeerIdentity, Secret
 
 
 class Lookup(Frozen, frozen=True, tag="lookup"):
@@ -43,3 +43,20 @@ class Renewed(Frozen, frozen=True, tag="renewed"):
     """The certificate issued to a device: its chain, DER, leaf first, without the root."""
 
     chain: list[bytes]
+
+
+class AskChannel(Frozen, frozen=True, tag="ask-channel"):
+    """A device asks inside its session for the channel bundle of its kind.
+
+    `have` is the SHA-256 of the channel certificate that it holds.
+    """
+
+    peer: PeerIdentity
+    have: bytes
+
+
+class ChannelGiven(Secret, frozen=True, tag="channel-given"):
+    """The channel bundle of a device's kind: PKCS#12, and the passphrase drawn for this answer."""
+
+    p12: bytes
+    passphrase: str

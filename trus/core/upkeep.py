@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from trus.clock import Clock
-from trus.errors import KeyStoreError, LedgerError
+from trus.errors import ConfigurationError, KeyStoreError, LedgerError
 from trus.hsm.ports import KeyHandle
 from trus.values import BusinessDate
 
@@ -113,7 +113,7 @@ class CoreUpkeep:
     def _say(health: Callable[[], str]) -> str:
         try:
             return health()
-        except (KeyStoreError, LedgerError) as failure:
+        except (KeyStoreError, LedgerError, ConfigurationError) as failure:
             return str(failure)
 
     def _token_health(self) -> str:

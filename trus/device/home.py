@@ -39,7 +39,7 @@ from trus.device.journal import FileJournal
 from trus.device.trust import DeviceTrust
 from trus.errors import ConfigurationError
 from trus.net.contexts import ClientChannel
-from trus.net.credentials import from_pkcs12
+from trus.net.credentials import ChannelCredentials, from_pkcs12, to_pkcs12
 from trus.values import ChannelRole, TerminalId
 
 _TERMINAL: Final = re.compile(r"[A-Z0-9]{8}", re.ASCII)
@@ -168,11 +168,26 @@ class DeviceHome:
         """Return the anchor to believe the backend by. Raises ConfigurationError."""
         return DeviceTrust.from_pem(_read(self.path / ANCHOR))
 
-    def channel(self) -> ClientChannel:
-        """Return the TLS end that insists on this terminal's gateway. Raises ConfigurationError."""
-        passphrase = _read(self.path / PASSPHRASE).split(b"\n", 1)[0]
-        credentials = from_pkcs12(_read(self.path / CHANNEL), passphrase, str(self.path / CHANNEL))
-        return ClientChannel(credentials, ChannelRole.GATEWAY, self.settings.server_name)
+    def channel(self, name: str = CHANNEL) -> ClientChannel:
+        """Return the TLS end that insists on this terminal's gateway; `name` is the bundle's file.
+
+        Raises ConfigurationError.
+        """
+        return ClientChannel(self.credentials(name), ChannelRole.GATEWAY, self.settings.server_name)
+
+    def credentials(self, name: str = CHANNEL) -> ChannelCredentials:
+        """Return what a bundle of the channel holds. Raises ConfigurationError."""
+        return from_pkcs12(_read(self.path / name), self._passphrase(), str(self.path / name))
+
+    def keep_channel(self, name: str, credentials: ChannelCredentials) -> None:
+        """Write a bundle of the channel under this home's passphrase. Raises ConfigurationError."""
+        try:
+            write_private(self.path / name, to_pkcs12(credentials, self._passphrase()))
+        except OSError as problem:
+            raise ConfigurationError(f"{self.path / name} cannot be written: {problem.strerror}") from problem
+
+    def _passphrase(self) -> bytes:
+        return _read(self.path / PASSPHRASE).split(b"\n", 1)[0]
 
     def journal(self) -> FileJournal:
         """Open the journal; hold the lock meanwhile. Raises JournalError."""

@@ -12,7 +12,7 @@ stood with the next one. Killed at any moment, `renew` goes on where it stopped 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -39,7 +39,7 @@ from trus.device.home import CHAIN, KEY, DeviceHome, write_private
 from trus.errors import ConfigurationError, TrusError
 from trus.protocol.errors import ErrorCode
 from trus.protocol.fields import format_octets, parse_octets
-from trus.protocol.messages import Kind
+from trus.protocol.messages import Kind, Message
 from trus.protocol.session import SealedSession
 from trus.values import DeviceRole, ResponseCode
 
@@ -109,10 +109,11 @@ async def renew(
                 identity=identity, trust=home.trust(), clock=clock, entropy=entropy, channel_binding=binding
             )
 
-        made = _Visit(csr)
+        made = Visit("RENEW", {"csr": format_octets(csr)} if csr else {})
         factory = Factory.forProtocol(lambda: DeviceConnection(reactor, converse, made))
         await endpoint.connect(home.channel().wrap(factory, reactor))
-        return await made.result
+        heard = await made.result
+        return () if heard is None else tuple(map(parse_octets, heard.fields["chain"].split(",")))
 
     if (home.path / NEXT_CHAIN).exists():
         try:
@@ -138,27 +139,33 @@ async def renew(
     return Renewal.RENEWED
 
 
-class _Visit:
-    """One connection: a session, and inside it a request for a certificate, if there is one."""
+class Visit:
+    """One connection: a session, and inside it one question about certificates, if there is one.
 
-    def __init__(self, csr: bytes) -> None:
-        self._csr = csr
+    `result` fires with the DATA that answers it, None without a question; NotRenewed when there is none.
+    """
+
+    def __init__(self, verb: str, sealed: Mapping[str, str]) -> None:
+        """Ask COMMAND `verb` with these sealed fields; without fields, ask nothing."""
+        self._verb = verb
+        self._sealed = dict(sealed)
         self._session: SealedSession | None = None
         self._told = False
-        self.result: Deferred[tuple[bytes, ...]] = Deferred()
+        self.result: Deferred[Message | None] = Deferred()
 
     def happened(self, connection: DeviceConnection, happenings: Sequence[Happening]) -> None:
+        """Take what the conversation brought."""
         for happening in happenings:
             match happening:
                 case Up():
                     self._session = happening.session
-                    if self._csr:
+                    if self._sealed:
                         self._ask(connection, happening.session)
                     else:
-                        self._finish(connection, lambda: self.result.callback(()))
-                case Heard() if happening.message.verb == "CERTIFICATE":
-                    chain = tuple(map(parse_octets, happening.message.fields["chain"].split(",")))
-                    self._finish(connection, lambda chain=chain: self.result.callback(chain))  # type: ignore[misc]
+                        self._finish(connection, lambda: self.result.callback(None))
+                case Heard() if happening.message.kind is Kind.DATA:
+                    heard = happening.message
+                    self._finish(connection, lambda heard=heard: self.result.callback(heard))  # type: ignore[misc]
                 case Heard() if happening.message.verb == "RESULT":
                     code = happening.message.fields["code"]
                     why = "it is too early" if code == ResponseCode.INVALID_TRANSACTION else f"the backend said {code}"
@@ -172,11 +179,11 @@ class _Visit:
                     pass
 
     def gone(self, connection: DeviceConnection, why: str) -> None:
+        """Take the connection's end."""
         self._tell(lambda: self.result.errback(NotRenewed(why)))
 
     def _ask(self, connection: DeviceConnection, session: SealedSession) -> None:
-        sealed = {"csr": format_octets(self._csr)}
-        line = session.seal(Kind.COMMAND, "RENEW", {}, sealed, dialogue=session.open_dialogue())
+        line = session.seal(Kind.COMMAND, self._verb, {}, self._sealed, dialogue=session.open_dialogue())
         connection.send_lines([line[:-2]])
 
     def _finish(self, connection: DeviceConnection, tell: Callable[[], None]) -> None:

@@ -7,16 +7,21 @@ shows in no repr. Sources: RFC 7292 (PKCS #12), RFC 5280.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import attrs
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.hazmat.primitives.serialization import PrivateFormat, load_pem_private_key, pkcs12
 
 from trus.errors import ConfigurationError
+
+#: Passwords are drawn with 160 bits, so that the key derivation need not slow a guesser down.
+_KDF_ROUNDS: Final = 2_048
 
 ChannelKey = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
 
@@ -65,6 +70,20 @@ def from_pkcs12(data: bytes, password: bytes | None, what: str = "the PKCS#12 fi
     if key is None or leaf is None:
         raise ConfigurationError(f"{what} holds no private key with its certificate")
     return _assemble(key, leaf, others, what)
+
+
+def to_pkcs12(credentials: ChannelCredentials, password: bytes) -> bytes:
+    """Return the credentials as a PKCS #12 file (DER): AES-256 and HMAC-SHA256 (RFC 7292), under a random password."""
+    leaf, *issuers = credentials.chain
+    encryption = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(_KDF_ROUNDS)
+        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+        .hmac_hash(hashes.SHA256())
+        .build(password)
+    )
+    others = [*issuers, *credentials.authorities]
+    return pkcs12.serialize_key_and_certificates(b"channel", credentials.key, leaf, others, encryption)
 
 
 def from_pem(key: bytes, chain: bytes, password: bytes | None = None, what: str = "the PEM file") -> ChannelCredentials:

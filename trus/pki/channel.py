@@ -86,15 +86,15 @@ class Bundle(Secret, frozen=True):
     serial: int
 
 
-def make_bundle(authority: Authority, plan: BundlePlan, entropy: Entropy) -> Bundle:
-    """Make a key pair, certify it and wrap both with the authority's root (RFC 7292).
+def make_bundle(authority: Authority, plan: BundlePlan, entropy: Entropy, passphrase: str = "") -> Bundle:
+    """Make a key pair, certify it and wrap both with the authority's root (RFC 7292); draw a passphrase unless told.
 
     Encryption is PBES2 with AES-256 and the MAC is HMAC-SHA256. The PEM key is in the clear: whoever
     writes it down writes it for its owner alone. Raises KeyStoreUnavailable.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority.issue(key.public_key(), plan.profile, plan.names())
-    passphrase = base64.b32encode(entropy.draw(_PASSPHRASE_BYTES)).decode("ascii").lower()
+    passphrase = passphrase or base64.b32encode(entropy.draw(_PASSPHRASE_BYTES)).decode("ascii").lower()
     encryption = (
         PrivateFormat.PKCS12.encryption_builder()
         .kdf_rounds(_KDF_ROUNDS)

@@ -1,4 +1,4 @@
-"""Lists the lines about certificates inside a session: renewal, and what the directory knows.
+"""Lists the lines about certificates inside a session: renewal, the channel's, and what the directory knows.
 
 Decides nothing (trus.protocol.verbs).
 """
@@ -71,5 +71,32 @@ CERTIFICATES: Final = (
             FieldSpec("part", f.BLOB, "at most 4,000 octets of the DER list (RFC 5280)"),
         ),
         "A part of the revocation list that was asked for; the device asks for the next one.",
+    ),
+    VerbSpec(
+        Kind.COMMAND,
+        "CHANNEL",
+        INITIATOR,
+        None,
+        Cover.SEALED,
+        Need.MUST,
+        Need.MUST,
+        (),
+        (FieldSpec("have", f.BLOB, "SHA-256 of the channel certificate (DER) that I hold"),),
+        "Give me the channel bundle of my kind, if it is another one.",
+    ),
+    VerbSpec(
+        Kind.DATA,
+        "CHANNEL",
+        RESPONDER,
+        None,
+        Cover.SEALED,
+        Need.MUST,
+        Need.MUST,
+        (),
+        (
+            FieldSpec("p12", f.BLOB, "PKCS#12 (RFC 7292): the channel's key, certificate and authority"),
+            FieldSpec("passphrase", f.PASSPHRASE, "of p12, drawn for this answer"),
+        ),
+        "The channel bundle; the former one is good for a while yet. Code 25 instead: there is no other.",
     ),
 )

@@ -310,8 +310,10 @@ TRANSIT: Final = (
     met(
         "4.2.1.1",
         "An inventory of trusted keys and certificates",
-        "The register lists every individual certificate by serial, device, shop, state and date.",
+        "The register lists every individual certificate by serial, device, shop, state and date; "
+        "`trus certificates list` those of the channel.",
         "tests.issuing.test_certificates.DirectoryTests.test_searching",
+        "tests.integration.test_channel_rotation.ChannelRotationTests.test_overlap",
     ),
     not_here("4.2.1.2", "Wireless networks", _WIRELESS),
     met(
