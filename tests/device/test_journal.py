@@ -115,6 +115,21 @@ class Remembering(JournalCase):
         memory.apply(settled(7))
         self.assertEqual(memory.totals, journal.Totals(1, 1250, 0, 0))
 
+    def test_reversal_of_what_was_refunded(self) -> None:
+        """A reversal of a purchase that was refunded whole gives nothing back, and the batch counts none."""
+        memory = self.reopen().memory
+        for record in (
+            opened(1),
+            settled(1),
+            opened(2, Asked.REFUND),
+            settled(2),
+            opened(3, Asked.REVERSE, original=opened(1).identity, original_rid=opened(1).rid),
+            settled(3, Result.REVERSED, amount=0),
+        ):
+            memory.apply(record)
+        self.assertEqual(memory.totals, journal.Totals(1, 1250, refund_count=1, refund_amount=1250))
+        self.assertEqual(memory.purchases, {})
+
     def test_reversal_takes_over(self) -> None:
         """Once a reversal is written down, a late answer to its original changes nothing."""
         memory = self.reopen().memory

@@ -44,6 +44,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "restore": Place("trus.cli.restore", "restore_command", "Restore a backup, with both officers' keys."),
     "officer": Place("trus.cli.officer", "officer_group", "Make the keys of the officers who open backups."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),
+    "simulate": Place("trus.cli.simulate", "simulate_command", "Run the network under faults, from a seed."),
     "bench": Place("trus.cli.bench", "bench_command", "Measure purchases through the whole stack."),
 }
 

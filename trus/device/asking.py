@@ -40,10 +40,12 @@ class Asking:
         order = Order(amount, currency or self._terminal.terms.currency, track2, pin, partial)
         return await self._answer(self._terminal.purchase(order))
 
-    async def hold(self, amount: int, track2: str, pin: str | None = None, *, partial: bool = False) -> Answer:
+    async def hold(
+        self, amount: int, track2: str, pin: str | None = None, *, currency: str = "", partial: bool = False
+    ) -> Answer:
         """Ask to set `amount` minor units aside, for a completion; return the answer. Raises as `purchase` does."""
         check_card(track2, pin)
-        order = Order(amount, self._terminal.terms.currency, track2, pin, partial)
+        order = Order(amount, currency or self._terminal.terms.currency, track2, pin, partial)
         return await self._answer(self._terminal.hold(order))
 
     async def change_pin(self, track2: str, pin: str, new_pin: str) -> Answer:
@@ -52,15 +54,20 @@ class Asking:
         check_card(track2, new_pin)
         return await self._answer(self._terminal.change_pin(PinOrder(track2, pin, new_pin)))
 
-    async def advise(self, amount: int, track2: str) -> Answer:
-        """Tell of a purchase made off-line, without PIN; return the answer. Raises as `purchase` does."""
-        check_card(track2, None)
-        return await self._answer(self._terminal.advise(Order(amount, self._terminal.terms.currency, track2)))
+    async def advise(self, amount: int, track2: str, *, currency: str = "") -> Answer:
+        """Tell of a purchase made off-line, without PIN; return the answer. Raises as `purchase` does.
 
-    async def capture(self, amount: int, rrn: str) -> Answer:
+        A terminal that has not been connected since it was switched on knows no currency: name it then.
+        """
+        check_card(track2, None)
+        order = Order(amount, currency or self._terminal.terms.currency, track2)
+        return await self._answer(self._terminal.advise(order))
+
+    async def capture(self, amount: int, rrn: str, *, currency: str = "") -> Answer:
         """Complete the pre-authorization with retrieval reference `rrn`; return the answer. Raises as `refund` does."""
         check_rrn(rrn)
-        return await self._answer(self._terminal.capture(RefundOrder(amount, self._terminal.terms.currency, rrn)))
+        order = RefundOrder(amount, currency or self._terminal.terms.currency, rrn)
+        return await self._answer(self._terminal.capture(order))
 
     async def release(self, rrn: str) -> Answer:
         """Give the pre-authorization with retrieval reference `rrn` up; return the answer. Raises as `refund` does."""

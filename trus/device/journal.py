@@ -214,8 +214,9 @@ class Memory:
                     del self.purchases[next(iter(self.purchases))]
                 self.totals = self.totals.plus("purchase", settled.amount)
             case Asked.REVERSE if settled.result is Result.REVERSED and opened.original is not None:
-                # What was never known to be approved was never counted either.
-                if self.purchases.pop(opened.original, None) is not None:
+                # What was never known to be approved was never counted either; and of a purchase that was
+                # refunded whole nothing is left to give back, so that the ledger counts no reversal.
+                if self.purchases.pop(opened.original, None) is not None and settled.amount:
                     self.totals = self.totals.plus("reversal", settled.amount)
             case Asked.VOID if settled.result is Result.APPROVED and opened.original is not None:
                 self.purchases.pop(opened.original, None)

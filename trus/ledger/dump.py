@@ -53,7 +53,7 @@ class EntryRow(msgspec.Struct, frozen=True):
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """An account; `balance` is None where it is the sum of the entries."""
+    """An account; `balance` is None where it is the sum of the entries, `held` is what is set aside in a purse."""
 
     id: int
     kind: str
@@ -61,6 +61,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     currency: str
     floor: int | None
     balance: int | None
+    held: int = 0
 
 
 class CardRow(msgspec.Struct, frozen=True):

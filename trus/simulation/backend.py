@@ -33,7 +33,7 @@ MACHINE_PAUSE: Final = (1.0, 8.0)
 #: A batch's ordinary time in the core, in seconds.
 SERVICE: Final = (0.001, 0.004)
 #: Batches between two looks at housekeeping, on average.
-_UPKEEP_EVERY: Final = 24
+_UPKEEP_EVERY: Final = 12
 
 Note = Callable[[str, str], None]
 

@@ -48,6 +48,8 @@ class Part:
         self.clock = PartClock(self)
         #: Called once, in order, when the part dies.
         self.at_death: list[Callable[[], None]] = []
+        self._fuse = 0
+        self._kill: Callable[[], object] = lambda: None
 
     def __repr__(self) -> str:
         return f"<{self.name}#{self.incarnation}{'' if self.alive else ' dead'}>"
@@ -59,6 +61,17 @@ class Part:
             closing, self.at_death = self.at_death, []
             for each in closing:
                 each()
+
+    def burn(self, events: int, kill: Callable[[], object]) -> None:
+        """Call `kill` after so many events of this part more; 0 for never."""
+        self._fuse, self._kill = events, kill
+
+    def ran(self) -> None:
+        """Take note that an event of this part has run."""
+        if self._fuse:
+            self._fuse -= 1
+            if not self._fuse and self.alive:
+                self._kill()
 
     def crash(self) -> Crashed:
         """Mark this part as dying and return what must be raised to get out of its code."""
@@ -255,6 +268,8 @@ class Clockwork:
             self.on_failure(part, failure)
         if self.doomed:
             self.bury()
+        if part is not None:
+            part.ran()
 
 
 def _raise(part: Part | None, failure: Exception) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from trus.cli.heads import TokenHeadSigner
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
+from trus.core.holding import HoldExpiry
 from trus.core.identity import IdentityDesk
 from trus.core.keyring import find_card_keys
 from trus.core.messages import BackendIdentity
@@ -37,6 +38,8 @@ from trus.simulation.town import BACKEND_NAME, CURRENCY, IIN, Town
 from trus.values import BusinessDate
 
 Note = Callable[[str, str], None]
+#: A pre-authorization lasts a day here, so that some expire.
+HOLD_DAYS: Final = 1
 
 
 class SteadyDesk(IdentityDesk):
@@ -128,11 +131,14 @@ def _compose(
     )
     heads = HeadLog(ledger, TokenHeadSigner(token), disk.heads)
     upkeep = CoreUpkeep(ledger, token, clock, lambda: heads.sign(clock.now()))
+    upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
     settings = IssuingSettings(personalisation=str(disk.heads.with_name("personalisation")), currency=CURRENCY, iin=IIN)
     counters: dict[str, int] = {}
     desk = Desk(registry, token, service, clock, entropy, settings, upkeep.health, lambda: counters)
     return Core(
-        money=MoneyPipeline(ledger, token, find_card_keys(token), clock, entropy, PipelineSettings(), note),
+        money=MoneyPipeline(
+            ledger, token, find_card_keys(token), clock, entropy, PipelineSettings(hold_days=HOLD_DAYS), note
+        ),
         identity=SteadyDesk(service, upkeep.business_date, note, clock, token),
         admin=AdminHandlers(desk),
         upkeep=upkeep,

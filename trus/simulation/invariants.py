@@ -1,8 +1,7 @@
 """Judges a run by what people know and what the ledger holds: the invariants I1 to I6.
 
-Trusts neither the network's own audit nor its constraints: sums, orders and ends are worked out
-again from a read-only dump. Every finding names its invariant, and the run's step at which somebody
-was told what does not hold.
+What needs the ledger alone is trus.simulation.balances'. Every finding names its invariant, and the run's step at
+which somebody was told what does not hold.
 """
 
 from __future__ import annotations
@@ -11,98 +10,49 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
-import attrs
-import msgspec
-
-from trus.auth.model import PIN_TRIES
-from trus.core.messages import Outcome
+from trus.auth.ports import EventKind
 from trus.device.journal import Asked
 from trus.device.orders import NOT_FINAL
 from trus.ledger.dump import Dump, EventRow
-from trus.money import MAX_MINOR_UNITS
+from trus.simulation.balances import balanced, dates_follow, floors_hold, guesses_count
+from trus.simulation.books import APPROVED, Books, Finding, named
 from trus.simulation.papers import Papers, Written
-from trus.values import BusinessDate, Identity, Result, TerminalId
+from trus.values import Identity, Result, TerminalId
 
-_APPROVED: Final = frozenset({Result.APPROVED.value, Result.PARTIAL.value})
-_outcome = msgspec.msgpack.Decoder(Outcome).decode
+__all__ = ["Books", "Finding", "judge"]
 
-
-@attrs.frozen
-class Finding:
-    """Something that does not hold: the invariant's name, what it is, and the step, 0 when unknown."""
-
-    invariant: str
-    what: str
-    step: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.invariant}{f' at step {self.step}' if self.step else ''}: {self.what}"
+#: Requests whose stripe and PIN are gone after a restart: they are taken back, never said again.
+_TAKEN_BACK: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND})
+_NEVER_AGAIN: Final = _TAKEN_BACK | {Asked.ADVICE, Asked.PIN, Asked.BALANCE}
+#: Requests that are repeated until they are answered, over restarts.
+_LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.CLOSE})
+#: Requests for which the cardholder's PIN must be right.
+_WITH_PIN: Final = frozenset({Asked.PURCHASE, Asked.HOLD})
+_MOVES: Final = frozenset({EventKind.PURCHASE, EventKind.COMPLETION, EventKind.REFUND, EventKind.HOLD})
 
 
-class Books:
-    """A dump, indexed for questions."""
-
-    def __init__(self, dump: Dump) -> None:
-        self.dump = dump
-        self.events = {each.id: each for each in dump.events}
-        self.by_identity: dict[Identity, EventRow] = {}
-        self.doubled: list[Identity] = []
-        self.reversed_by: dict[int, EventRow] = {}
-        self.entries: dict[int, list[tuple[int, int, str]]] = defaultdict(list)
-        for each in dump.events:
-            if each.terminal is not None and each.business_date is not None and each.stan is not None:
-                identity = Identity(TerminalId(each.terminal), BusinessDate(each.business_date), each.stan)
-                if identity in self.by_identity:
-                    self.doubled.append(identity)
-                self.by_identity[identity] = each
-            if each.kind == "reversal" and each.original is not None:
-                self.reversed_by[each.original] = each
-        for moved in dump.entries:
-            self.entries[moved.event_id].append((moved.account, moved.amount, moved.currency))
-        self.accounts = {each.id: each for each in dump.accounts}
-        self.purse_of = {each.id: each.purse for each in dump.cards}
-
-    def standing(self, event: EventRow) -> bool:
-        """Return whether an event has moved money that nobody has given back."""
-        return event.result in _APPROVED and event.authorized > 0 and event.id not in self.reversed_by
-
-
-# ------------------------------------------------------------------------------------ I1 to I3
-
-
-def balanced(books: Books, papers: Papers) -> Iterator[Finding]:
-    """I1: the entries of every event sum to zero for each currency, and say what the event says."""
-    for number, entries in books.entries.items():
-        sums: dict[str, int] = defaultdict(int)
-        for _, amount, currency in entries:
-            sums[currency] += amount
-        if any(sums.values()):
-            yield Finding("I1", f"the entries of event {number} sum to {dict(sums)}")
-    for event in books.dump.events:
-        if event.kind == "purchase" and event.terminal is not None:
-            moved = sorted((account, amount) for account, amount, _ in books.entries.get(event.id, ()))
-            purse = books.purse_of.get(event.card_id or 0, 0)
-            merchant = books.dump.merchants.get(event.terminal, 0)
-            wanted = sorted([(purse, -event.authorized), (merchant, event.authorized)]) if event.authorized else []
-            if moved != wanted:
-                yield Finding("I1", f"purchase {event.rrn} of {event.authorized} moved {moved}")
-            if event.authorized > event.amount or not 0 <= event.amount <= MAX_MINOR_UNITS:
-                yield Finding("I1", f"purchase {event.rrn} asked {event.amount} and authorized {event.authorized}")
-        if event.kind == "reversal" and event.original is not None:
-            original = books.events.get(event.original)
-            given = sorted((account, -amount) for account, amount, _ in books.entries.get(event.id, ()))
-            taken = sorted((account, amount) for account, amount, _ in books.entries.get(event.original, ()))
-            if original is None or given != taken:
-                yield Finding("I1", f"reversal {event.rrn} does not undo event {event.original}")
+# ------------------------------------------------------------------------------------------ I2
 
 
 def exactly_once(books: Books, papers: Papers) -> Iterator[Finding]:
     """I2: every answer that a terminal saw is in the ledger, once, as it was told."""
     for identity in books.doubled:
-        yield Finding("I2", f"two events bear the identity {_named(identity)}")
+        yield Finding("I2", f"two events bear the identity {named(identity)}")
     for identity, written in papers.written.items():
         if written.settled is not None:
             yield from _as_told(books, identity, written)
+    yield from _cashiers(papers)
+    for identity, rid, amount, rrn, step in papers.thefts:
+        event = books.by_identity.get(identity)
+        if event is None or event.rid != rid or event.rrn != rrn or event.result not in APPROVED:
+            yield Finding("I2", f"a thief was approved {named(identity)} ({rrn}), and the ledger holds another", step)
+        elif amount and event.authorized != amount:
+            yield Finding("I2", f"a thief was approved {amount} for {named(identity)}, not {event.authorized}", step)
+    yield from _admin_once(books, papers)
+
+
+def _cashiers(papers: Papers) -> Iterator[Finding]:
+    """Compare what cashiers were told with what their terminals recorded."""
     seen: dict[Identity, int] = {}
     for ordered in papers.orders:
         answer = ordered.answer
@@ -110,20 +60,13 @@ def exactly_once(books: Books, papers: Papers) -> Iterator[Finding]:
             continue
         identity = answer.reference.identity
         if identity in seen:
-            yield Finding("I2", f"{_named(identity)} was approved to two cashiers", ordered.step)
+            yield Finding("I2", f"{named(identity)} was approved to two cashiers", ordered.step)
         seen[identity] = ordered.step
         recorded = papers.written.get(identity)
         if recorded is None or recorded.settled is None or recorded.settled.result is not answer.result:
-            yield Finding("I2", f"{_named(identity)} was approved to a cashier and not recorded so", ordered.step)
-        if ordered.asked is Asked.PURCHASE and not ordered.right_pin:
-            yield Finding("I2", f"{_named(identity)} was approved with a wrong PIN", ordered.step)
-    for identity, rid, amount, rrn, step in papers.thefts:
-        event = books.by_identity.get(identity)
-        if event is None or event.rid != rid or event.rrn != rrn or event.result not in _APPROVED:
-            yield Finding("I2", f"a thief was approved {_named(identity)} ({rrn}), and the ledger holds another", step)
-        elif amount and event.authorized != amount:
-            yield Finding("I2", f"a thief was approved {amount} for {_named(identity)}, not {event.authorized}", step)
-    yield from _admin_once(books, papers)
+            yield Finding("I2", f"{named(identity)} was approved to a cashier and not recorded so", ordered.step)
+        if ordered.asked in _WITH_PIN and not ordered.right_pin:
+            yield Finding("I2", f"{named(identity)} was approved with a wrong PIN", ordered.step)
 
 
 def _as_told(books: Books, identity: Identity, written: Written) -> Iterator[Finding]:
@@ -132,30 +75,38 @@ def _as_told(books: Books, identity: Identity, written: Written) -> Iterator[Fin
     if settled is None:
         return
     event = books.by_identity.get(identity)
+    told = settled.result.value in APPROVED
+    if told and written.opened.asked in _NEVER_AGAIN and written.settled_in != written.opened_in:
+        where = f"incarnation {written.opened_in} and approved in {written.settled_in}"
+        yield Finding("I2", f"{named(identity)} was opened in {where}: it was sent again", step)
     check = _TOLD.get(written.opened.asked)
     if check is not None:
         for what in check(books, written, event):
-            yield Finding("I2", f"{_named(identity)} {what}", step)
+            yield Finding("I2", f"{named(identity)} {what}", step)
     if event is not None and event.rid.hex() != written.opened.rid:
-        yield Finding("I2", f"{_named(identity)} is somebody else's in the ledger", step)
+        yield Finding("I2", f"{named(identity)} is somebody else's in the ledger", step)
     if settled.rrn and settled.result is not Result.REVERSED:
         if event is None or event.rrn != settled.rrn:
-            yield Finding("I2", f"{_named(identity)} was answered with {settled.rrn}, which is not its event", step)
+            yield Finding("I2", f"{named(identity)} was answered with {settled.rrn}, which is not its event", step)
         elif (event.result, event.code) != (settled.result.value, settled.code):
-            told = f"{settled.result.value} {settled.code}"
-            yield Finding("I2", f"{_named(identity)} was told {told}, recorded {event.result} {event.code}", step)
+            said = f"{settled.result.value} {settled.code}"
+            yield Finding("I2", f"{named(identity)} was told {said}, recorded {event.result} {event.code}", step)
 
 
-def _purchase_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
-    settled = written.settled
-    if settled is None or settled.result.value not in _APPROVED:
-        return
-    if written.settled_in != written.opened_in:
-        yield f"was opened in incarnation {written.opened_in} and approved in {written.settled_in}: it was sent again"
-    if event is None or event.kind != "purchase" or event.result not in _APPROVED:
-        yield f"was approved ({settled.rrn}) and is not so in the ledger"
-    elif event.authorized != settled.amount or event.approval != settled.approval:
-        yield f"was approved for {settled.amount} as {settled.approval}, recorded {event.authorized} {event.approval}"
+def _approved_as(kind: EventKind) -> Callable[[Books, Written, EventRow | None], Iterator[str]]:
+    """Return the check of an approval: an event of this kind, of the same amount and approval code."""
+
+    def check(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
+        settled = written.settled
+        if settled is None or settled.result.value not in APPROVED:
+            return
+        if event is None or event.kind != kind or event.result not in APPROVED:
+            yield f"was approved ({settled.rrn}) and is not so in the ledger"
+        elif (event.authorized, event.approval) != (settled.amount, settled.approval):
+            said = f"{settled.amount} as {settled.approval!r}"
+            yield f"was approved for {said}, recorded {event.authorized} {event.approval!r}"
+
+    return check
 
 
 def _reversal_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
@@ -163,25 +114,50 @@ def _reversal_told(books: Books, written: Written, event: EventRow | None) -> It
     if settled is None or original is None:
         return
     if settled.result is not Result.REVERSED:
-        yield f"asks to take back {_named(original)} and was told {settled.result.value} {settled.code}"
+        yield f"asks to take back {named(original)} and was told {settled.result.value} {settled.code}"
         return
     found = books.by_identity.get(original)
     if found is None:
-        yield f"took back {_named(original)}, and neither it nor a tombstone is there"
+        yield f"took back {named(original)}, and neither it nor a tombstone is there"
     elif books.standing(found):
-        yield f"took back {_named(original)}, which still stands"
+        yield f"took back {named(original)}, which still stands"
 
 
-def _close_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
-    if event is not None and event.result == Result.APPROVED.value and event.rule != "batch-balanced":
-        yield f"closed a batch that differs: {event.figures}"
+def _ended_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
+    """A void, a completion or a release that was approved is what ended its original."""
+    if event is None or event.result not in APPROVED or event.original is None:
+        return
+    if books.ended_by.get(event.original) is not event:
+        yield f"ended event {event.original}, which something else has ended"
+
+
+def _void_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
+    yield from _approved_as(EventKind.VOID)(books, written, event)
+    yield from _ended_told(books, written, event)
+
+
+def _capture_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
+    yield from _approved_as(EventKind.COMPLETION)(books, written, event)
+    yield from _ended_told(books, written, event)
+
+
+def _release_told(books: Books, written: Written, event: EventRow | None) -> Iterator[str]:
+    yield from _approved_as(EventKind.RELEASE)(books, written, event)
+    yield from _ended_told(books, written, event)
 
 
 #: What the answer to each kind of request must have left in the ledger. A new transaction adds its line.
 _TOLD: Final[dict[Asked, Callable[[Books, Written, EventRow | None], Iterator[str]]]] = {
-    Asked.PURCHASE: _purchase_told,
+    Asked.PURCHASE: _approved_as(EventKind.PURCHASE),
+    Asked.ADVICE: _approved_as(EventKind.PURCHASE),
+    Asked.HOLD: _approved_as(EventKind.HOLD),
+    Asked.REFUND: _approved_as(EventKind.REFUND),
+    Asked.PIN: _approved_as(EventKind.PIN_CHANGE),
+    Asked.BALANCE: _approved_as(EventKind.BALANCE),
+    Asked.VOID: _void_told,
+    Asked.CAPTURE: _capture_told,
+    Asked.RELEASE: _release_told,
     Asked.REVERSE: _reversal_told,
-    Asked.CLOSE: _close_told,
 }
 
 
@@ -199,144 +175,88 @@ def _admin_once(books: Books, papers: Papers) -> Iterator[Finding]:
             yield Finding("I2", f"{order.verb} {order.reference} moved another amount", order.step)
 
 
-def floors_hold(books: Books, papers: Papers) -> Iterator[Finding]:
-    """I3: no purse or prepaid account was below its floor after any event, and all balances follow."""
-    held: dict[int, int] = defaultdict(int)
+def batches_agree(books: Books, papers: Papers) -> Iterator[Finding]:
+    """I2: both sides counted the same in every batch, unless the terminal has lost the answer to an advice."""
+    unsure = {identity.terminal for identity, each in papers.written.items() if _lost_advice(each)}
+    honest = {identity.terminal for identity in papers.written} - unsure
     for event in books.dump.events:
-        for number, amount, _ in books.entries.get(event.id, ()):
-            held[number] += amount
-        for number, _, _ in books.entries.get(event.id, ()):
-            account = books.accounts.get(number)
-            if account is None:
-                yield Finding("I3", f"event {event.rrn} moves account {number}, which does not exist")
-            elif account.floor is not None and held[number] < account.floor:
-                yield Finding("I3", f"{account.kind} {account.owner} held {held[number]} after {event.rrn}")
-        if event.kind == "balance" and event.result in _APPROVED:
-            told = _outcome(event.answer).balance
-            purse = books.purse_of.get(event.card_id or 0, 0)
-            if told != held[purse]:
-                yield Finding("I3", f"{event.rrn} was told a balance of {told}, the purse held {held[purse]}")
-    for account in books.dump.accounts:
-        if account.balance is not None and account.balance != held[account.id]:
-            yield Finding("I3", f"{account.kind} {account.owner} holds {account.balance}, entries {held[account.id]}")
-    if sum(held.values()):
-        yield Finding("I1", f"all accounts together hold {sum(held.values())}")
+        if event.kind != EventKind.CLOSE_BATCH or event.result not in APPROVED or event.rule == "batch-balanced":
+            continue
+        if event.terminal is not None and TerminalId(event.terminal) in honest:
+            yield Finding("I2", f"{event.terminal} closed a batch ({event.rrn}) that differs: {event.figures}")
 
 
-# ------------------------------------------------------------------------------------ I4 to I6
+def _lost_advice(written: Written) -> bool:
+    """Return whether a terminal does not know if its advice was taken over: the shop's own risk."""
+    settled = written.settled
+    return written.opened.asked is Asked.ADVICE and (settled is None or not settled.code)
+
+
+# ------------------------------------------------------------------------------------ I4 and I6
 
 
 def everything_ends(books: Books, papers: Papers) -> Iterator[Finding]:
     """I4: a request that nobody has an answer of is absent, reversed, or declined; none is left standing."""
-    written_by = {each.opened.original: each for each in papers.written.values() if each.opened.asked is Asked.REVERSE}
+    taking_back = {
+        each.opened.original: each
+        for each in papers.written.values()
+        if each.opened.asked in (Asked.REVERSE, Asked.VOID) and each.opened.original is not None
+    }
     for identity, written in papers.written.items():
-        if written.opened.asked is not Asked.PURCHASE:
-            lasting = written.opened.asked in (Asked.REVERSE, Asked.CLOSE)
-            if written.settled is None and not written.ended and lasting:
-                yield Finding("I4", f"{written.opened.asked.value} {_named(identity)} was forgotten", written.step)
-            continue
-        event = books.by_identity.get(identity)
-        standing = event is not None and books.standing(event)
-        approved = written.settled is not None and written.settled.result.value in _APPROVED
-        if standing and not approved:
-            yield Finding("I4", f"{_named(identity)} stands in the ledger and was approved to nobody", written.step)
-        if approved and event is not None and not standing and identity not in written_by:
-            yield Finding("I4", f"{_named(identity)} was approved, and taken back by nobody", written.settled_step)
-        if written.settled is None and not written.ended and identity not in written_by:
-            yield Finding("I4", f"{_named(identity)} has neither answer nor reversal", written.step)
-    honest = {each.terminal: None for each in papers.written}
+        if written.opened.asked in _TAKEN_BACK:
+            yield from _known_to_end(books, identity, written, taking_back)
+        elif written.settled is None and not written.ended and written.opened.asked in _LASTING:
+            yield Finding("I4", f"{written.opened.asked.value} {named(identity)} was forgotten", written.step)
+    honest = {each.terminal for each in papers.written}
     for identity, stored in books.by_identity.items():
-        if identity not in papers.written and identity.terminal in honest and books.standing(stored):
-            yield Finding("I4", f"{_named(identity)} stands in the ledger, and its terminal knows nothing of it")
+        known = identity in papers.written or identity.terminal not in honest
+        if not known and stored.kind in _MOVES and books.standing(stored):
+            yield Finding("I4", f"{named(identity)} stands in the ledger, and its terminal knows nothing of it")
     for ordered in papers.orders:
         answer = ordered.answer
-        if answer is None or answer.approved or answer.reference is None or ordered.asked is not Asked.PURCHASE:
+        if answer is None or answer.approved or answer.reference is None or ordered.asked not in _TAKEN_BACK:
             continue
         told = books.by_identity.get(answer.reference.identity)
         if told is not None and books.standing(told):
             what = "no answer" if answer.code in NOT_FINAL else f"declined {answer.code}"
-            named = _named(answer.reference.identity)
-            yield Finding("I4", f"{named} was told as {what} to a cashier, and stands", ordered.step)
+            yield Finding("I4", f"{named(answer.reference.identity)} was told as {what}, and stands", ordered.step)
+
+
+def _known_to_end(
+    books: Books, identity: Identity, written: Written, taking_back: dict[Identity, Written]
+) -> Iterator[Finding]:
+    """Check one request that is taken back when its answer is not known."""
+    event = books.by_identity.get(identity)
+    standing = event is not None and books.standing(event)
+    approved = written.settled is not None and written.settled.result.value in APPROVED
+    if standing and not approved:
+        yield Finding("I4", f"{named(identity)} stands in the ledger and was approved to nobody", written.step)
+    end = None if event is None else books.ended_by.get(event.id)
+    taken = end is not None and end.kind in (EventKind.REVERSAL, EventKind.VOID)
+    if approved and taken and identity not in taking_back:
+        yield Finding("I4", f"{named(identity)} was approved, and taken back by nobody", written.settled_step)
+    if written.settled is None and not written.ended and identity not in taking_back:
+        yield Finding("I4", f"{named(identity)} has neither answer nor reversal", written.step)
 
 
 def tombstones_hold(books: Books, papers: Papers) -> Iterator[Finding]:
     """I6: what was taken back before it came is a tombstone, and moved nothing."""
     for event in books.dump.events:
-        if event.kind == "tombstone" and (event.authorized or books.entries.get(event.id)):
+        if event.kind == EventKind.TOMBSTONE and (event.authorized or books.entries.get(event.id)):
             yield Finding("I6", f"tombstone {event.rrn} moved money")
     for identity, written in papers.written.items():
         stored = books.by_identity.get(identity)
-        approved = written.settled is not None and written.settled.result.value in _APPROVED
-        if approved and stored is not None and stored.kind == "tombstone":
-            yield Finding("I6", f"{_named(identity)} is a tombstone, and was approved", written.settled_step)
+        approved = written.settled is not None and written.settled.result.value in APPROVED
+        if approved and stored is not None and stored.kind == EventKind.TOMBSTONE:
+            yield Finding("I6", f"{named(identity)} is a tombstone, and was approved", written.settled_step)
 
 
-def guesses_count(books: Books, papers: Papers) -> Iterator[Finding]:
-    """PIN: no wrong PIN is forgotten: the tries go down with every one, and three lock the card."""
-    left: dict[int, int] = {}
-    for event in books.dump.events:
-        card = event.card_id
-        if card is None or event.kind not in ("purchase", "balance"):
-            continue
-        if event.rule == "pin-wrong":
-            now = int(event.figures["tries_left"])
-            if now >= left.get(card, PIN_TRIES) or now < 0:
-                yield Finding("PIN", f"{event.rrn} left {now} tries after {left.get(card, PIN_TRIES)}")
-            left[card] = now
-        elif event.rule in _NO_PIN_LOOKED_AT:
-            continue
-        elif event.rule == "pin-locked":
-            if left.get(card, PIN_TRIES):
-                yield Finding("PIN", f"{event.rrn} found a card locked that had {left.get(card, PIN_TRIES)} tries")
-        else:
-            if left.get(card, PIN_TRIES) == 0 and event.result in _APPROVED and event.kind == "balance":
-                yield Finding("PIN", f"{event.rrn} was approved on a locked card")
-            left.pop(card, None)
-    tries = {each.id: each.tries_left for each in books.dump.cards}
-    for card, now in left.items():
-        if tries.get(card) != now:
-            yield Finding("PIN", f"card {card} has {tries.get(card)} tries, its last event left {now}")
-
-
-#: Rules that settle a request before its PIN is looked at.
-_NO_PIN_LOOKED_AT: Final = frozenset(
-    {
-        *("terminal-unknown", "terminal-not-active", "shop-not-active", "currency-of-terminal", "amount"),
-        *("track-unreadable", "card-not-genuine", "card-lost", "card-stolen", "card-suspected", "card-not-active"),
-        *("card-expired", "card-replaced", "service-code", "employee-not-active", "company-not-active"),
-        *("pin-unusable", "business-date"),
-    }
-)
-
-
-def dates_follow(books: Books, papers: Papers) -> Iterator[Finding]:
-    """DAY: along every chain the ledger dates never go back, and no number is used twice."""
-    last: dict[int, tuple[str, int]] = {}
-    for event in books.dump.events:
-        date, number = last.get(event.slot, ("", 0))
-        if event.ledger_date < date:
-            yield Finding("DAY", f"{event.rrn} of {event.ledger_date} follows an event of {date}")
-        elif event.ledger_date == date and event.id <= number:
-            yield Finding("DAY", f"event {event.id} follows event {number}")
-        last[event.slot] = (event.ledger_date, event.id)
-
-
-CHECKS: Final[tuple[Callable[[Books, Papers], Iterator[Finding]], ...]] = (
-    balanced,
-    exactly_once,
-    floors_hold,
-    everything_ends,
-    tombstones_hold,
-    guesses_count,
-    dates_follow,
-)
+_OF_THE_LEDGER: Final = (balanced, floors_hold, guesses_count, dates_follow)
+_OF_BOTH: Final = (exactly_once, batches_agree, everything_ends, tombstones_hold)
 
 
 def judge(dump: Dump, papers: Papers) -> list[Finding]:
     """Return everything that does not hold."""
     books = Books(dump)
-    return [finding for check in CHECKS for finding in check(books, papers)]
-
-
-def _named(identity: Identity) -> str:
-    return f"{identity.terminal}/{identity.business_date}/{identity.stan:06d}"
+    found = [finding for look in _OF_THE_LEDGER for finding in look(books)]
+    return found + [finding for check in _OF_BOTH for finding in check(books, papers)]

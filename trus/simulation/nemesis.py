@@ -8,10 +8,13 @@ network must recover by itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from trus.simulation.chance import Chance
+from trus.simulation.clockwork import Part
+from trus.simulation.faults import FAULTS
+from trus.simulation.network import CHANNELS
 from trus.simulation.storage import FULL, IO_ERROR
 
 if TYPE_CHECKING:
@@ -20,20 +23,34 @@ if TYPE_CHECKING:
 #: Seconds that a passing fault lasts.
 LASTS: Final = (0.5, 40.0)
 _RESTART_AFTER: Final = (2.0, 10.0)
+#: Thirty years, in seconds: before the founding of the town, and after the end of its authority.
+_AN_AGE: Final = 30 * 365 * 86_400.0
 
 
 class Nemesis:
     """What goes wrong."""
 
-    def __init__(self, world: World, chance: Chance, *, interval: tuple[float, float], share: float) -> None:
-        """A fault every `interval` seconds; each kind is in with the probability `share`."""
+    def __init__(
+        self,
+        world: World,
+        chance: Chance,
+        *,
+        interval: tuple[float, float],
+        share: float,
+        allowed: Collection[str] = (),
+    ) -> None:
+        """A fault every `interval` seconds; each kind of `allowed` is in with the probability `share`.
+
+        All kinds are allowed when `allowed` is empty.
+        """
         self._world = world
         self._chance = chance
         self._interval = interval
         self._active = False
         self.injected: Counter[str] = Counter()
-        kinds = [each for each in self._kinds() if chance.happens(share)]
-        self._enabled = kinds or [chance.choose(self._kinds())]
+        possible = [each for each in FAULTS if not allowed or each.name in allowed]
+        kinds = [each for each in possible if chance.happens(share)]
+        self._enabled = tuple((each.weight, each.name) for each in kinds or [chance.choose(possible)])
 
     def start(self) -> None:
         """Begin."""
@@ -50,47 +67,14 @@ class Nemesis:
     def _strike(self) -> None:
         if not self._active:
             return
-        weight_kinds = tuple((weight, (name, strike)) for weight, name, strike in self._enabled)
-        name, strike = self._chance.weighted(weight_kinds)
-        if strike() is not False:
+        name = self._chance.weighted(self._enabled)
+        if STRIKES[name](self) is not False:
+            self._world.work.say("nemesis", name)
             self.injected[name] += 1
         self._plan()
 
     def _for_a_while(self, undo: Callable[[], object]) -> None:
         self._world.work.later(self._chance.seconds(*LASTS), None, undo)
-
-    def _kinds(self) -> tuple[tuple[int, str, Callable[[], object]], ...]:
-        return (
-            (8, "connection cut", self._cut),
-            (3, "connection half open", self._half_open),
-            (3, "partition", self._partition),
-            (2, "one-way partition", self._one_way),
-            (3, "slow network", self._slow_network),
-            (4, "terminal killed", self._kill_till),
-            (4, "terminal's power cut", self._cut_till),
-            (4, "terminal died while writing", self._till_dies_writing),
-            (2, "journal's disk failed", self._journal_fails),
-            (2, "gateway killed", self._kill_gateway),
-            (2, "gateway's power cut", self._cut_gateway),
-            (3, "dishonest gateway", self._meddle),
-            (3, "core killed", self._kill_core),
-            (3, "core died at a commit", self._core_dies_at_commit),
-            (3, "core died in a statement", self._core_dies_in_statement),
-            (3, "front killed", self._kill_front),
-            (2, "front and core killed", self._kill_backend),
-            (3, "backend's power cut", self._cut_backend),
-            (2, "power cut at a commit", self._cut_at_commit),
-            (1, "power cut in a checkpoint", self._cut_in_checkpoint),
-            (3, "commit refused: disk full", self._commit_refused),
-            (3, "commit of unknown outcome", self._commit_unknown),
-            (2, "statement failed", self._statement_fails),
-            (3, "slow commits", self._slow_commits),
-            (3, "token gone", self._token_gone),
-            (2, "token pulled out in a batch", self._token_pulled),
-            (2, "slow token", self._slow_token),
-            (2, "clock jumped", self._clock_jumps),
-            (1, "all suspended", self._sleep),
-        )
 
     # ------------------------------------------------------------------------------- network
 
@@ -159,6 +143,24 @@ class Nemesis:
             return False
         till.disk.trouble = "fail"
         self._for_a_while(till.restart_if_out_of_order)
+        return True
+
+    # ------------------------------------------------------------------------------ any part
+
+    def _dies_at_an_await(self) -> object:
+        """Let a part's process die when its n-th event from now has run: whatever it waits for then."""
+        world = self._world
+        victims: list[tuple[Part | None, Callable[[], object]]] = [
+            (till.part, lambda till=till: till.kill(power=False))  # type: ignore[misc]
+            for till in world.tills
+        ]
+        victims += [(each.part, lambda each=each: each.kill(silently=False)) for each in world.gateways]  # type: ignore[misc]
+        victims.append((world.backend.front_part, world.backend.kill_front))
+        victims.append((world.backend.core_part, world.backend.kill_core))
+        part, kill = self._chance.choose(victims)
+        if part is None or not part.alive:
+            return False
+        part.burn(self._chance.between(1, 24), kill)
         return True
 
     # ------------------------------------------------------------------------------ gateways
@@ -278,6 +280,26 @@ class Nemesis:
         world.set_clock(machine, self._chance.choose((-size, size)))
         return True
 
+    def _certificate_expires(self) -> object:
+        """Let a channel certificate end; who is connected stays so, nobody new is let in until it is renewed."""
+        network = self._world.network
+        name = self._chance.choose(CHANNELS)
+        network.expired.add(name)
+
+        def undo() -> None:
+            network.expired.discard(name)
+
+        self._for_a_while(undo)
+        return True
+
+    def _till_in_another_age(self) -> object:
+        """Show a terminal a date at which no certificate is valid; somebody sets its clock right again."""
+        world = self._world
+        till = self._chance.choose(world.tills)
+        world.set_clock(till, self._chance.choose((-_AN_AGE, _AN_AGE)))
+        self._for_a_while(lambda: world.set_clock(till, 0.0))
+        return True
+
     def _sleep(self) -> object:
         """Suspend every machine at once: the wall clocks go on, nothing else does."""
         self._world.work.slept += self._chance.choose((60.0, 1_800.0, 4_000.0, 30_000.0, 90_000.0))
@@ -291,6 +313,7 @@ class Nemesis:
         self._active = False
         world.network.heal()
         world.network.slowest = 0.02
+        world.network.expired.clear()
         for meddler in world.meddlers:
             meddler.active = False
         self._token_back()
@@ -302,3 +325,47 @@ class Nemesis:
             world.set_clock(machine, 0.0)
         for till in world.tills:
             till.disk.trouble = ""
+        for part in self._parts():
+            part.burn(0, lambda: None)
+
+    def _parts(self) -> list[Part]:
+        world = self._world
+        found = [till.part for till in world.tills] + [each.part for each in world.gateways]
+        return [part for part in (*found, world.backend.front_part, world.backend.core_part) if part is not None]
+
+
+#: What each kind of fault of trus.simulation.faults does.
+STRIKES: Final[Mapping[str, Callable[[Nemesis], object]]] = {
+    "connection cut": Nemesis._cut,
+    "connection half open": Nemesis._half_open,
+    "partition": Nemesis._partition,
+    "one-way partition": Nemesis._one_way,
+    "slow network": Nemesis._slow_network,
+    "terminal killed": Nemesis._kill_till,
+    "terminal's power cut": Nemesis._cut_till,
+    "terminal died while writing": Nemesis._till_dies_writing,
+    "journal's disk failed": Nemesis._journal_fails,
+    "died at an await": Nemesis._dies_at_an_await,
+    "gateway killed": Nemesis._kill_gateway,
+    "gateway's power cut": Nemesis._cut_gateway,
+    "dishonest gateway": Nemesis._meddle,
+    "core killed": Nemesis._kill_core,
+    "core died at a commit": Nemesis._core_dies_at_commit,
+    "core died in a statement": Nemesis._core_dies_in_statement,
+    "front killed": Nemesis._kill_front,
+    "front and core killed": Nemesis._kill_backend,
+    "backend's power cut": Nemesis._cut_backend,
+    "power cut at a commit": Nemesis._cut_at_commit,
+    "power cut in a checkpoint": Nemesis._cut_in_checkpoint,
+    "commit refused: disk full": Nemesis._commit_refused,
+    "commit of unknown outcome": Nemesis._commit_unknown,
+    "statement failed": Nemesis._statement_fails,
+    "slow commits": Nemesis._slow_commits,
+    "token gone": Nemesis._token_gone,
+    "token pulled out in a batch": Nemesis._token_pulled,
+    "slow token": Nemesis._slow_token,
+    "clock jumped": Nemesis._clock_jumps,
+    "all suspended": Nemesis._sleep,
+    "certificate expired": Nemesis._certificate_expires,
+    "clock past all certificates": Nemesis._till_in_another_age,
+}

@@ -41,6 +41,10 @@ class ChannelName:
         return ChannelPeer(self.role, self.name, f"{self.role.value}-{self.name}", self.not_after)
 
 
+#: Whose channel certificates there are: one for all terminals, one each for gateway and backend.
+CHANNELS: Final = (ChannelRole.POS, ChannelRole.GATEWAY, ChannelRole.BACKEND)
+
+
 @attrs.define
 class Listener:
     """A port that is open: `factory` makes a protocol for each connection of an admitted role."""
@@ -96,6 +100,8 @@ class Network:
         self.slowest = 0.02
         #: How often a piece is torn in two.
         self.tearing = 0.05
+        #: Whose channel certificates have expired before their time.
+        self.expired: set[ChannelRole] = set()
         #: Called with both ends of each new connection, connecting end first.
         self.on_connection: Callable[[Wire, Wire, str, str], None] = lambda near, far, place, to: None
 
@@ -242,7 +248,7 @@ class Network:
         """End the handshake at one end by what the other has shown."""
         if not wire.part.alive or wire.closed or wire.void:
             return
-        if wire.part.clock.now() >= shown.not_after:
+        if shown.role in self.expired or wire.part.clock.now() >= shown.not_after:
             wire.refuse(Refusal.EXPIRED)
         elif shown.role not in admits:
             wire.refuse(Refusal.WRONG_ROLE)

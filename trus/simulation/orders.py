@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from trus.device.journal import Asked
-from trus.simulation.chance import Chance
-from trus.simulation.town import CURRENCY, CardInHand
+from trus.simulation.orders_linked import Advice, Capture, Hold, PinChange, Refund, Release, Void
+from trus.simulation.slips import asked_pin, right_pin, some_amount, some_card, wrong_pin
+from trus.simulation.town import CURRENCY
 
 if TYPE_CHECKING:
     from trus.simulation.tills import SimulatedTill
-
-#: Amounts that a factor of a hundred in floating point gets wrong.
-_AWKWARD: Final = (1, 5, 29, 57, 58, 113, 115, 116, 201, 402, 435, 467, 1001, 1999, 3999)
 
 
 class OrderKind(Protocol):
@@ -30,28 +28,6 @@ class OrderKind(Protocol):
     async def place(self, till: SimulatedTill) -> None:
         """Order it, and put it and its answer on paper. Raises Stopped, JournalError."""
         ...
-
-
-def some_card(till: SimulatedTill) -> CardInHand:
-    """Return the card of the next customer."""
-    cards = till.shop.town.cards
-    card = till.chance.choose(cards)
-    # An expired card is a rare visitor.
-    return till.chance.choose(cards) if card.expired else card
-
-
-def some_amount(chance: Chance) -> int:
-    """Return minor units: mostly a lunch, at times awkward, at times more than a purse holds."""
-    kind = chance.below(16)
-    if kind < 4:
-        return chance.choose(_AWKWARD)
-    if kind == 15:
-        return chance.between(20_000, 60_000)
-    return chance.between(1, 2_500)
-
-
-def _wrong(pin: str) -> str:
-    return pin[:-1] + str((int(pin[-1]) + 1) % 10)
 
 
 class Purchase:
@@ -71,9 +47,9 @@ class Purchase:
             return
         card, amount = some_card(till), some_amount(till.chance)
         mood, shift = till.chance.below(24), till.shift
-        pin: str | None = card.pin
+        pin: str | None = right_pin(till, card)
         if mood == 0:
-            pin = _wrong(card.pin)
+            pin = wrong_pin(till, card)
         elif mood < 5 and shift.at_pinpad is None:
             pin, shift.at_pinpad = None, card
         ordered = till.note(Asked.PURCHASE, amount, card, right_pin=mood != 0)
@@ -95,9 +71,9 @@ class Balance:
         if till.client is None:
             return
         card = some_card(till)
-        wrong = till.chance.below(16) == 0
-        ordered = till.note(Asked.BALANCE, 0, card, right_pin=not wrong)
-        till.heard(ordered, await till.client.balance(card.track2, _wrong(card.pin) if wrong else card.pin))
+        pin, right = asked_pin(till, card, seldom=16)
+        ordered = till.note(Asked.BALANCE, 0, card, right_pin=right)
+        till.heard(ordered, await till.client.balance(card.track2, pin))
 
 
 class Reversal:
@@ -144,6 +120,13 @@ KINDS: Final[tuple[tuple[int, OrderKind], ...]] = (
     (60, Purchase()),
     (8, Purchase(partial=True)),
     (6, Balance()),
-    (8, Reversal()),
+    (6, Reversal()),
+    (6, Refund()),
+    (4, Void()),
+    (6, Hold()),
+    (5, Capture()),
+    (2, Release()),
+    (5, Advice()),
+    (3, PinChange()),
     (3, BatchClose()),
 )

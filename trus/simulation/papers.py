@@ -58,6 +58,15 @@ class Admitted:
     rrn: str = ""
 
 
+@attrs.frozen
+class Reserved:
+    """The slip of an approved pre-authorization: its retrieval reference, minor units, the terminal."""
+
+    rrn: str
+    amount: int
+    terminal: TerminalId
+
+
 @attrs.define
 class Papers:
     """Everything that was seen."""
@@ -67,6 +76,16 @@ class Papers:
     admin: list[Admitted] = attrs.field(factory=list)
     #: Approvals that a dishonest terminal was given: identity, rid, minor units, retrieval reference.
     thefts: list[tuple[Identity, bytes, int, str, int]] = attrs.field(factory=list)
+
+    reserved: list[Reserved] = attrs.field(factory=list)
+    #: The PINs that a card may have: one, or two while the answer to a change is not known. Absent: its first.
+    pins: dict[str, list[str]] = attrs.field(factory=dict)
+    #: Cards whose PIN is being changed.
+    changing: set[str] = attrs.field(factory=set)
+
+    def pins_of(self, card: str, first: str) -> list[str]:
+        """Return the PINs that a card may have; it began with `first`."""
+        return self.pins.get(card) or [first]
 
     def opened(self, record: Opened, incarnation: int, step: int) -> None:
         """A request was written down and may have been said."""

@@ -28,10 +28,11 @@ from trus.ledger.compose import open_for_reading
 from trus.ledger.dump import read_dump
 from trus.ledger.reopening import open_again
 from trus.simulation.backend import PLACE, Backend
+from trus.simulation.books import Finding
 from trus.simulation.chance import Chance
 from trus.simulation.clockwork import BOOTED_SECONDS, Clockwork, Sink
 from trus.simulation.gateways import Gateway
-from trus.simulation.invariants import Finding, judge
+from trus.simulation.invariants import judge
 from trus.simulation.meddling import Meddler
 from trus.simulation.nemesis import Nemesis
 from trus.simulation.network import ChannelName, Network
@@ -139,7 +140,9 @@ class World:
             ChannelName(ChannelRole.POS, "all POS", ends),
             shape.think if shape.think[1] > 0.1 else (0.05, 0.5),
         )
-        self.nemesis = Nemesis(self, self.chance.fork("nemesis"), interval=shape.interval, share=shape.share)
+        self.nemesis = Nemesis(
+            self, self.chance.fork("nemesis"), interval=shape.interval, share=shape.share, allowed=shape.faults
+        )
         self.recovered = 0.0
 
     def _till(self, index: int, gateways: tuple[str, ...], folder: Path, channel: ChannelName) -> SimulatedTill:

@@ -18,7 +18,8 @@ class Shape:
     `think` is how long a cashier waits before an order and `interval` how long nothing goes wrong, in
     seconds (least, most). `share` is the part of the kinds of fault that this run has. `day_seconds` is how
     often the front asks for the business date. `audited` runs the ledger's whole audit at the end; without
-    it the hash chain and its signed heads are walked alone.
+    it the hash chain and its signed heads are walked alone. `faults` are the kinds that a run may have at all,
+    empty for every kind (trus.simulation.faults).
     """
 
     tills: int
@@ -30,6 +31,7 @@ class Shape:
     thief: bool = True
     day_seconds: float = 1.0
     audited: bool = True
+    faults: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, chance: Chance) -> Shape:

@@ -181,7 +181,7 @@ class _Connection(LineProtocol):
         if session is None or session.ended or not thief.active:
             self.hang_up()
             return
-        name, crime = thief.chance.weighted(_CRIMES)
+        name, crime = thief.chance.weighted(CRIMES)
         thief.counts[name] += 1
         crime(self, session)
         thief.think(self._act)
@@ -353,7 +353,8 @@ def _absurd_close(thief: _Connection, session: SealedSession) -> None:
     )
 
 
-_CRIMES: Final[tuple[tuple[int, tuple[str, Callable[[_Connection, SealedSession], None]]], ...]] = (
+#: What it does, and how often.
+CRIMES: Final[tuple[tuple[int, tuple[str, Callable[[_Connection, SealedSession], None]]], ...]] = (
     (8, ("purchase", _plain)),
     (6, ("odd amount", _odd_amount)),
     (3, ("odd date", _odd_date)),

@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 
 from trus.device.client import TerminalClient
 from trus.device.errors import Stopped
-from trus.device.journal import Asked, JournalError
+from trus.device.journal import Asked, JournalError, Purchased
 from trus.device.orders import Answer, Reference
 from trus.net.contexts import ClientChannel
 from trus.simulation.chance import Chance, SeededEntropy
@@ -23,7 +23,8 @@ from trus.simulation.clockwork import Clockwork, Part
 from trus.simulation.journals import JournalDisk, WatchedJournal
 from trus.simulation.network import ChannelName, Network, SimulatedChannel, SimulatedEndpoint
 from trus.simulation.orders import OrderKind
-from trus.simulation.papers import Ordered, Papers
+from trus.simulation.papers import Ordered, Papers, Reserved
+from trus.simulation.slips import right_pin
 from trus.simulation.town import CardInHand, DeviceIdentity, Till, Town
 from trus.values import ChannelRole, Identity
 
@@ -236,14 +237,22 @@ class SimulatedTill:
         if self.journal is None:
             return []
         memory = self.journal.memory
-        reversing = {opened.original for opened in memory.unfinished.values()}
-        return [each.reference for each in memory.purchases.values() if each.opened.identity not in reversing]
+        under_way = {opened.original for opened in memory.unfinished.values()}
+        return [each.reference for each in memory.purchases.values() if each.opened.identity not in under_way]
+
+    def sold(self) -> list[Purchased]:
+        """Return the approved purchases that this terminal remembers, to be refunded."""
+        return [] if self.journal is None else list(self.journal.memory.purchases.values())
+
+    def reserved(self) -> list[Reserved]:
+        """Return the approved pre-authorizations of which this terminal's cashiers have the slips."""
+        return [each for each in self.papers.reserved if each.terminal == self.name]
 
     async def _type_pin(self, tries_left: int | None) -> str | None:
         shift = self.shift
         card, shift.at_pinpad = shift.at_pinpad, None
         await self.pause(self.chance.seconds(0.5, 8.0))
-        return None if card is None or self.chance.below(12) == 0 else card.pin
+        return None if card is None or self.chance.below(12) == 0 else right_pin(self, card)
 
     def identities(self) -> list[Identity]:
         """Return the identities that its journal holds unfinished."""

@@ -16,8 +16,8 @@ from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 
 from trus.core.faults import describe
 from trus.protocol import records
+from trus.simulation.books import Finding
 from trus.simulation.clockwork import Clockwork, Part
-from trus.simulation.invariants import Finding
 
 #: How the core's note of a failure begins that is none of trus's own errors (trus.core.faults): those are
 #: the storage's and the token's, which this run injects.

@@ -1,0 +1,1 @@
+"""Tests of the simulation: that a seed replays, that the seeds hold, and that planted bugs are found."""
