@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from tests.core.worlds import TODAY
-from trus.auth.model import CardFacts, PurseFacts, TerminalFacts
+from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import ENDING, BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
 from trus.errors import LedgerError, StorageFailed, Unbalanced
@@ -131,6 +131,8 @@ class Kept:
                 del self.holds[event.original]
             for purse in event.purses:
                 self._update(purse)
+            if event.watch is not None:
+                self._watch(*event.watch)
             if event.pin is not None:
                 card_id, pin_reference = event.pin
                 self._change(lambda card, card_id=card_id: card.card_id == card_id, pin_reference=pin_reference)
@@ -153,6 +155,10 @@ class Kept:
         for key, card in self.cards.items():
             kept = tuple(_moved(each, purse) if each.account == purse.account else each for each in card.purses)
             self.cards[key] = _replace(card, purses=kept)
+
+    def _watch(self, name: str, watch: str, blocked: bool) -> None:
+        terminal = _replace(self.terminals[name], watch=watch)
+        self.terminals[name] = _replace(terminal, state=State.BLOCKED) if blocked else terminal
 
     def _change(self, wanted: Any, **fields: Any) -> None:
         for key, card in self.cards.items():

@@ -80,10 +80,10 @@ class FakeWorld:
     def set_state(self, kind: str, name: str, state: State) -> None:
         kept = self._kept
         if kind in ("terminal", "shop"):
-            field = "state" if kind == "terminal" else "shop_state"
+            fields = {"state": state, "watch": ""} if kind == "terminal" else {"shop_state": state}
             for key, terminal in kept.terminals.items():
                 if name in (terminal.terminal, terminal.shop):
-                    kept.terminals[key] = _replace(terminal, **{field: state})
+                    kept.terminals[key] = _replace(terminal, **fields)
             return
         for pan_key, card in kept.cards.items():
             if kind == "card" and card.card == name:
@@ -142,6 +142,9 @@ class FakeWorld:
     def held(self, company: str, employee: str) -> int:
         account = self._purses[company, employee]
         return next(card.held for card in self._kept.cards.values() if card.purse_account == account)
+
+    def terminal_state(self, terminal: str) -> State:
+        return self._kept.terminals[terminal].state
 
     def tries(self, card: str) -> int:
         return next(each.tries_left for each in self._kept.cards.values() if each.card == card)

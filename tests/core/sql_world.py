@@ -38,6 +38,7 @@ _TERMINALS_OWN = (
     "completion",
     "release",
     "pin-change",
+    "alarm",
 )
 
 
@@ -171,6 +172,10 @@ class SqlWorld:
             number = self._employee(view, company, employee).purse_account
         with self.ledger.reading() as reader:
             return int(reader.execute(select(account.c.held).where(account.c.id == number)).scalar_one())
+
+    def terminal_state(self, terminal: str) -> State:
+        with self.registry.reading() as view:
+            return State(_found(view.shops.terminal(terminal)).state)
 
     def tries(self, card: str) -> int:
         with self.registry.reading() as view:

@@ -16,6 +16,7 @@ from tests.core.promises_purses import PursePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
+from tests.core.promises_watch import WatchPromises
 from tests.core.worlds import World
 
 
@@ -60,6 +61,10 @@ class Periods(InMemory, PeriodPromises, SynchronousTestCase):
 
 
 class Purses(InMemory, PursePromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Watched(InMemory, WatchPromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

@@ -17,6 +17,7 @@ from tests.core.promises_purses import PursePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
+from tests.core.promises_watch import WatchPromises
 from tests.core.sql_world import SqlWorld
 from tests.core.worlds import World
 
@@ -64,6 +65,10 @@ class Periods(OnDisk, PeriodPromises, SynchronousTestCase):
 
 
 class Purses(OnDisk, PursePromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Watched(OnDisk, WatchPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

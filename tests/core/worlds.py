@@ -117,6 +117,10 @@ class World(Protocol):
         """Return what pre-authorizations have set aside in a purse."""
         ...
 
+    def terminal_state(self, terminal: str) -> State:
+        """Return the durable state of a terminal."""
+        ...
+
     def tries(self, card: str) -> int:
         """Return the durable PIN tries of a card."""
         ...

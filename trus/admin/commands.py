@@ -21,7 +21,7 @@ from trus.errors import CommandRefused
 #: The events that TRANSACTIONS shows.
 TRANSACTION_KINDS: Final = (
     *("purchase", "refund", "void", "hold", "completion", "release", "expiry"),
-    *("balance", "pin-change", "reversal", "close-batch", "refill", "funding", "credit-expiry"),
+    *("balance", "pin-change", "reversal", "close-batch", "refill", "funding", "credit-expiry", "alarm"),
 )
 
 _ADMIN = AdminRole.ADMINISTRATOR

@@ -126,6 +126,14 @@ SENTENCES: Final[Mapping[str, str]] = {
     "pin-changed": "The cardholder proved the PIN and replaced it.",
     "new-pin-simple": "The PIN that the cardholder wanted is among the first that a thief tries, or the one before.",
     "new-pin-unusable": "The block of the new PIN did not open; no try was taken.",
+    "terminal-slowed": (
+        "The terminal had sent {wrong_values} wrong verification values and wrong PINs of {wrong_cards} cards:"
+        " nothing was checked, and nothing would be for {wait} seconds more."
+    ),
+    "terminal-swept": (
+        "The network blocked the terminal {terminal} after {wrong_values} wrong verification values and wrong PINs of"
+        " {wrong_cards} cards; an admin lifts that with TERMINAL-UNBLOCK."
+    ),
     "over-floor": "{asked} was sold off-line, and a terminal may sell {limit} at once without asking.",
     "advised": ("{asked} was sold off-line; the purse held {balance}, and {shortfall} of it is the issuer's risk."),
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",

@@ -29,7 +29,10 @@ class State(StrEnum):
 
 
 class TerminalFacts(Frozen, frozen=True):
-    """A terminal and its shop. `merchant_account` is the shop's ledger account."""
+    """A terminal and its shop. `merchant_account` is the shop's ledger account.
+
+    `watch` is what the terminal has tried lately, as it is kept (trus.auth.watching); "" for nothing.
+    """
 
     terminal: TerminalId
     state: State
@@ -40,6 +43,7 @@ class TerminalFacts(Frozen, frozen=True):
     mcc: str
     currency: str
     merchant_account: int
+    watch: str = ""
 
 
 class PurseFacts(Frozen, frozen=True):

@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     COMPLETION = "completion"  #: a purchase out of the hold that is its `original`
     RELEASE = "release"  #: the shop gave the hold up that is its `original`
     PIN_CHANGE = "pin-change"  #: the cardholder's own; moves nothing
+    ALARM = "alarm"  #: the network blocked a terminal by itself; moves nothing
     EXPIRY = "expiry"  #: nobody asked for the hold in time that is its `original`
 
 
@@ -195,6 +196,8 @@ class Event(Frozen, frozen=True):
     ends_hold: bool = False  #: whether `original` is a hold that this event ends
     pin: tuple[int, bytes] | None = None  #: (card_id, PIN reference) when the PIN changes
     lots: Lots = NO_LOTS  #: what moves of the credit that ends, of the purse whose `lots` change
+    #: (terminal, what it has tried as it is kept, whether it is blocked) when that changes
+    watch: tuple[str, str, bool] | None = None
 
 
 class BatchFacts(Frozen, frozen=True):

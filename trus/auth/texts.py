@@ -16,6 +16,7 @@ REVERSED_TEXT: Final = "Taken back"
 LATE_TEXT: Final = "Taken back: start again"
 BALANCED_TEXT: Final = "Batch closed"
 SIMPLE_PIN_TEXT: Final = "PIN too simple: choose another"
+SLOWED_TEXT: Final = "Too many bad cards: wait a few minutes"
 DIFFERS_TEXT: Final = "Batch closed: totals differ"
 
 #: A text-only pinpad shows two lines of 20 characters.

@@ -27,6 +27,7 @@ from trus.core.book import Book
 from trus.core.credit import shown, spending
 from trus.core.messages import Advise, Outcome
 from trus.core.purses import account_of, others
+from trus.core.watching import Guard, WatchUpdate
 from trus.values import ResponseCode, Result
 
 ADVISED: Final = "advised"
@@ -37,8 +38,9 @@ FLOOR_LIMIT: Final = 5_000
 class Adviser:
     """Answers advices that were never seen before."""
 
-    def __init__(self, approvals: ApprovalCodes, floor_limit: int) -> None:
+    def __init__(self, approvals: ApprovalCodes, floor_limit: int, guard: Guard) -> None:
         """`floor_limit` is in minor units."""
+        self._guard = guard
         self._approvals = approvals
         self._floor_limit = floor_limit
 
@@ -53,7 +55,10 @@ class Adviser:
         if verdict is not None or card is None or terminal is None:
             rule, code, figures = verdict or ("card-not-genuine", ResponseCode.INVALID_CARD, {})
             outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
-            return _record(asked, request, book, outcome, rule, figures, terminal, card)
+            watch = self._guard.learn(terminal, card, rule, checks, book)
+            outcome = _record(asked, request, book, outcome, rule, figures, terminal, card, watch=watch)
+            self._guard.block_if_swept(terminal, book, watch)
+            return outcome
         amount, currency = request.amount, request.currency
         drawn = _drawn(case, amount)
         paid = sum(each.amount for each in drawn)
@@ -112,6 +117,7 @@ def _record(
     postings: tuple[Posting, ...] = (),
     purses: tuple[PurseUpdate, ...] = (),
     credit: Credit = UNCHANGED,
+    watch: WatchUpdate | None = None,
 ) -> Outcome:
     event_id, rrn = book.number()
     outcome = Outcome(
@@ -143,6 +149,7 @@ def _record(
             answer.amount or 0,
             purses[0].counter_day if purses else "",
             lots=credit.moves,
+            watch=watch,
         )
     )
     return outcome

@@ -15,7 +15,7 @@ from trus.auth.decide import decide
 from trus.auth.lots import UNCHANGED
 from trus.auth.model import CardFacts, Checks, Decision, Facts, Kind, Question, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate
-from trus.auth.texts import SIMPLE_PIN_TEXT, cashier_text
+from trus.auth.texts import SIMPLE_PIN_TEXT, SLOWED_TEXT, cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
@@ -24,6 +24,7 @@ from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
 from trus.core.credit import shown, spending
 from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
 from trus.core.purses import balances, draws_of, others, set_aside, told
+from trus.core.watching import SLOWED, Guard
 from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
 
@@ -47,6 +48,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
+#: Lines for the cashier that say more than the code's own.
+_TEXTS: Final = {SIMPLE_PIN: SIMPLE_PIN_TEXT, SLOWED: SLOWED_TEXT}
+
 #: What a cardholder asks with the card.
 CardRequest = Purchase | PreAuthorize | Balance
 
@@ -54,8 +58,9 @@ CardRequest = Purchase | PreAuthorize | Balance
 class Authorizer:
     """Answers purchases and balance enquiries that were never seen before."""
 
-    def __init__(self, approvals: ApprovalCodes, tries_allowed: int, hold_days: int = HOLD_DAYS) -> None:
+    def __init__(self, approvals: ApprovalCodes, tries_allowed: int, guard: Guard, hold_days: int = HOLD_DAYS) -> None:
         """`tries_allowed` wrong PINs in a row lock a card; a pre-authorization lasts `hold_days`."""
+        self._guard = guard
         self._hold = timedelta(days=hold_days)
         self._approvals = approvals
         self._tries_allowed = tries_allowed
@@ -69,18 +74,24 @@ class Authorizer:
             question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, alone)
         else:
             question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        slowed = self._guard.slowed(terminal, book)
+        if slowed is not None:
+            return self._record(asked, request.peer, question, slowed, terminal, None, book)
         policy = None if card is None else book.policy(card.company_id)
         decision = decide(question, Facts(terminal, card, checks, policy, self._tries_allowed), book.now)
         if decision.pin_wanted:
             tries = decision.tries_left
             return PinWanted(tries if tries is not None and tries < self._tries_allowed else None)
-        return self._record(asked, request.peer, question, decision, terminal, card, book)
+        return self._record(asked, request.peer, question, decision, terminal, card, book, checks)
 
     def change_pin(self, asked: Asked, request: ChangePin, checks: Checks, book: Book) -> Outcome:
         """Return the answer to a change of the PIN, which the old PIN must prove. Raises LedgerError."""
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
         question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        slowed = self._guard.slowed(terminal, book)
+        if slowed is not None:
+            return self._record(asked, request.peer, question, slowed, terminal, None, book)
         policy = None if card is None else book.policy(card.company_id)
         decision = decide(question, Facts(terminal, card, checks, policy, self._tries_allowed), book.now)
         new = asked.new_pin
@@ -91,7 +102,7 @@ class Authorizer:
             decision = msgspec.structs.replace(
                 decision, result=result, code=code, rule=fault or PIN_CHANGED, figures={}
             )
-        return self._record(asked, request.peer, question, decision, terminal, card, book)
+        return self._record(asked, request.peer, question, decision, terminal, card, book, checks)
 
     def refuse_date(self, asked: Asked, request: CardRequest | ChangePin, book: Book) -> Outcome:
         """Decline a new request whose business date is over. Raises LedgerError."""
@@ -118,6 +129,7 @@ class Authorizer:
         terminal: TerminalFacts | None,
         card: CardFacts | None,
         book: Book,
+        checks: Checks | None = None,
     ) -> Outcome:
         event_id, rrn = book.number()
         # Enum.value is a Python call; its own field is the same text at a quarter of the time.
@@ -138,7 +150,7 @@ class Authorizer:
         else:
             approval, authorized = self._approvals.next(), decision.amount
             details = told(decision.draws, currency)
-        text = SIMPLE_PIN_TEXT if decision.rule == SIMPLE_PIN else cashier_text(code)
+        text = _TEXTS.get(decision.rule) or cashier_text(code)
         outcome = Outcome(result, code, approval, rrn, authorized, currency, balance, tries_left, text, details)
         postings: tuple[Posting, ...] = ()
         purses: tuple[PurseUpdate, ...] = ()
@@ -182,6 +194,7 @@ class Authorizer:
         tries: tuple[int, int] | None = None
         if card is not None and decision.tries_left is not None and decision.tries_left != card.tries_left:
             tries = (card.card_id, decision.tries_left)
+        watch = None if checks is None else self._guard.learn(terminal, card, decision.rule, checks, book)
         book.record(
             Event(
                 event_id,
@@ -211,8 +224,11 @@ class Authorizer:
                 False,
                 pin,
                 credit.moves,
+                watch,
             )
         )
+        if watch is not None:
+            self._guard.block_if_swept(terminal, book, watch)
         return outcome
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from trus.auth.lots import GRACE_DAYS, ended, read_lots
-from trus.auth.model import CardFacts, PurseFacts, TerminalFacts
+from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
 from trus.auth.spending import Spent
@@ -39,6 +39,7 @@ class Book:
         self._purses: dict[int, PurseUpdate] = {}
         self._held: dict[int, int] = {}
         self._spent: dict[int, Spent] = {}
+        self._watched: dict[str, tuple[str, bool]] = {}
         self._lots: dict[int, str] = {}
         self._tries: dict[int, int] = {}
         self._totals: dict[str, BatchTotals] = dict(facts.totals)
@@ -47,7 +48,11 @@ class Book:
 
     def terminal(self, name: str) -> TerminalFacts | None:
         """Return a terminal, None when nobody registered it."""
-        return self._facts.terminals.get(name)
+        facts = self._facts.terminals.get(name)
+        if not self._watched or facts is None or name not in self._watched:
+            return facts
+        watch, blocked = self._watched[name]
+        return _replace(facts, watch=watch, state=State.BLOCKED if blocked else facts.state)
 
     def card(self, card_key: bytes) -> CardFacts | None:
         """Return the card of a keyed hash as it stands now, None when there is none."""
@@ -97,6 +102,9 @@ class Book:
                 self._spent[purse.account] = purse.spent
             if purse.lots is not None:
                 self._lots[purse.account] = purse.lots
+        if event.watch is not None:
+            name, watch, blocked = event.watch
+            self._watched[name] = (watch, blocked)
         if event.tries is not None:
             self._tries[event.tries[0]] = event.tries[1]
         if event.identity is not None:

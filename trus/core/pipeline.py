@@ -16,6 +16,7 @@ from typing import Final
 from trus.auth.lots import GRACE_DAYS
 from trus.auth.model import PIN_TRIES, State
 from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
+from trus.auth.watching import WatchLimits
 from trus.clock import Clock, Entropy
 from trus.core.advising import FLOOR_LIMIT, Adviser
 from trus.core.answers import declined, settled
@@ -49,6 +50,7 @@ from trus.core.messages import (
 from trus.core.refunding import give_back
 from trus.core.reversing import take_back
 from trus.core.voiding import cancel
+from trus.core.watching import SLOWED, Guard
 from trus.errors import KeyStoreError, KeyStoreUnavailable, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
 from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
@@ -71,6 +73,7 @@ class PipelineSettings(Frozen, frozen=True):
 
     A pre-authorization expires after `hold_days`. `floor_limit` is what a terminal may sell off-line
     at once, in minor units. What comes back to credit that has ended can be spent for `grace_days` more.
+    `watch` says when a terminal that tries cards out is slowed down, and when it is blocked.
     """
 
     pin_tries: int = PIN_TRIES
@@ -78,6 +81,7 @@ class PipelineSettings(Frozen, frozen=True):
     hold_days: int = HOLD_DAYS
     floor_limit: int = FLOOR_LIMIT
     grace_days: int = GRACE_DAYS
+    watch: WatchLimits = WatchLimits()
 
 
 class MoneyPipeline:
@@ -98,8 +102,9 @@ class MoneyPipeline:
         self._ledger = ledger
         self._checker = CardChecker(keys, card_keys)
         approvals = ApprovalCodes(entropy)
-        self._authorizer = Authorizer(approvals, settings.pin_tries, settings.hold_days)
-        self._adviser = Adviser(approvals, settings.floor_limit)
+        self._guard = Guard(settings.watch, note)
+        self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard, settings.hold_days)
+        self._adviser = Adviser(approvals, settings.floor_limit, self._guard)
         self._clock = clock
         self._settings = settings
         self._note = note
@@ -253,6 +258,9 @@ class MoneyPipeline:
         elif isinstance(request, Advise):
             if each.checks is None:
                 each.answer, each.durable = Failed(ResponseCode.ISSUER_UNAVAILABLE, KEY_STORE), True
+            elif self._guard.slowed(terminal, book) is not None:
+                # The goods are gone: an advice is told to come again, never declined for good.
+                each.answer, each.durable = Failed(ResponseCode.ISSUER_UNAVAILABLE, SLOWED), True
             else:
                 each.answer = self._adviser.take_over(each, request, each.checks, book)
         elif not new:

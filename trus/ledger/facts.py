@@ -222,6 +222,7 @@ def _terminal(row: Any) -> TerminalFacts:
         row[6],
         row[7],
         row[8],
+        row[9],
     )
 
 

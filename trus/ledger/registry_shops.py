@@ -100,5 +100,5 @@ class ShopRegistry:
         return [TerminalRow(*row) for row in self._connection.execute(query)]
 
     def set_terminal_state(self, row: int, state: str) -> None:
-        """Change a terminal's state."""
-        self._connection.execute(update(terminal).where(terminal.c.id == row).values(state=state))
+        """Change a terminal's state; what it has tried so far is forgotten."""
+        self._connection.execute(update(terminal).where(terminal.c.id == row).values(state=state, watch=""))

@@ -121,6 +121,7 @@ class Statements:
             "update_pins": lambda _: _update_pins(),
             "update_held": lambda _: _update_held(),
             "update_spent": lambda _: _update_spent(),
+            "update_watch": lambda _: _update_watch(),
             "update_lots": lambda _: _update_lots(),
             "insert_lots": lambda _: _insert(lot_move, _LOT_COLUMNS),
             "due_lots": lambda _: _due_lots(),
@@ -243,6 +244,7 @@ def _terminals(size: int) -> Executable:
             shop.c.mcc,
             shop.c.currency,
             shop.c.account,
+            terminal.c.watch,
         )
         .join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
         .where(terminal.c.terminal.in_(_markers(size)))
@@ -360,6 +362,10 @@ def _due_lots() -> Executable:
         .limit(bindparam(None, unique=True))
         .offset(literal_column("0"))
     )
+
+
+def _update_watch() -> Executable:
+    return update(terminal).where(terminal.c.terminal == bindparam("name")).values(watch=bindparam("new_watch"))
 
 
 def _due_holds() -> Executable:

@@ -140,7 +140,7 @@ shop: Final = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
-#: A terminal of a shop (ISO 8583 field 41).
+#: A terminal of a shop (ISO 8583 field 41). `watch` is what it has tried lately (trus.auth.watching).
 terminal: Final = Table(
     "terminal",
     metadata,
@@ -150,6 +150,7 @@ terminal: Final = Table(
     Column("model", String(32), nullable=False, server_default=""),
     Column("state", String(9), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("watch", Text, nullable=False, server_default=""),
 )
 
 #: A company's rules from `valid_from` (local date) on. `document` is the JSON object of

@@ -23,6 +23,7 @@ from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
 from trus.ledger.lots import LotBook
 from trus.ledger.statements import Statements
+from trus.ledger.watched import block_terminals
 from trus.values import BusinessDate, Identity
 
 #: Event numbers leased from the day's row at once: one more write for each thousand events.
@@ -104,6 +105,8 @@ class SqlUnit:
         self._tries: dict[int, int] = {}
         self._held: dict[int, int] = {}
         self._spent: dict[int, Spent] = {}
+        self._watches: dict[str, str] = {}
+        self._blocked: list[str] = []
         self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
@@ -222,6 +225,11 @@ class SqlUnit:
             self._holds.append((event.event_id, event.purses[0].account, event.authorized, event.hold_until))
         if event.ends_hold:
             self._ended_holds.append((event.original,))
+        if event.watch is not None:
+            name, watch, blocked = event.watch
+            self._watches[name] = watch
+            if blocked:
+                self._blocked.append(name)
         if event.pin is not None:
             self._pins[event.pin[0]] = event.pin[1]
         if event.tries is not None:
@@ -277,6 +285,10 @@ class SqlUnit:
             send(text("update_pins"), [(reference, card) for card, reference in self._pins.items()])
         if self._tries:
             send(text("update_tries"), [(tries, card) for card, tries in self._tries.items()])
+        if self._watches:
+            send(text("update_watch"), [(watch, name) for name, watch in self._watches.items()])
+        if self._blocked:
+            block_terminals(self.connection, self._blocked, self._at)
         if self._unleased != self._leased_from:
             send(text("lease_numbers"), [(self._unleased, self._day)])
 

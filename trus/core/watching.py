@@ -1,0 +1,120 @@
+"""Holds what a terminal has tried against it: no check while it is slowed down, an alarm when it is blocked.
+
+Judges by trus.auth.watching and records in the batch's book, so that a terminal that sweeps inside one batch gets
+no further. What is counted is durable with the answer that it was counted for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from trus.auth.model import CardFacts, Checks, Decision, State, TerminalFacts
+from trus.auth.ports import Event, EventKind
+from trus.auth.watching import (
+    UNWATCHED,
+    Watch,
+    WatchLimits,
+    is_swept,
+    lately,
+    right_pin,
+    seconds_left,
+    watch_from_text,
+    watch_to_text,
+    wrong_pin,
+    wrong_value,
+)
+from trus.core.book import Book
+from trus.values import ResponseCode, Result, TerminalId
+
+#: The rule that answers while a terminal is slowed down, and the one under which it is blocked.
+SLOWED: Final = "terminal-slowed"
+SWEPT: Final = "terminal-swept"
+#: Who blocks it.
+NETWORK: Final = "network"
+
+_NOT_GENUINE: Final = "card-not-genuine"
+_WRONG_PIN: Final = "pin-wrong"
+_NO_RID: Final = bytes(16)
+_NO_DIGEST: Final = bytes(32)
+
+#: A terminal, what is held against it from now on, and whether it is blocked.
+WatchUpdate = tuple[TerminalId, str, bool]
+
+
+class Guard:
+    """Watches what terminals try."""
+
+    def __init__(self, limits: WatchLimits, note: Callable[[str, str], None]) -> None:
+        """`note(level, text)` receives alarms for the operator's log."""
+        self._limits = limits
+        self._note = note
+
+    def slowed(self, terminal: TerminalFacts | None, book: Book) -> Decision | None:
+        """Return the decline of a terminal for which nothing is checked yet, None when it may ask."""
+        if terminal is None or not terminal.watch or terminal.state != State.ACTIVE:
+            return None
+        now = int(book.now.timestamp())
+        watch = lately(watch_from_text(terminal.watch), now, self._limits)
+        wait = seconds_left(watch, now)
+        if not wait:
+            return None
+        figures: dict[str, int | str] = {"wrong_values": watch.values, "wrong_cards": watch.pins, "wait": wait}
+        return Decision(Result.DECLINED, ResponseCode.DO_NOT_HONOUR, 0, SLOWED, figures)
+
+    def learn(
+        self, terminal: TerminalFacts | None, card: CardFacts | None, rule: str, checks: Checks, book: Book
+    ) -> WatchUpdate | None:
+        """Return what is held against a terminal after a decision, None where that stays as it is."""
+        if terminal is None or terminal.state != State.ACTIVE:
+            return None
+        if rule == _NOT_GENUINE:
+            change = wrong_value(_watch(terminal), int(book.now.timestamp()), self._limits)
+        elif rule == _WRONG_PIN and card is not None:
+            change = wrong_pin(_watch(terminal), card.card_id, int(book.now.timestamp()), self._limits)
+        elif terminal.watch and card is not None and checks.pin_ok:
+            change = right_pin(_watch(terminal), card.card_id, int(book.now.timestamp()), self._limits)
+        else:
+            return None
+        text = watch_to_text(change)
+        return None if text == terminal.watch else (terminal.terminal, text, False)
+
+    def block_if_swept(self, terminal: TerminalFacts | None, book: Book, update: WatchUpdate | None) -> None:
+        """Block a terminal that has tried too much, with an event of its own and an alarm. Raises LedgerError."""
+        if terminal is None or update is None:
+            return
+        watch = watch_from_text(update[1])
+        if not is_swept(watch, self._limits):
+            return
+        event_id, rrn = book.number()
+        book.record(
+            Event(
+                event_id=event_id,
+                kind=EventKind.ALARM.value,
+                identity=None,
+                rid=_NO_RID,
+                digest=_NO_DIGEST,
+                card_id=None,
+                shop_id=terminal.shop_id,
+                amount=0,
+                currency="",
+                result=Result.DECLINED.value,
+                code=ResponseCode.SECURITY_VIOLATION.value,
+                approval="",
+                rrn=rrn,
+                rule=SWEPT,
+                figures={"terminal": terminal.terminal, "wrong_values": watch.values, "wrong_cards": watch.pins},
+                answer=b"",
+                actor=NETWORK,
+                watch=(update[0], update[1], True),
+            )
+        )
+        self._note(
+            "critical",
+            f"alarm {rrn}: terminal {terminal.terminal} of {terminal.shop} is blocked after {watch.values} wrong"
+            f" verification values and wrong PINs of {watch.pins} cards",
+        )
+
+
+def _watch(terminal: TerminalFacts) -> Watch:
+    return watch_from_text(terminal.watch) if terminal.watch else UNWATCHED
