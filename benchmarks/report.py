@@ -11,14 +11,16 @@ END: Final = "<!-- figures: end -->"
 
 def tables(result: dict[str, Any]) -> str:
     """Return the figures as Markdown tables."""
-    rates, ratios = result["rates"], result["ratios"]
-    last = result["runs"]["purchases"][-1]
-    storm = result["runs"]["purchases in a storm"][-1]
+    rates, ratios, runs = result["rates"], result["ratios"], result["runs"]
     machine = result["machine"]
+    shapes = {shape: middle(runs[f"purchases, {shape}"]) for shape in ("tills", "streams")}
+    storm = middle(runs["purchases in a storm, tills"])
     lines = [
         f"Recorded {result['date']} on {machine['cores']} cores, Python {machine['python']}, the load, gateway, front",
-        f"and core all on these; medians of {len(result['runs']['purchases'])} turns of {result['seconds']:.0f} s;",
-        f"{last['in_flight']} purchases in flight on {last['terminals']} terminals, a PIN on every one.",
+        f"and core all on these; medians of {len(runs['raw debits'])} turns of {result['seconds']:.0f} s,",
+        "a PIN on every purchase. In flight: "
+        + "; ".join(f"{name}: {each['in_flight']} on {each['terminals']} terminals" for name, each in shapes.items())
+        + ".",
         "",
         "| measured | a second |",
         "|---|---:|",
@@ -28,15 +30,33 @@ def tables(result: dict[str, Any]) -> str:
         "|---|---:|---|",
         *(f"| {name} | {ratio:.2f} | {_aim(name)} |" for name, ratio in ratios.items()),
         "",
-        "| a purchase | |",
-        "|---|---:|",
-        f"| latency p50 / p95 / p99 | {last['p50_ms']} / {last['p95_ms']} / {last['p99_ms']} ms |",
-        f"| commits a second | {last['commits_per_second']:,.0f} |",
-        *(f"| CPU of {name} | {cost} us |" for name, cost in last["cpu_us_per_purchase"].items()),
-        f"| CPU, all processes | {sum(last['cpu_us_per_purchase'].values()):.0f} us |",
-        f"| new handshakes a second in the storm | {storm['handshakes_per_second']:,.0f} |",
+        "| a purchase | tills | streams |",
+        "|---|---:|---:|",
+        *_rows(shapes),
+        "",
+        f"New handshakes a second in the storm: {storm['handshakes_per_second']:,.0f}.",
     ]
     return "\n".join(lines)
+
+
+def _rows(shapes: dict[str, dict[str, Any]]) -> list[str]:
+    """Return what is told of a purchase, a column for each shape."""
+    told = [
+        (
+            "latency p50 / p95 / p99",
+            [f"{run['p50_ms']} / {run['p95_ms']} / {run['p99_ms']} ms" for run in shapes.values()],
+        ),
+        ("commits a second", [f"{run['commits_per_second']:,.0f}" for run in shapes.values()]),
+    ]
+    costs = [run["cpu_us_per_purchase"] for run in shapes.values()]
+    told += [(f"CPU of {part}", [f"{cost[part]} us" for cost in costs]) for part in costs[0]]
+    told.append(("CPU, all processes", [f"{sum(cost.values()):.0f} us" for cost in costs]))
+    return [f"| {name} | {' | '.join(cells)} |" for name, cells in told]
+
+
+def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the run whose rate is the median."""
+    return sorted(runs, key=lambda run: float(run["rate"]))[len(runs) // 2]
 
 
 def _aim(name: str) -> str:
