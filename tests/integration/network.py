@@ -36,7 +36,7 @@ from trus.settings.loading import load
 from trus.values import ChannelRole
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def free_ports(count: int) -> list[int]:

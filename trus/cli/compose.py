@@ -17,6 +17,7 @@ from trus.cli.directory import compose_directory
 from trus.cli.heads import TokenHeadSigner
 from trus.cli.keystore import KeyChamber, open_guarded, open_objects
 from trus.cli.lists import RevocationLists
+from trus.cli.metrics import CoreMetrics
 from trus.cli.policy import policy_of
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
@@ -45,6 +46,7 @@ from trus.pki.authority import Authority, ca_label
 from trus.pki.channel import ADMIN, CHANNEL
 from trus.pki.identity import IdentityService
 from trus.settings.channels import read_file
+from trus.settings.metrics import MetricsFile
 from trus.settings.model import BackendSettings, Settings
 
 #: Labels of the keys that the ledger is opened with, in the order of `ledger_keys`.
@@ -162,6 +164,10 @@ def _assemble(
     job = PacedJob(rotation, clock, note)
     upkeep.keepers.append(lambda: take_notes(ledger, path, clock.now()))
     upkeep.more_health["database key"] = lambda: job.fault or OK
+    if backend.metrics is not None:
+        metrics = CoreMetrics(backend, registry, service, bundles, clock, upkeep.health, counters)
+        # The first of all: what the others cannot do, because the token is away, is what metrics are for.
+        upkeep.keepers.insert(0, MetricsFile(backend.metrics, clock, metrics.collect, note).keep)
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),

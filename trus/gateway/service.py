@@ -39,6 +39,7 @@ from trus.gateway.tally import LineDigest, Tally
 from trus.net.contexts import ClientChannel, ServerChannel
 from trus.net.listening import LoudStreamService
 from trus.settings.channels import read_channel
+from trus.settings.metrics import MetricsFile, MetricsService, channel_samples
 from trus.settings.model import AdminPortSettings, DevicesSettings, GatewaySettings, LinkSettings
 from trus.settings.model_directory import DirectoryPortSettings
 from trus.settings.renewal import ChannelRenewal
@@ -111,6 +112,10 @@ class GatewayService(MultiService):
         self._compose_links(self._settings.link)
         router = Router(self.pool)
         self._compose_devices(self._settings.devices, router)
+        if self._settings.metrics is not None:
+            channels = {"device port": self._settings.devices.tls, "link to backends": self._settings.link.tls}
+            file = MetricsFile(self._settings.metrics, self._clock, lambda: channel_samples(channels), self._no_metrics)
+            self.addService(MetricsService(file, self._reactor))  # type: ignore[no-untyped-call]
         if self._settings.admin is not None:
             self._compose_admins(self._settings.admin, router)
         if self._settings.directory is not None:
@@ -136,6 +141,9 @@ class GatewayService(MultiService):
             yield self.removeService(service)  # type: ignore[no-untyped-call]
 
     # --------------------------------------------------------------------------------- inside
+
+    def _no_metrics(self, level: str, text: str) -> None:
+        self._log.error("{text}", text=text)
 
     def _compose_links(self, settings: LinkSettings) -> None:
         files = read_channel(settings.tls)

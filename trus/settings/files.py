@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -18,6 +19,8 @@ from trus.settings.problems import Problem
 from trus.settings.sections import Section
 from trus.settings.values import DatabaseUrl
 
+#: Kinds of files that the program makes when they are not there.
+_MADE: Final = (kinds.FILE_OR_AUTO, kinds.MADE_FILE)
 #: Settings that name a file whose content opens something.
 _SECRET_FILES = frozenset({"passphrase_file", "pin_file"})
 
@@ -43,7 +46,7 @@ def _section_problems(section: Section, place: str) -> Iterator[Problem]:
         elif isinstance(value, Path):
             if field.metadata["kind"] is kinds.FOLDER:
                 yield from _folder_problems(value, path)
-            elif field.metadata["kind"] is not kinds.FILE_OR_AUTO or value.exists():  # else it is made at the start
+            elif field.metadata["kind"] not in _MADE or value.exists():  # else it is made at the start
                 yield from _file_problems(value, path, "a readable file")
                 if field.name in _SECRET_FILES:
                     yield from _privacy_problems(value, path)

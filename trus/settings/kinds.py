@@ -172,6 +172,14 @@ def _write_path_or_auto(value: Path | None, base: Path) -> str | None:
     return "auto" if value is None else _write_path(value, base)
 
 
+def _read_path_or_none(value: object, base: Path) -> Path | None:
+    return None if value == "none" else _read_path(_NONE_EXPECTED)(value, base)
+
+
+def _write_path_or_none(value: Path | None, base: Path) -> str | None:
+    return "none" if value is None else _write_path(value, base)
+
+
 def _read_database(value: object, base: Path) -> DatabaseUrl:
     if isinstance(value, str):
         try:
@@ -192,6 +200,7 @@ _ADDRESS_EXPECTED: Final = "an IP address of this machine, 0.0.0.0 or '::' for a
 _NETWORK_EXPECTED: Final = "an address block such as 192.0.2.0/24 or 2001:db8::/32, host bits zero"
 _NETWORKS_EXPECTED: Final = "a list of address blocks such as 192.0.2.0/24 or 2001:db8::/32"
 _MODULE_EXPECTED: Final = "auto, or the path of a PKCS#11 library"
+_NONE_EXPECTED: Final = "none, or the path of a file"
 _AUTO_EXPECTED: Final = "auto, or the path of a file"
 _DATABASE_EXPECTED: Final = "sqlcipher:FILE or postgresql+psycopg://USER@HOST/NAME"
 
@@ -204,6 +213,8 @@ NAME: Final = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of up to 64 lette
 LABEL: Final = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", "a token label of up to 32 letters, digits, '.', '_', '-'")
 PARAMETERS: Final = text(r"[ -~]{0,1000}", "up to 1,000 printable ASCII characters")
 FILE: Final = Kind("the path of a file", _read_path("the path of a file"), _write_path)
+#: A file that the program makes by itself.
+MADE_FILE: Final = Kind(_NONE_EXPECTED, _read_path_or_none, _write_path_or_none)
 FOLDER: Final = Kind("the path of a folder", _read_path("the path of a folder"), _write_path)
 NETWORKS: Final = Kind(_NETWORKS_EXPECTED, _read_networks, _write_networks)
 MODULE: Final = Kind(_MODULE_EXPECTED, _read_path_or_auto(_MODULE_EXPECTED), _write_path_or_auto)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -174,6 +175,9 @@ class ScreeningSettings(Section):
             yield Misfit("an empty list", "at least one address block, or the default", ("allow",))
 
 
+_METRICS: Final = "File of metrics for a collector of text files (Prometheus), written anew every 15 s."
+
+
 @attrs.frozen(kw_only=True)
 class GatewaySettings(Section):
     """The edge: everything enters here. It holds no money, no card data, no individual key."""
@@ -184,6 +188,7 @@ class GatewaySettings(Section):
     directory: DirectoryPortSettings | None = section("The directory port; left out, there is none.", None)
     link: LinkSettings = section("The way to the backends.")
     screening: ScreeningSettings = section("Limits of the device port.", attrs.Factory(ScreeningSettings))
+    metrics: Path | None = setting(kinds.MADE_FILE, _METRICS, None)
 
     def misfits(self) -> Iterator[Misfit]:
         """Yield one port given to two listeners."""
@@ -330,6 +335,7 @@ class BackendSettings(Section):
     identity: IdentitySettings = section("The individual authority.")
     directory: DirectorySettings = section("The certificate directory.", attrs.Factory(DirectorySettings))
     cards: CardSettings = section("Card numbers.")
+    metrics: Path | None = setting(kinds.MADE_FILE, _METRICS, None)
 
 
 @attrs.frozen(kw_only=True)

@@ -135,14 +135,17 @@ RECORD: Final = (
     Line(
         "10.7.2",
         "Failures of controls are noticed",
-        "`HEALTH` and `trus doctor` say when token, ledger, lists or certificates are not well; the log warns ahead.",
+        "`HEALTH`, `trus doctor` and metrics say when token, ledger, lists or certificates are not well; the log "
+        "warns ahead.",
         (
+            "tests.settings.test_metrics.NetworkTests.test_expiry_is_seen_ahead",
             "tests.issuing.test_operation.OperationTests.test_health",
             "tests.settings.test_renewal.RenewalTests.test_late_list",
             "tests.integration.test_token.TokenTroubleTests.test_a_token_that_is_taken_away_and_brought_back",
         ),
         "Watch them.",
-        page="../operations.md",
+        ("backend.metrics", "gateway.metrics"),
+        "../operations.md",
     ),
     by_people(
         "10.7.3", "Failures are answered", "Each kind has its line in the operator's page.", page="../operations.md"
