@@ -14,6 +14,7 @@ from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import ENDING, BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
 from trus.errors import LedgerError, StorageFailed, Unbalanced
+from trus.receipts.links import Receipt
 from trus.values import BusinessDate, Identity
 
 _replace = msgspec.structs.replace
@@ -73,6 +74,7 @@ class Kept:
             authorized=event.authorized,
             shop_id=event.shop_id,
             original=event.original,
+            receipt=Receipt(1, event.event_id, bytes(16)),
             given_back=self.events[ending].authorized if ending else 0,
             refunded=sum(
                 each.authorized
@@ -241,6 +243,10 @@ class FakeUnit:
             self._kept.apply(self._events)
             raise failure.after from None
         self._kept.apply(self._events)
+
+    def receipt(self, identity: Identity) -> Receipt | None:
+        stored = next((each for each in self._events if each.identity == identity), None)
+        return None if stored is None else Receipt(1, stored.event_id, bytes(16))
 
     def rollback(self) -> None:
         if not self.over:

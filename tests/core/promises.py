@@ -155,7 +155,7 @@ class CardPromises(PipelineCase):
             self.till.purchase(self.ada, track=self.ada.forged(), pin=None),
         )
         same = Outcome("declined", "14", currency="USD", text="Card not valid")
-        self.assertEqual([replace(answer, rrn="") for answer in answers], [same] * 4)
+        self.assertEqual([replace(answer, rrn="", receipt=None) for answer in answers], [same] * 4)
         self.assertEqual([line.rule for line in self.world.journal()], ["card-not-genuine"] * 4)
         self.assert_untouched()
 

@@ -8,10 +8,9 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from tests.ledger.audited import AuditCase
-from trus.ledger.chain import ChainHead
 from trus.ledger.findings import Check
-from trus.ledger.heads import CONTEXT, decode_document, encode_document, root_of
 from trus.ledger.tables import signed_head
+from trus.receipts.documents import CONTEXT, HeadDocument, decode_document, encode_document, root_of, slots_of
 
 
 class HeadsTamperCase(AuditCase):
@@ -65,28 +64,24 @@ class HeadsTamperCase(AuditCase):
         """Heads in which a slot vanishes, goes back, or has another root are found."""
         for slots, root, words in (
             ([], None, "slot 1 is gone"),
-            ([(1, 3, "00")], None, "slot 1 goes back to sequence 3"),
-            ([(1, 10, "zz")], None, "another event, or none, at slot 1"),
+            ([(1, 3, "00", "00")], None, "slot 1 goes back to sequence 3"),
+            ([(1, 10, "zz", "00")], None, "another event, or none, at slot 1"),
+            ([(1, 10, "zz", "00")], None, "its tree over slot 1 is not that of the journal's links"),
             (None, "00" * 32, "its root is not that of its slots"),
         ):
             self.resign(slots, root)
             self.assert_found(Check.HEADS, "head 2", words)
 
-    def resign(self, slots: list[tuple[int, int, str]] | None, root: str | None) -> None:
+    def resign(self, slots: list[tuple[int, int, str, str]] | None, root: str | None) -> None:
         """Replace the second head by one that the right key signed over other slots."""
         with self.engine.connect() as connection:
             row = connection.execute(select(signed_head).where(signed_head.c.number == 2)).one()
             if not hasattr(self, "original"):
                 self.original = row.document
             said = decode_document(self.original)
-            listed = said.slots if slots is None else slots
-            try:
-                made = root_of(
-                    [ChainHead(slot, sequence, bytes.fromhex(link)) for slot, sequence, link in listed]
-                ).hex()
-            except ValueError:
-                made = "00"
-            document = encode_document(replace(said, slots=listed, root=root or made))
+            assert isinstance(said, HeadDocument)
+            altered = said if slots is None else replace(said, slots=slots)
+            document = encode_document(replace(altered, root=root or root_of(slots_of(altered)).hex()))
             connection.execute(
                 signed_head.update()
                 .where(signed_head.c.number == 2)

@@ -14,19 +14,30 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger.books import Books
 from trus.errors import LedgerError
-from trus.ledger.chain import CHAINED, ENCODING_VERSION, PERSONAL, ChainHead, commit_personal, extend, genesis
-from trus.ledger.heads import (
+from trus.ledger.chain import (
+    CHAINED,
+    ENCODING_VERSION,
+    PERSONAL,
+    UNSTATED,
+    ChainHead,
+    commit_personal,
+    extend,
+    follow,
+    genesis,
+)
+from trus.ledger.heads import Head, HeadLog, exported_lines
+from trus.ledger.tables import event
+from trus.receipts.documents import (
     CONTEXT,
-    Head,
     HeadDocument,
-    HeadLog,
+    SlotHead,
     decode_document,
     encode_document,
-    exported_lines,
-    merkle_root,
     root_of,
+    slots_of,
 )
-from trus.ledger.tables import event
+from trus.receipts.links import STATED
+from trus.receipts.merkle import merkle_root, perfect_root, tree_root
 
 
 class Signer:
@@ -66,7 +77,7 @@ class ChainCase(SynchronousTestCase):
         )  # fmt: skip
         self.assertEqual(len(chained), len(CHAINED))
         entries = [(5, -1250, "USD"), (9, 1250, "USD")]
-        head = extend(genesis("00" * 16, 1), chained, entries, commitment)
+        head = follow(genesis("00" * 16, 1), chained, entries, commitment, None)
         self.assertEqual((head.slot, head.sequence), (1, 1))
         self.assertEqual(head.link.hex(), "871f4e2eb298b91099c5dba267d040640a937dae07a8e3812881b74e8d6882c3")
         body = msgspec.msgpack.encode(
@@ -74,6 +85,27 @@ class ChainCase(SynchronousTestCase):
         )
         start = hashlib.sha256(b"trus chain 1\0" + b"00" * 16 + b"\0" + b"1").digest()
         self.assertEqual(head.link, hashlib.sha256(start + body).digest())
+
+    def test_known_link_of_version_two(self) -> None:
+        """The encoding of version 2 never changes: the same event, with its mark, has a known link."""
+        commitment = bytes.fromhex("2e58608b2d2cb8fb6c376bbee83fc4e58d716b01384896bb59ec3d99880b718c")
+        stated = (
+            "purchase", "T0000001", "2026-11-20", 42, 1250, 1250, "USD", "approved", "00", "A1B2C3", "632400000001",
+        )  # fmt: skip
+        unstated = (
+            73994000000001, bytes(16), bytes(32), 1, "approved", None, "2026-11-20", 1795176000000000, "2026-11-20",
+        )  # fmt: skip
+        self.assertEqual((len(stated), len(unstated)), (len(STATED), len(UNSTATED)))
+        entries = [(5, -1250, "USD"), (9, 1250, "USD")]
+        start = genesis("00" * 16, 1)
+        head, mark = extend(start, stated, unstated, entries, commitment, (b"\0\0\0\x07", bytes(range(32))))
+        self.assertEqual(mark.hex(), "000000073f5e6cc5bfaddd1dea8fe36c")
+        self.assertEqual(head.link.hex(), "71ce85e28309aa2737f49972d2070bdde8f65f9f0ece1eda834b59503cac3b28")
+        statement = msgspec.msgpack.encode([2, 1, 1, *stated])
+        code = hashlib.sha256(bytes(range(32)) + statement).digest()[:12]
+        rest = msgspec.msgpack.encode([2, list(unstated), [list(each) for each in entries], commitment])
+        body = b"\0" + start.link + hashlib.sha256(rest).digest() + b"\0\0\0\x07" + code + statement
+        self.assertEqual(head.link, hashlib.sha256(body).digest())
 
     def test_every_column_counts(self) -> None:
         """Another value in any chained column is another link; the personal ones count by their commitment."""
@@ -83,12 +115,14 @@ class ChainCase(SynchronousTestCase):
             row = connection.execute(select(event).where(event.c.kind == "purchase")).one()._mapping
         chained = tuple(row[name] for name in CHAINED)
         before = ChainHead(1, row["sequence"] - 1, b"before")
-        link = extend(before, chained, [], b"c").link
-        for place, name in enumerate(CHAINED):
-            changed = (*chained[:place], "x", *chained[place + 1 :])
-            self.assertNotEqual(extend(before, changed, [], b"c").link, link, name)
-        self.assertNotEqual(extend(before, chained, [(1, 1, "USD")], b"c").link, link)
-        self.assertNotEqual(extend(before, chained, [], b"d").link, link)
+        for mark in (None, bytes(16)):
+            link = follow(before, chained, [], b"c", mark).link
+            for place, name in enumerate(CHAINED):
+                changed = (*chained[:place], "x", *chained[place + 1 :])
+                self.assertNotEqual(follow(before, changed, [], b"c", mark).link, link, name)
+            self.assertNotEqual(follow(before, chained, [(1, 1, "USD")], b"c", mark).link, link)
+            self.assertNotEqual(follow(before, chained, [], b"d", mark).link, link)
+            self.assertNotEqual(follow(before, chained, [], b"c", b"\1" * 16).link, link)
         personal = tuple(row[name] for name in PERSONAL)
         commitment = commit_personal(row["salt"], personal)
         for place, name in enumerate(PERSONAL):
@@ -99,7 +133,7 @@ class ChainCase(SynchronousTestCase):
     def test_all_columns_are_covered(self) -> None:
         """No column of the journal is outside the chain but those that make the chain itself."""
         rest = {each.name for each in event.columns} - set(CHAINED) - set(PERSONAL)
-        self.assertEqual(rest, {"slot", "sequence", "salt", "link", "commitment"})
+        self.assertEqual(rest, {"slot", "sequence", "salt", "link", "commitment", "mark"})
 
     def test_no_two_ledgers_share_a_chain(self) -> None:
         """Chains begin with the ledger's own id and the slot."""
@@ -163,9 +197,16 @@ class HeadsCase(SynchronousTestCase):
         self.assertEqual((first.number, second.number), (1, 2))
         said = decode_document(second.document)
         self.assertEqual(said.previous, hashlib.sha256(first.document).hexdigest())
-        self.assertEqual([slot for slot, _, _ in said.slots], [1])
-        [(slot, sequence, link)] = said.slots
-        self.assertEqual(said.root, root_of([ChainHead(slot, sequence, bytes.fromhex(link))]).hex())
+        [only] = slots_of(said)
+        self.assertEqual(only.slot, 1)
+        self.assertEqual(said.root, root_of([only]).hex())
+        with self.books.ledger.reading() as connection:
+            links = list(connection.execute(select(event.c.link).order_by(event.c.sequence)).scalars())
+        self.assertEqual((only.sequence, only.link), (len(links), links[-1]))
+        self.assertEqual(
+            only.tree,
+            tree_root(len(links), lambda level, number: perfect_root(links[number << level : (number + 1) << level])),
+        )
         self.assertEqual(self.signer.signed, [CONTEXT + first.document, CONTEXT + second.document])
         self.assertEqual(decode_document(first.document).previous, "00" * 32)
 
@@ -252,17 +293,32 @@ class HeadsCase(SynchronousTestCase):
     def test_one_form(self) -> None:
         """A document is read in its one form alone: other spacing, other fields, another version are refused."""
         document = HeadDocument(
-            at=1, key="k", ledger="l", number=1, previous="p", root="r", slots=[(1, 2, "0a")], version=1
+            at=1,
+            key="k",
+            ledger="l",
+            number=1,
+            previous="p",
+            receipts="c",
+            root="r",
+            slots=[(1, 2, "0a", "0b")],
+            version=2,
         )
         encoded = encode_document(document)
         self.assertEqual(
             encoded,
-            b'{"at":1,"key":"k","ledger":"l","number":1,"previous":"p","root":"r","slots":[[1,2,"0a"]],"version":1}',
+            b'{"at":1,"key":"k","ledger":"l","number":1,"previous":"p","receipts":"c","root":"r",'
+            b'"slots":[[1,2,"0a","0b"]],"version":2}',
         )
         self.assertEqual(decode_document(encoded), document)
+        earlier = (
+            b'{"at":1,"key":"k","ledger":"l","number":1,"previous":"p","root":"r","slots":[[1,2,"0a"]],"version":1}'
+        )
+        self.assertEqual(slots_of(decode_document(earlier)), [SlotHead(1, 2, b"\x0a")])
         for other in (
             encoded.replace(b",", b", ", 1),
-            encoded.replace(b'"version":1', b'"version":2'),
+            encoded.replace(b'"version":2', b'"version":1'),
+            encoded.replace(b'"version":2', b'"version":3'),
+            earlier.replace(b'"version":1', b'"version":2'),
             encoded.replace(b"}", b',"x":1}'),
             encoded.replace(b'"at":1', b'"at":"1"'),
             b"hello",

@@ -8,16 +8,17 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from trus.core.upkeep import HEAD_SECONDS
-from trus.ledger.chain import CHAINED, PERSONAL
+from trus.ledger.chain import CHAINED, PERSONAL, UNSTATED
 from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL
 from trus.ledger.days import first_event, rrn_prefix
 from trus.ledger.engine import CACHE_KIBIBYTES, HMAC_ALGORITHM, PAGE_BYTES
 from trus.ledger.findings import Check
-from trus.ledger.heads import CONTEXT, HeadDocument
 from trus.ledger.posting import FLOORED, AccountKind
 from trus.ledger.store import UNITS_A_CHECKPOINT
 from trus.ledger.tables import metadata
 from trus.ledger.unit import LEASED_NUMBERS
+from trus.receipts.documents import CONTEXT, HeadDocument
+from trus.receipts.links import STATED
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -54,7 +55,8 @@ class ReferenceCase(SynchronousTestCase):
 
     def test_chain(self) -> None:
         """The canonical encoding's columns, in their order."""
-        for mark, columns in (("chained", CHAINED), ("personal", PERSONAL)):
+        blocks = (("chained", CHAINED), ("stated", STATED), ("unstated", UNSTATED), ("personal", PERSONAL))
+        for mark, columns in blocks:
             block = self.page.split(f"<!-- {mark} -->")[1].split("<!-- end -->")[0]
             self.assertEqual(tuple(re.findall(r"`(\w+)`", block)), columns)
 
@@ -87,7 +89,7 @@ class ReferenceCase(SynchronousTestCase):
         """The known answer on the page is the one that the chain's own test computes."""
         test = (Path(__file__).parent / "test_chain.py").read_text("utf-8")
         answers = re.findall(r"^    (?:commitment|link) +([0-9a-f]{64})$", self.page, re.MULTILINE)
-        self.assertEqual(len(answers), 2)
+        self.assertEqual(len(answers), 3)
         for answer in answers:
             self.assertIn(answer, test)
 

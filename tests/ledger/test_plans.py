@@ -57,7 +57,7 @@ class PlansCase(SynchronousTestCase):
 
     def test_columns(self) -> None:
         """The journal's rows are written in the table's order, every column but the commitment."""
-        self.assertEqual([*EVENT_COLUMNS, "commitment"], [each.name for each in event.columns])
+        self.assertEqual([*EVENT_COLUMNS[:-1], "commitment", EVENT_COLUMNS[-1]], [each.name for each in event.columns])
         text = Statements(Books(self).ledger.engine.dialect).text("insert_events")
         self.assertIn(f"({', '.join(EVENT_COLUMNS)}) VALUES", text)
 

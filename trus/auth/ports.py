@@ -18,6 +18,7 @@ from trus.auth.lots import NO_LOTS, Lots
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.spending import Spent
+from trus.receipts.links import Receipt
 from trus.values import BusinessDate, Frozen, Identity
 
 
@@ -93,6 +94,7 @@ class StoredRequest(Frozen, frozen=True):
     refunded: int = 0
     ended: str = ""
     lots: Lots = NO_LOTS
+    receipt: Receipt | None = None  #: where its answer stands in the journal; not of earlier versions
 
 
 class BatchTotals(Frozen, frozen=True):
@@ -277,6 +279,10 @@ class UnitOfWork(Protocol):
 
     def commit(self) -> None:
         """Make the batch durable. Raises StorageFailed (nothing stored) or OutcomeUnknown."""
+        ...
+
+    def receipt(self, identity: Identity) -> Receipt | None:
+        """Return the receipt of an answer that this unit has committed, None for any other."""
         ...
 
     def rollback(self) -> None:

@@ -54,7 +54,7 @@ def settled(asked: Asked, requests: Mapping[Identity, StoredRequest]) -> Outcome
         return declined(ResponseCode.DUPLICATE)
     if stored.reversed_by and stored.ended not in USED_UP:
         return declined(ResponseCode.LATE_RESPONSE, LATE_TEXT)
-    return _decode(stored.answer)
+    return _decode(stored.answer).with_receipt(stored.receipt)
 
 
 def _settled_reversal(asked: Asked, request: Reverse, requests: Mapping[Identity, StoredRequest]) -> Outcome | None:

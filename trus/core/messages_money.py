@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from trus.receipts.links import Receipt
 from trus.values import Frozen, Identity, PeerIdentity, PinMaterial, Secret, TrackTwo
 
 
@@ -190,7 +191,8 @@ class Outcome(Frozen, frozen=True, tag="outcome"):
 
     `amount` is what was authorized (minor units), None when nothing was. `balance` is the
     purse after the decision, None where the terminal may not know it. `tries_left` only
-    after a wrong PIN. `text` is a short line for the cashier's screen.
+    after a wrong PIN. `text` is a short line for the cashier's screen. `receipt` is known once it is
+    stored, and so is none of what is stored of it.
     """
 
     result: str
@@ -203,6 +205,23 @@ class Outcome(Frozen, frozen=True, tag="outcome"):
     tries_left: int | None = None
     text: str = ""
     details: dict[str, str] = msgspec.field(default_factory=dict)
+    receipt: Receipt | None = None
+
+    def with_receipt(self, receipt: Receipt | None) -> Outcome:
+        """Return the same answer with the place and mark that it has in the journal."""
+        return Outcome(
+            self.result,
+            self.code,
+            self.approval,
+            self.rrn,
+            self.amount,
+            self.currency,
+            self.balance,
+            self.tries_left,
+            self.text,
+            self.details,
+            receipt,
+        )
 
 
 class PinWanted(Frozen, frozen=True, tag="pin-wanted"):

@@ -38,6 +38,7 @@ from trus.core.messages import (
     CloseBatch,
     Failed,
     MoneyRequest,
+    Outcome,
     PinWanted,
     PreAuthorize,
     Purchase,
@@ -53,7 +54,7 @@ from trus.core.voiding import cancel
 from trus.core.watching import SLOWED, Guard
 from trus.errors import KeyStoreError, KeyStoreUnavailable, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
-from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
+from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode, Result
 
 #: Fixed words for the audit of what failed.
 KEY_STORE: Final = "keystore"
@@ -62,6 +63,7 @@ UNKNOWN_OUTCOME: Final = "outcome-unknown"
 FAULT: Final = "fault"
 
 
+_REVERSED: Final = Result.REVERSED.value
 #: Requests whose card the token checks.
 _WITH_CARD: Final = (Purchase, PreAuthorize, Balance, Advise, ChangePin)
 #: Requests that name an earlier one by its retrieval reference number.
@@ -166,6 +168,7 @@ class MoneyPipeline:
                 self._answer(each, book)
         if book.recorded:
             unit.commit()
+            _hand_out_receipts(asked, unit)
         else:
             # Nothing new to store: repeats are answered from what is durable already.
             unit.rollback()
@@ -271,6 +274,16 @@ class MoneyPipeline:
             each.answer = self._authorizer.change_pin(each, request, each.checks, book)
         else:
             each.answer = self._authorizer.authorize(each, request, each.checks, book)
+
+
+def _hand_out_receipts(asked: Sequence[Asked], unit: UnitOfWork) -> None:
+    """Tell each answer where it stands now; what takes a request back has none, nor what was not stored."""
+    for each in asked:
+        answer = each.answer
+        if isinstance(answer, Outcome) and answer.rrn and answer.result != _REVERSED:
+            receipt = unit.receipt(each.identity)
+            if receipt is not None:
+                each.answer = answer.with_receipt(receipt)
 
 
 def _parts(asked: list[Asked]) -> list[list[Asked]]:

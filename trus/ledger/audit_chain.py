@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, and_, select
 
-from trus.ledger.chain import CHAINED, PERSONAL, ChainHead, commit_personal, extend, genesis
+from trus.ledger.chain import CHAINED, PERSONAL, ChainHead, commit_personal, follow, genesis
 from trus.ledger.days import NUMBERS_A_DAY, first_event, rrn_prefix
 from trus.ledger.findings import Check, Findings
 from trus.ledger.tables import entry, event
+from trus.ledger.tree import Tail, stored_nodes
 from trus.ledger.writer import ledger_id
 
 #: Events read at once.
@@ -43,6 +44,8 @@ def walk_chains(connection: Connection, findings: Findings) -> tuple[int, int]:
 def _walk(connection: Connection, name: str, slot: int, findings: Findings) -> tuple[int, int]:
     head = genesis(name, slot)
     events = entries = 0
+    links: list[bytes] = []
+    tree = TreeCheck(connection, slot, findings)
     for row, moved in _events(connection, slot):
         events += 1
         entries += len(moved)
@@ -54,13 +57,46 @@ def _walk(connection: Connection, name: str, slot: int, findings: Findings) -> t
             findings.add(Check.CHAIN, f"event {row[0]}", "a column holds a value of another type")
         # The walk goes on from what is stored, so that one altered row is one finding.
         head = ChainHead(slot, row[_PERSONAL], _link_of(row))
+        links.append(head.link)
+        if len(links) == PIECE:
+            tree.take(links)
+            links.clear()
+    tree.end()
     return events, entries
+
+
+class TreeCheck:
+    """Compares the hashes that are kept over pieces of a slot with those of its links."""
+
+    def __init__(self, connection: Connection, slot: int, findings: Findings) -> None:
+        """Read what is kept: a row for 128 events."""
+        self._slot = slot
+        self._findings = findings
+        self._kept = stored_nodes(connection, slot)
+        self._tail = Tail()
+
+    def take(self, links: list[bytes]) -> None:
+        """Take the next links of the walk."""
+        self._tail, rows = self._tail.grow(self._slot, links)
+        for _, level, number, found in rows:
+            if self._kept.pop((level, number), found) != found:
+                self._tell(level, number)
+
+    def end(self) -> None:
+        """Tell of what is kept over links that are not there."""
+        for level, number in self._kept:
+            self._tell(level, number)
+
+    def _tell(self, level: int, number: int) -> None:
+        first = number << level
+        named = f"slot {self._slot} sequence {first + 1} to {first + (1 << level)}"
+        self._findings.add(Check.CHAIN, named, "the hash that is kept over these links is not theirs")
 
 
 def _follow(head: ChainHead, row: tuple[Any, ...], moved: list[tuple[int, int, str]], findings: Findings) -> None:
     """Check that an event follows the one before it in its slot."""
     chained, personal = row[:_CHAINED], row[_CHAINED:_PERSONAL]
-    sequence, salt, link, kept = row[_PERSONAL:]
+    sequence, salt, link, kept, mark = row[_PERSONAL:]
     named = f"event {chained[0]}"
     if sequence != head.sequence + 1:
         findings.add(Check.CHAIN, named, f"slot {head.slot} goes from sequence {head.sequence} to {sequence}")
@@ -73,7 +109,7 @@ def _follow(head: ChainHead, row: tuple[Any, ...], moved: list[tuple[int, int, s
     else:
         commitment = b""
         findings.add(Check.CHAIN, named, "its personal columns are gone and no commitment was kept")
-    expected = extend(ChainHead(head.slot, sequence - 1, head.link), chained, moved, commitment)
+    expected = follow(ChainHead(head.slot, sequence - 1, head.link), chained, moved, commitment, mark)
     if not hmac.compare_digest(expected.link, link):
         findings.add(Check.CHAIN, named, f"its link (slot {head.slot}, sequence {sequence}) does not follow")
 
@@ -103,7 +139,7 @@ def _weigh(chained: tuple[Any, ...], moved: list[tuple[int, int, str]], findings
 
 def _events(connection: Connection, slot: int) -> Iterator[tuple[tuple[Any, ...], list[tuple[int, int, str]]]]:
     """Yield a slot's events in order of sequence, each with its entries in order."""
-    columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "sequence", "salt", "link", "commitment")]
+    columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "sequence", "salt", "link", "commitment", "mark")]
     width = len(columns)
     reached = None
     while True:

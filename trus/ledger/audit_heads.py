@@ -12,22 +12,13 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection, select
 
-from trus.ledger.chain import ChainHead, genesis
+from trus.ledger.chain import genesis
 from trus.ledger.findings import Check, Findings
-from trus.ledger.heads import (
-    CONTEXT,
-    NO_PREVIOUS,
-    Head,
-    HeadDocument,
-    HeadVerifier,
-    decode_document,
-    exported_lines,
-    heads_after,
-    line_of,
-    root_of,
-)
+from trus.ledger.heads import Head, HeadVerifier, exported_lines, heads_after, line_of
 from trus.ledger.tables import event
+from trus.ledger.tree import root_of_slot
 from trus.ledger.writer import ledger_id
+from trus.receipts.documents import CONTEXT, NO_PREVIOUS, Document, SlotHead, decode_document, root_of, slots_of
 
 
 def check_heads(connection: Connection, verifier: HeadVerifier | None, findings: Findings) -> list[Head]:
@@ -88,9 +79,9 @@ def check_export(directory: Path, heads: list[Head], findings: Findings) -> None
 
 
 def _check_slots(
-    connection: Connection, name: str, named: str, said: HeadDocument, reached: dict[int, int], findings: Findings
+    connection: Connection, name: str, named: str, said: Document, reached: dict[int, int], findings: Findings
 ) -> None:
-    slots = [ChainHead(slot, sequence, _bytes(link)) for slot, sequence, link in said.slots]
+    slots = slots_of(said)
     if root_of(slots).hex() != said.root:
         findings.add(Check.HEADS, named, "its root is not that of its slots")
     for gone in sorted(reached.keys() - {each.slot for each in slots}):
@@ -105,20 +96,14 @@ def _check_slots(
                 named,
                 f"the journal has another event, or none, at slot {each.slot} sequence {each.sequence}",
             )
+        if each.tree and root_of_slot(connection, each.slot, each.sequence) != each.tree:
+            findings.add(Check.HEADS, named, f"its tree over slot {each.slot} is not that of the journal's links")
 
 
-def _link(connection: Connection, name: str, head: ChainHead) -> bytes | None:
+def _link(connection: Connection, name: str, head: SlotHead) -> bytes | None:
     if head.sequence == 0:
         return genesis(name, head.slot).link
     link: bytes | None = connection.execute(
         select(event.c.link).where(event.c.slot == head.slot, event.c.sequence == head.sequence)
     ).scalar()
     return link
-
-
-def _bytes(text: str) -> bytes:
-    """Return the bytes of hexadecimal text, none for text that is not."""
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return b""

@@ -1,9 +1,11 @@
 """Chains every event to the one before it in its writer's slot, so that no row changes unnoticed.
 
-Stores nothing: computes commitments and links from values. A link is SHA-256 over the previous
-link and the canonical encoding of the event, version 1: a MessagePack array of the fields in the
-order of CHAINED, smallest forms. What names a person enters as a salted commitment, so that it can
-be erased by law and the chain still proves the rest (docs/reference/ledger.md).
+Stores nothing: computes commitments and links from values. A link covers the link before it and the
+canonical encoding of the event: MessagePack arrays in smallest forms. Since version 2 what a shop may
+know of its answer is stated apart (trus.receipts.links), so that it can be proved without showing the
+rest; a row without a mark is of version 1, where SHA-256 covers all of it at once. What names a person
+enters as a salted commitment, so that it can be erased by law and the chain still proves the rest
+(docs/reference/ledger.md).
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+
+from trus.receipts.links import LINK_VERSION, STATED, encode_statement, link_of, mark_of
 
 ENCODING_VERSION: Final = 1
 SALT_BYTES: Final = 16
@@ -42,7 +46,12 @@ CHAINED: Final = (
 )
 #: Columns that name a person or tell of one: covered by the commitment, and erasable.
 PERSONAL: Final = ("card_id", "actor", "figures", "answer")
+#: Of CHAINED, what a shop does not know: a link of version 2 covers it by its digest.
+UNSTATED: Final = tuple(each for each in CHAINED if each not in STATED)
 _encode = msgspec.msgpack.Encoder().encode
+_sha256 = hashlib.sha256
+_STATED_PLACES: Final = tuple(CHAINED.index(each) for each in STATED)
+_UNSTATED_PLACES: Final = tuple(CHAINED.index(each) for each in UNSTATED)
 
 #: An entry as it is chained: (account, amount, currency).
 ChainedEntry = tuple[int, int, str]
@@ -71,8 +80,45 @@ def commit_personal(salt: bytes, personal: tuple[Any, ...]) -> bytes:
     return hashlib.sha256(salt + _encode((ENCODING_VERSION, personal))).digest()
 
 
-def extend(head: ChainHead, chained: tuple[Any, ...], entries: Sequence[ChainedEntry], commitment: bytes) -> ChainHead:
-    """Return the slot's head after an event: `chained` holds the columns CHAINED, in that order."""
+def extend(
+    head: ChainHead,
+    stated: tuple[Any, ...],
+    unstated: tuple[Any, ...],
+    entries: Sequence[ChainedEntry],
+    commitment: bytes,
+    signing: tuple[bytes, bytes],
+) -> tuple[ChainHead, bytes]:
+    """Return the slot's head after an event, and the event's mark.
+
+    `stated` and `unstated` hold the columns STATED and UNSTATED, in those orders; `signing` is the number
+    of the newest head (4 bytes, big-endian) and the key of the receipts since.
+    """
+    slot, sequence = head.slot, head.sequence + 1
+    statement = encode_statement(slot, sequence, stated)
+    mark = mark_of(*signing, statement)
+    rest = rest_of(unstated, entries, commitment)
+    return ChainHead(slot, sequence, link_of(head.link, rest, mark, statement)), mark
+
+
+def rest_of(unstated: tuple[Any, ...], entries: Sequence[ChainedEntry], commitment: bytes) -> bytes:
+    """Return the digest of what a shop may not know of an event."""
+    return _sha256(_encode((LINK_VERSION, unstated, entries, commitment))).digest()
+
+
+def stated_of(chained: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the columns STATED and UNSTATED of the columns CHAINED."""
+    return tuple(chained[place] for place in _STATED_PLACES), tuple(chained[place] for place in _UNSTATED_PLACES)
+
+
+def follow(
+    head: ChainHead, chained: tuple[Any, ...], entries: Sequence[ChainedEntry], commitment: bytes, mark: bytes | None
+) -> ChainHead:
+    """Return the slot's head after a stored event, of whichever version: `mark` is None in version 1."""
     sequence = head.sequence + 1
-    body = _encode((ENCODING_VERSION, head.slot, sequence, chained, entries, commitment))
-    return ChainHead(head.slot, sequence, hashlib.sha256(head.link + body).digest())
+    if mark is None:
+        body = _encode((ENCODING_VERSION, head.slot, sequence, chained, entries, commitment))
+        return ChainHead(head.slot, sequence, _sha256(head.link + body).digest())
+    stated, unstated = stated_of(chained)
+    statement = encode_statement(head.slot, sequence, stated)
+    link = link_of(head.link, rest_of(unstated, entries, commitment), mark, statement)
+    return ChainHead(head.slot, sequence, link)

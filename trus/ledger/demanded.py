@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 
 from trus.errors import LedgerError
 from trus.ledger.days import moment
-from trus.ledger.heads import CONTEXT, ExportedLine, HeadDocument, HeadVerifier, decode_document, heads_after
+from trus.ledger.heads import HeadVerifier, heads_after
 from trus.ledger.writer import ledger_id
+from trus.receipts.documents import CONTEXT, Document, ExportedLine, decode_document, slots_of
 from trus.values import Frozen
 
 _DIGEST: Final = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -33,7 +34,7 @@ class KnownHead(Frozen, frozen=True):
     """A head as it was kept: its digest, and document and signature where the exported line was kept."""
 
     digest: bytes
-    document: HeadDocument | None = None
+    document: Document | None = None
     encoded: bytes = b""
     signature: bytes = b""
 
@@ -92,7 +93,7 @@ def shortfall(
     if after and after[0].document is not None and last and after[0].document.previous != own[last].hex():
         raise ForeignHead(f"head {last + 1} does not follow head {last} of this ledger: their histories differ")
     reached = dict(slots)
-    missing = sum(max(sequence - reached.get(slot, 0), 0) for slot, sequence, _ in demanded.document.slots)
+    missing = sum(max(each.sequence - reached.get(each.slot, 0), 0) for each in slots_of(demanded.document))
     return Shortfall(number, missing, moment(demanded.document.at).date())
 
 

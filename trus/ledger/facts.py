@@ -21,6 +21,7 @@ from trus.auth.spending import spent_from_text
 from trus.ledger.days import days_before, reference_of
 from trus.ledger.dialect import Direct
 from trus.ledger.statements import MAX_KEYS, Statements, padded
+from trus.receipts.links import Receipt
 from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
 
 _STATES: Final = {state.value: state for state in State}
@@ -248,5 +249,6 @@ def _stored(row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...]) -> S
         given_back=row[19] or 0,
         refunded=row[20] or 0,
         ended=row[21] or "",
+        receipt=None if row[24] is None else Receipt(row[22], row[23], row[24]),
         lots=lots,
     )

@@ -1,16 +1,16 @@
 """Signs heads of the audit chain and exports them outside the database.
 
-Refuses nothing and repairs nothing: trus.ledger.audit compares. A head covers a Merkle root over
-the last links of all slots (RFC 6962, section 2.1), the slots themselves and the head before it;
-whoever rewrites the journal must also forge a signature of a key that never leaves its token, and
-whoever sets the database back is contradicted by the exported file.
+Refuses nothing and repairs nothing: trus.ledger.audit compares. A head covers the last link of every
+slot, the root over all links of it, and the head before (trus.receipts.documents); whoever rewrites the
+journal must also forge a signature of a key that never leaves its token, and whoever sets the database
+back is contradicted by the exported file, and by every shop that holds a receipt. It commits to the key
+that marks the answers after it, so that a mark proves later that the network gave it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,17 +19,25 @@ import msgspec
 from sqlalchemy import Connection, insert, select
 
 from trus.errors import LedgerError
-from trus.ledger.chain import ChainHead
 from trus.ledger.days import microseconds, moment
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import signed_head, writer_slot
+from trus.ledger.tree import root_of_slot
 from trus.ledger.writer import ledger_id, slot_head
+from trus.receipts.documents import (
+    CONTEXT,
+    HEAD_VERSION,
+    NO_PREVIOUS,
+    ExportedLine,
+    HeadDocument,
+    SlotHead,
+    decode_document,
+    encode_document,
+    root_of,
+    slots_of,
+)
+from trus.receipts.links import KEY_BYTES, commitment_to
 
-HEAD_VERSION: Final = 1
-#: What a signature is made over begins with this, so that it can be taken for nothing else.
-CONTEXT: Final = b"trus ledger head v1\0"
-#: What the first head names as the digest of the one before it.
-NO_PREVIOUS: Final = "00" * 32
 _PATTERN: Final = "heads-*.jsonl"
 
 
@@ -54,30 +62,6 @@ class HeadVerifier(Protocol):
         ...
 
 
-class HeadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is signed, as JSON with sorted names and no spaces.
-
-    `at` is microseconds since 1970-01-01 UTC, `slots` the (slot, sequence, link) of every slot in
-    order, `key` the signing key's name; digests and links are lower-case hexadecimal.
-    """
-
-    at: int
-    key: str
-    ledger: str
-    number: int
-    previous: str
-    root: str
-    slots: list[tuple[int, int, str]]
-    version: int
-
-
-class ExportedLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One line of an exported file, as JSON: the document's text and its signature in hexadecimal."""
-
-    document: str
-    signature: str
-
-
 class Head(msgspec.Struct, frozen=True):
     """A signed head as it is stored: number, the document's bytes, its digest, its signature."""
 
@@ -87,38 +71,13 @@ class Head(msgspec.Struct, frozen=True):
     signature: bytes
 
 
-def merkle_root(leaves: Sequence[bytes]) -> bytes:
-    """Return the Merkle tree hash of the leaves (RFC 6962, section 2.1)."""
-    if not leaves:
-        return hashlib.sha256(b"").digest()
-    if len(leaves) == 1:
-        return hashlib.sha256(b"\x00" + leaves[0]).digest()
-    split = 1 << ((len(leaves) - 1).bit_length() - 1)
-    return hashlib.sha256(b"\x01" + merkle_root(leaves[:split]) + merkle_root(leaves[split:])).digest()
-
-
-def root_of(slots: Sequence[ChainHead]) -> bytes:
-    """Return the root over slot heads, which must be in order of slot."""
-    return merkle_root([msgspec.msgpack.encode((each.slot, each.sequence, each.link)) for each in slots])
-
-
-def encode_document(document: HeadDocument) -> bytes:
-    """Return the bytes of a document: the one form in which it is signed and stored."""
-    return msgspec.json.encode(document, order="sorted")
-
-
-def decode_document(encoded: bytes) -> HeadDocument:
-    """Return the document of these bytes. Raises msgspec.DecodeError, also for another version."""
-    document = msgspec.json.decode(encoded, type=HeadDocument)
-    if document.version != HEAD_VERSION or encode_document(document) != encoded:
-        raise msgspec.DecodeError("not a head of this version in its one form")
-    return document
-
-
-def all_slot_heads(connection: Connection) -> list[ChainHead]:
-    """Return the last link of every slot, in order of slot."""
-    slots = connection.execute(select(writer_slot.c.slot).order_by(writer_slot.c.slot)).scalars()
-    return [slot_head(connection, slot) for slot in list(slots)]
+def all_slot_heads(connection: Connection) -> list[SlotHead]:
+    """Return the end of every slot, in order of slot, with the root over its links."""
+    slots = list(connection.execute(select(writer_slot.c.slot).order_by(writer_slot.c.slot)).scalars())
+    found = []
+    for each in (slot_head(connection, slot) for slot in slots):
+        found.append(SlotHead(each.slot, each.sequence, each.link, root_of_slot(connection, each.slot, each.sequence)))
+    return found
 
 
 def last_head(connection: Connection) -> Head | None:
@@ -174,10 +133,10 @@ class HeadLog:
             previous = last_head(connection)
             name = ledger_id(connection)
         made = None
-        listed = [(each.slot, each.sequence, each.link.hex()) for each in slots]
-        if previous is None or decode_document(previous.document).slots != listed:
-            made = self._make(previous, name, slots, now)
+        if previous is None or _ends(slots_of(decode_document(previous.document))) != _ends(slots):
             with self._ledger.order(now) as unit:
+                key = unit.draw(KEY_BYTES)
+                made = self._make(previous, name, slots, key, now)
                 unit.connection.execute(
                     insert(signed_head).values(
                         number=made.number,
@@ -185,12 +144,14 @@ class HeadLog:
                         document=made.document,
                         digest=made.digest,
                         signature=made.signature,
+                        receipt_key=key,
                     )
                 )
+            self._ledger.use_receipt_key(made.number, key)
         self._export()
         return made
 
-    def _make(self, previous: Head | None, name: str, slots: Sequence[ChainHead], now: datetime) -> Head:
+    def _make(self, previous: Head | None, name: str, slots: list[SlotHead], key: bytes, now: datetime) -> Head:
         number = 1 if previous is None else previous.number + 1
         document = encode_document(
             HeadDocument(
@@ -199,8 +160,9 @@ class HeadLog:
                 ledger=name,
                 number=number,
                 previous=NO_PREVIOUS if previous is None else previous.digest.hex(),
+                receipts=commitment_to(key).hex(),
                 root=root_of(slots).hex(),
-                slots=[(each.slot, each.sequence, each.link.hex()) for each in slots],
+                slots=[(each.slot, each.sequence, each.link.hex(), each.tree.hex()) for each in slots],
                 version=HEAD_VERSION,
             )
         )
@@ -218,6 +180,10 @@ class HeadLog:
                     f"head {head.number} could not be written to {self._directory}: {failure.strerror}"
                 ) from None
             self._exported = head.number
+
+
+def _ends(slots: list[SlotHead]) -> list[tuple[int, int, bytes]]:
+    return [(each.slot, each.sequence, each.link) for each in slots]
 
 
 def exported_lines(directory: Path) -> list[tuple[Path, int, str]]:

@@ -38,6 +38,7 @@ from trus.ledger.tables import (
     account,
     business_day,
     card,
+    chain_node,
     company,
     employee,
     entry,
@@ -56,7 +57,7 @@ MAX_KEYS: Final = 64
 
 #: Columns of `event` as they are written, in the table's order, which SQLAlchemy's text follows.
 #: The commitment stays NULL until an erasure.
-EVENT_COLUMNS: Final = (*CHAINED, *PERSONAL, "slot", "sequence", "salt", "link")
+EVENT_COLUMNS: Final = (*CHAINED, *PERSONAL, "slot", "sequence", "salt", "link", "mark")
 _ENTRY_COLUMNS: Final = tuple(each.name for each in entry.columns)
 _LOT_COLUMNS: Final = tuple(each.name for each in lot_move.columns)
 
@@ -129,6 +130,7 @@ class Statements:
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: _due_holds(),
             "lease_numbers": lambda _: _lease_numbers(),
+            "insert_nodes": lambda _: _insert(chain_node, [each.name for each in chain_node.columns]),
         }
 
     def text(self, name: str, size: int = 1) -> str:
@@ -206,6 +208,9 @@ def _stored() -> Select[Any]:
             ending.c.authorized,
             refunded,
             ending.c.kind,
+            event.c.slot,
+            event.c.sequence,
+            event.c.mark,
         )
         .select_from(event)
         .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))

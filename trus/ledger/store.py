@@ -128,6 +128,10 @@ class SqlLedger:
             rows = Direct(reader).rows(self._statements.text("due_lots"), (day, *after, limit))
             return [(row[0], row[1]) for row in rows]
 
+    def use_receipt_key(self, number: int, key: bytes) -> None:
+        """Mark the answers from now on under the key that head `number` commits to."""
+        self._writer.use_receipt_key(number, key)
+
     def card_key(self, pan: str) -> bytes:
         """Return the keyed hash (16 bytes) under which a new card is stored."""
         return self._lookup.card_key(pan)

@@ -32,6 +32,7 @@ from trus.ledger.tables_approvals import ceremony, order_approval, pending_order
 from trus.ledger.tables_directory import certificate_key, revocation_list, standing
 from trus.ledger.tables_keys import backup, key_rotation
 from trus.ledger.tables_lots import lot_move
+from trus.ledger.tables_receipts import chain_node
 
 # ------------------------------------------------------------------------------ who is who
 
@@ -172,7 +173,8 @@ policy: Final = Table(
 #: events of a ledger date are one range of keys and the retrieval reference number (ISO 8583 field
 #: 37) is read from the id. `amount` is what was asked, `authorized` what moved. `link` chains the rows
 #: of a slot (trus.ledger.chain); `salt` and the personal columns (card_id, actor, figures, answer) may
-#: be erased, `commitment` is then kept.
+#: be erased, `commitment` is then kept. `mark` is what a receipt shows (trus.receipts.links), NULL in rows
+#: of a version that gave none.
 event: Final = Table(
     "event",
     metadata,
@@ -207,6 +209,7 @@ event: Final = Table(
     Column("salt", LargeBinary(16)),
     Column("link", LargeBinary(32), nullable=False),
     Column("commitment", LargeBinary(32)),
+    Column("mark", LargeBinary(16)),
     UniqueConstraint("slot", "sequence"),
     # Exactly once: one row an identity, originals and tombstones alike. The date comes first, so
     # that the inserts of a day stay on few pages.
@@ -305,7 +308,8 @@ writer_slot: Final = Table(
     Column("leased_at", BigInteger, nullable=False),
 )
 
-#: Signed heads of the audit chain (trus.ledger.heads); `document` is what was signed.
+#: Signed heads of the audit chain (trus.ledger.heads); `document` is what was signed, and commits to
+#: `receipt_key`, under which the answers after this head are marked.
 signed_head: Final = Table(
     "signed_head",
     metadata,
@@ -314,6 +318,7 @@ signed_head: Final = Table(
     Column("document", LargeBinary, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("signature", LargeBinary, nullable=False),
+    Column("receipt_key", LargeBinary(32)),
 )
 
 # ------------------------------------------------------------------------------ identities
@@ -393,6 +398,7 @@ __all__ = [
     "ceremony",
     "certificate",
     "certificate_key",
+    "chain_node",
     "company",
     "employee",
     "entry",

@@ -23,7 +23,9 @@ from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
 from trus.ledger.lots import LotBook
 from trus.ledger.statements import Statements
+from trus.ledger.tree import NodeRow, Tail
 from trus.ledger.watched import block_terminals
+from trus.receipts.links import HEAD_BYTES, NO_KEY, Receipt
 from trus.values import BusinessDate, Identity
 
 #: Event numbers leased from the day's row at once: one more write for each thousand events.
@@ -43,10 +45,16 @@ class Numbering(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a writer carries from one batch to the next: its chain head and its numbers."""
+    """What a writer carries from one batch to the next: its chain head, its numbers, its tree.
+
+    `signing` is the number of the newest signed head (4 bytes, big-endian) and the key that marks the
+    answers since.
+    """
 
     head: ChainHead
     numbering: Numbering
+    tail: Tail
+    signing: tuple[bytes, bytes] = (bytes(HEAD_BYTES), NO_KEY)
 
 
 class Ending(Protocol):
@@ -90,6 +98,9 @@ class SqlUnit:
         self._facts = facts
         self._entropy = entropy
         self._head = progress.head
+        self._tail = progress.tail
+        self._signing = progress.signing
+        self._receipts: dict[Identity, Receipt] = {}
         self._at = at
         self._day, self._previous, self._unleased = day
         self._leased_from = self._unleased
@@ -249,7 +260,12 @@ class SqlUnit:
             self._write()
         except DATABASE_ERRORS as failure:
             raise self._ending.failed(failure) from None
-        self._ending.commit(Progress(self._head, Numbering(self._day, self._next, self._end)))
+        numbering = Numbering(self._day, self._next, self._end)
+        self._ending.commit(Progress(self._head, numbering, self._tail, self._signing))
+
+    def receipt(self, identity: Identity) -> Receipt | None:
+        """Return the receipt of an answer that this unit has committed, None for any other."""
+        return self._receipts.get(identity)
 
     def rollback(self) -> None:
         """Forget the batch; does nothing when the unit is over."""
@@ -258,12 +274,14 @@ class SqlUnit:
             self._ending.abandon()
 
     def _write(self) -> None:
-        rows, entries = self._rows()
+        rows, entries, nodes = self._rows()
         send, text = self._direct.send, self._statements.text
         if rows:
             send(text("insert_events"), rows)
         if entries:
             send(text("insert_entries"), entries)
+        if nodes:
+            send(text("insert_nodes"), nodes)
         if self._purses:
             purses = self._purses.values()
             send(
@@ -292,43 +310,39 @@ class SqlUnit:
         if self._unleased != self._leased_from:
             send(text("lease_numbers"), [(self._unleased, self._day)])
 
-    def _rows(self) -> tuple[list[Row], list[Row]]:
-        """Chain the recorded events; return the rows of `event` and of `entry`."""
-        head, at, day = self._head, self._at, self._day
+    def _rows(self) -> tuple[list[Row], list[Row], list[NodeRow]]:
+        """Chain the recorded events; return the rows of `event`, of `entry` and of `chain_node`."""
+        head, at, day, signing = self._head, self._at, self._day, self._signing
         salts = self._entropy.draw(SALT_BYTES * len(self._events)) if self._events else b""
         rows: list[Row] = []
         entries: list[Row] = []
+        links: list[bytes] = []
         for index, event in enumerate(self._events):
             salt = salts[index * SALT_BYTES : (index + 1) * SALT_BYTES]
             identity = event.identity
-            # The orders of the two tuples are those of chain.CHAINED and chain.PERSONAL.
+            terminal, date, stan = (
+                (None, None, None) if identity is None else (identity.terminal, identity.business_date, identity.stan)
+            )
+            event_id, kind, amount, authorized = event.event_id, event.kind, event.amount, event.authorized
+            currency, result, code, approval, rrn = event.currency, event.result, event.code, event.approval, event.rrn
+            rid, digest, shop, rule = event.rid, event.digest, event.shop_id, event.rule
+            original, counter_day = event.original, event.counter_day
+            # The orders of these tuples are those of STATED, UNSTATED, CHAINED and PERSONAL in trus.ledger.chain.
+            stated = (kind, terminal, date, stan, amount, authorized, currency, result, code, approval, rrn)
+            unstated = (event_id, rid, digest, shop, rule, original, counter_day, at, day)
             chained = (
-                event.event_id,
-                event.kind,
-                None if identity is None else identity.terminal,
-                None if identity is None else identity.business_date,
-                None if identity is None else identity.stan,
-                event.rid,
-                event.digest,
-                event.shop_id,
-                event.amount,
-                event.authorized,
-                event.currency,
-                event.result,
-                event.code,
-                event.approval,
-                event.rrn,
-                event.rule,
-                event.original,
-                event.counter_day,
-                at,
-                day,
+                *(event_id, kind, terminal, date, stan, rid, digest, shop, amount, authorized, currency),
+                *(result, code, approval, rrn, rule, original, counter_day, at, day),
             )
             personal = (event.card_id, event.actor, _json(event.figures).decode("utf-8"), event.answer)
             moved = [(each.account, each.amount, each.currency) for each in event.postings]
-            head = extend(head, chained, moved, commit_personal(salt, personal))
-            rows.append((*chained, *personal, head.slot, head.sequence, salt, head.link))
+            head, mark = extend(head, stated, unstated, moved, commit_personal(salt, personal), signing)
+            rows.append((*chained, *personal, head.slot, head.sequence, salt, head.link, mark))
+            links.append(head.link)
+            if identity is not None:
+                self._receipts[identity] = Receipt(head.slot, head.sequence, mark)
             for number, entry in enumerate(moved):
-                entries.append((event.event_id, number, *entry))
+                entries.append((event_id, number, *entry))
         self._head = head
-        return rows, entries
+        self._tail, nodes = self._tail.grow(head.slot, links)
+        return rows, entries, nodes

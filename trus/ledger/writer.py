@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from trus.errors import LedgerError, OutcomeUnknown, StorageFailed
 from trus.ledger.chain import ChainHead, genesis
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, Trouble, cause, trouble
 from trus.ledger.statements import Statements
-from trus.ledger.tables import event, meta, writer_slot
+from trus.ledger.tables import event, meta, signed_head, writer_slot
+from trus.ledger.tree import tail_of
 from trus.ledger.unit import Numbering, Progress
+from trus.receipts.links import HEAD_BYTES, NO_KEY
 
 
 class Fenced(StorageFailed):
@@ -126,8 +129,23 @@ class Writer:
         else:
             connection.execute(update(writer_slot).where(mine).values(epoch=epoch, holder=holder, leased_at=at))
         head = slot_head(connection, self._slot)
+        tail = tail_of(connection, self._slot, head.sequence)
+        signing = _signing(connection)
         self.direct.commit()
-        return epoch, Progress(head, Numbering("", 0, 0))
+        return epoch, Progress(head, Numbering("", 0, 0), tail, signing)
+
+    def use_receipt_key(self, number: int, key: bytes) -> None:
+        """Mark the answers from now on under the key that head `number` commits to."""
+        self.progress = msgspec.structs.replace(self.progress, signing=(number.to_bytes(HEAD_BYTES, "big"), key))
+
+
+def _signing(connection: Connection) -> tuple[bytes, bytes]:
+    """Return the number of the newest head and its key; a head of an earlier version commits to none."""
+    newest = select(signed_head.c.number, signed_head.c.receipt_key).order_by(signed_head.c.number.desc()).limit(1)
+    row = connection.execute(newest).first()
+    if row is None or row[1] is None:
+        return bytes(HEAD_BYTES), NO_KEY
+    return row[0].to_bytes(HEAD_BYTES, "big"), row[1]
 
 
 def slot_head(connection: Connection, slot: int) -> ChainHead:
