@@ -150,8 +150,60 @@ class ResponseCode(StrEnum):
     ISSUER_UNAVAILABLE = "91"
     CANNOT_ROUTE = "92"
     DUPLICATE = "94"
+    OUT_OF_BALANCE = "95"
     SYSTEM_ERROR = "96"
 
 
 #: Codes that settle nothing: a terminal that receives one reverses.
 NEVER_FINAL: Final = frozenset({ResponseCode.ISSUER_UNAVAILABLE, ResponseCode.SYSTEM_ERROR})
+
+
+class ItemKind(StrEnum):
+    """What an item of a terminal's batch is."""
+
+    PURCHASE = "purchase"
+    COMPLETION = "completion"
+    REFUND = "refund"
+
+
+class ItemState(StrEnum):
+    """What has become of an item."""
+
+    STANDS = "stands"
+    REVERSED = "reversed"
+    VOIDED = "voided"
+
+
+class BatchItem(Frozen, frozen=True):
+    """A request that moved money, as one side has it; `amount` is minor units, kept also when it was taken back."""
+
+    business_date: BusinessDate
+    stan: int
+    kind: ItemKind
+    state: ItemState
+    amount: int
+    rrn: str
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """What tells a terminal's items apart."""
+        return self.business_date, self.stan
+
+
+class Why(StrEnum):
+    """How two sides differ about an item."""
+
+    MISSING_AT_HOST = "missing-at-host"
+    MISSING_AT_TERMINAL = "missing-at-terminal"
+    KIND = "kind"
+    AMOUNT = "amount"
+    STATE = "state"
+    CLOSED_BEFORE = "closed-before"
+
+
+class Difference(Frozen, frozen=True):
+    """An item about which two sides differ, as each of them has it; None where a side has none."""
+
+    why: Why
+    terminal: BatchItem | None
+    host: BatchItem | None

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from click import BadParameter
 from click.testing import CliRunner
+from msgspec.structs import replace
 from rich.console import Console
 from twisted.trial import unittest
 
@@ -20,7 +21,7 @@ from trus.cli.screen import masked, show
 from trus.device.journal import Asked, Totals
 from trus.device.orders import Answer, Reference
 from trus.errors import ConfigurationError
-from trus.values import BusinessDate, Identity, Result, TerminalId
+from trus.values import BatchItem, BusinessDate, Difference, Identity, ItemKind, ItemState, Result, TerminalId, Why
 
 TRACK2 = "9999000100000017=29117250011234567"
 REFERENCE = Reference(Identity(TerminalId("T0000001"), BusinessDate("2026-11-20"), 42), bytes(16), 1250, "USD")
@@ -72,7 +73,17 @@ class Screens(unittest.SynchronousTestCase):
         self.assertIn("2 purchases, 20.00 USD", text)
         self.assertIn("both sides counted the same", text)
         differs = Answer(Result.APPROVED, "00", REFERENCE, balanced=False)
-        self.assertIn("totals differ", screen(Asked.CLOSE, differs))
+        self.assertIn("0 items differ", screen(Asked.CLOSE, differs))
+
+    def test_differences(self) -> None:
+        """Each item that differs is a line: where it stands, how both sides have it; what is not listed is counted."""
+        mine = BatchItem(BusinessDate("2026-11-20"), 7, ItemKind.PURCHASE, ItemState.STANDS, 1250, "632400000007")
+        host = replace(mine, state=ItemState.REVERSED)
+        found = (Difference(Why.STATE, mine, host), Difference(Why.MISSING_AT_HOST, mine, None))
+        answer = Answer(Result.APPROVED, "00", balanced=False, differences=found, differing=3, currency="USD")
+        text = " ".join(screen(Asked.CLOSE, answer).split())
+        for words in ("3 items differ", "000007", "632400000007", "reversed", "missing", "and 1 more"):
+            self.assertIn(words, text)
 
 
 class Secrets(unittest.SynchronousTestCase):

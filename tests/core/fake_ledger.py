@@ -12,10 +12,21 @@ import msgspec
 from tests.core.worlds import TODAY
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import ENDING, BatchFacts, BatchTotals, CardNames, Event, EventKind, PurseUpdate, StoredRequest
+from trus.auth.ports import (
+    ENDING,
+    NOTHING_RECONCILED,
+    BatchFacts,
+    BatchTotals,
+    CardNames,
+    Event,
+    EventKind,
+    PurseUpdate,
+    StoredRequest,
+)
+from trus.auth.reconcile import HostItem
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.receipts.links import Receipt
-from trus.values import BusinessDate, Identity
+from trus.values import BatchItem, BusinessDate, Identity, ItemKind, ItemState
 
 _replace = msgspec.structs.replace
 #: The account of the issuer's risk.
@@ -101,6 +112,22 @@ class Kept:
         found = BatchTotals()
         for each in batch:
             found = found.plus(each.kind, each.rule, 1, each.authorized)
+        return found
+
+    def batch(self, terminal: str, names: Sequence[tuple[str, int]]) -> dict[tuple[str, int], HostItem]:
+        found, closed = {}, self.closed(terminal)
+        for event in self._own(terminal):
+            identity = event.identity
+            if identity is None or event.kind not in ("purchase", "completion", "refund") or not event.authorized:
+                continue
+            ending = self.endings.get(event.event_id, 0)
+            of_batch = event.event_id > closed or ending > closed
+            name = (identity.business_date, identity.stan)
+            if of_batch or name in names:
+                ended = {"reversal": ItemState.REVERSED, "void": ItemState.VOIDED}
+                state = ended.get(self.events[ending].kind if ending else "", ItemState.STANDS)
+                item = BatchItem(*name, ItemKind(event.kind), state, event.authorized, event.rrn)
+                found[name] = HostItem(item, of_batch)
         return found
 
     def apply(self, events: Sequence[Event]) -> None:
@@ -195,6 +222,7 @@ class FakeUnit:
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
         voiding: Sequence[str] = (),
+        reconciling: Mapping[str, Sequence[tuple[str, int]]] = NOTHING_RECONCILED,
     ) -> BatchFacts:
         self._ledger.step("read")
         kept = self._kept
@@ -213,6 +241,7 @@ class FakeUnit:
             policies={card.company_id: kept.policies.get(card.company_id, ()) for card in read.values()},
             totals={name: kept.totals(name) for name in closing},
             closed={name: kept.closed(name) for name in voiding},
+            batches={name: kept.batch(name, items) for name, items in reconciling.items()},
         )
 
     def risk_account(self, currency: str) -> int:

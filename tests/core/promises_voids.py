@@ -53,7 +53,7 @@ class VoidPromises(RefundCase):
         """After its batch was closed a purchase cannot be cancelled, 12; also when both meet in one batch of work."""
         one, two = self.till.purchase(self.ada, 1000), self.till.purchase(self.ada, 1100)
         self.bank.handle(one, two)
-        closing = self.till.close(1, 1100, void_count=0)
+        closing = self.till.close(2, 2100, void_count=1, void_amount=1000)
         self.assertEqual(self.codes(self.till.void(one), closing, self.till.void(two)), ["00", "00", "12"])
         self.assertEqual(self.world.journal()[-1].rule, "batch-closed")
         self.assertEqual(self.codes(self.till.void(two)), ["12"])
@@ -115,5 +115,5 @@ class VoidPromises(RefundCase):
         self.assertEqual((details["balanced"], details["void-count"], details["void-amount"]), ("no", "1", "10.00"))
         three = self.till.purchase(self.ada, 200)
         self.bank.handle(three, self.till.void(three))
-        details = self.bank.outcome(self.till.close(1, 200, void_count=1, void_amount=200)).details
+        details = self.bank.outcome(self.till.close(3, 2300, void_count=2, void_amount=1200)).details
         self.assertEqual(details["balanced"], "yes")

@@ -13,6 +13,7 @@ from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
+from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -93,4 +94,8 @@ class Tenders(InMemory, TenderPromises, SynchronousTestCase):
 
 
 class Lots(InMemory, LotPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Reconciliations(InMemory, ReconcilePromises, SynchronousTestCase):
     """On a ledger in memory."""

@@ -14,6 +14,7 @@ from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
+from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -97,4 +98,8 @@ class Tenders(OnDisk, TenderPromises, SynchronousTestCase):
 
 
 class Lots(OnDisk, LotPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Reconciliations(OnDisk, ReconcilePromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

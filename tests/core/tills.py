@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tests.core.worlds import TODAY, World
@@ -23,6 +24,7 @@ from trus.core.messages import (
     Outcome,
     PreAuthorize,
     Purchase,
+    Reconcile,
     Refund,
     Release,
     Reverse,
@@ -31,7 +33,19 @@ from trus.core.messages import (
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.hsm.memory import MemoryStore
 from trus.hsm.ports import KeyHandle, KeyPurpose
-from trus.values import BusinessDate, DeviceRole, Frozen, Identity, PeerIdentity, PinMaterial, TerminalId, TrackTwo
+from trus.values import (
+    BatchItem,
+    BusinessDate,
+    DeviceRole,
+    Frozen,
+    Identity,
+    ItemKind,
+    ItemState,
+    PeerIdentity,
+    PinMaterial,
+    TerminalId,
+    TrackTwo,
+)
 
 SESSION_KEY = bytes(range(16))
 EXPIRY = "2912"
@@ -265,6 +279,27 @@ class Till:
                 **changes,
             }  # type: ignore[arg-type]
         )
+
+    def reconcile(self, *items: BatchItem, **changes: Any) -> Reconcile:
+        """Close the batch item by item."""
+        identity = changes.pop("identity", None) or self.identity()
+        fields: dict[str, Any] = {
+            "peer": self.peer,
+            "identity": identity,
+            "rid": rid_of(identity),
+            "currency": "USD",
+            "items": items,
+        }
+        return Reconcile(**{**fields, **changes})
+
+
+def item_of(
+    request: MoneyRequest, answer: Outcome, kind: str = "purchase", state: str = "stands", **changes: Any
+) -> BatchItem:
+    """Return how a terminal writes an answered request down."""
+    date, stan = request.identity.business_date, request.identity.stan
+    item = BatchItem(date, stan, ItemKind(kind), ItemState(state), answer.amount or 0, answer.rrn)
+    return msgspec.structs.replace(item, **changes)
 
 
 def rid_of(identity: Identity) -> bytes:

@@ -45,6 +45,7 @@ def follows(rule: str, octets: bytes) -> bool:
 
 
 #: Values of each type: accepted, refused.
+ITEM = "000007:2026-11-20:purchase:stands:12.50:632400000007"
 VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "label": (("AAAAAAAAAAAAAAAA", "a-_09ZZZZZZZZZZZ"), ("", "AAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=")),
     "dialogue": (("c1", "s999999999"), ("c0", "c", "d1", "c01", "c1234567890", "C1")),
@@ -55,6 +56,14 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "amount": (
         ("0", "12.50", "1250", "0.001", "999999999999"),
         ("012", "12.", ".5", "1e3", "1_0", "-1", "+1", "1.2345", "1234567890123", "12,50", " 1", ""),
+    ),
+    "items": (
+        (ITEM, f"{ITEM},000008:2026-11-20:refund:voided:0:AAAAAAAAAAAA", ",".join([ITEM] * 64)),
+        ("", "-", f"{ITEM},", ITEM.replace("stands", "gone"), ITEM.replace("12.50", "-1"), ",".join([ITEM] * 65)),
+    ),
+    "differences": (
+        (f"amount/{ITEM}/{ITEM}", f"missing-at-host/{ITEM}/-,missing-at-terminal/-/{ITEM}"),
+        ("", f"amount/{ITEM}", f"odd/{ITEM}/-", f"kind/{ITEM}/-,", "state//"),
     ),
     "currency": (("USD",), ("usd", "US", "USDX", "")),
     "date": (("2026-11-20", "2026-01-31"), ("2026-13-01", "2026-00-10", "2026-1-1", "2026-11-32", "20261120", "")),

@@ -32,6 +32,7 @@ WAYS: dict[DialogueState, tuple[tuple[Side, str], ...]] = {
     DialogueState.PIN_WANTED: ((INIT, "COMMAND BALANCE"), (RESP, "COMMAND PRESENT-PIN")),
     DialogueState.ORDERED: ((INIT, "COMMAND REVERSE"),),
     DialogueState.LOOKED_UP: ((INIT, "COMMAND LOOKUP"),),
+    DialogueState.LISTING: ((INIT, "COMMAND RECONCILE"), (INIT, "DATA ITEMS")),
     DialogueState.ANSWERED: ((INIT, "COMMAND PROCESS"), (RESP, "INFO RESULT")),
     DialogueState.INITIATOR_CALLS: ((INIT, "COMMAND ECHO"),),
     DialogueState.RESPONDER_CALLS: ((RESP, "COMMAND ECHO"),),

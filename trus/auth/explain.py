@@ -140,7 +140,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     "refund-taken-back": "The terminal took the refund back ({reason}); {given_back} was taken from the purse again.",
     "never-came": "The terminal took back a request that had not come ({reason}); if it comes, it gets 68.",
     "batch-balanced": f"The terminal's totals agree: {_totals('')}.",
-    "batch-differs": f"The terminal counted {_totals('terminal_')}; the ledger holds {_totals('')}.",
+    "batch-differs": f"The terminal counted {_totals('terminal_')}; the ledger holds {_totals('')}. It is open still.",
+    "batch-reconciled": f"All {{items}} items agree: {_totals('')}.",
+    "batch-items-differ": (
+        f"Of {{items}} items and those of the ledger {{differences}} differ; the ledger holds {_totals('')}."
+    ),
 }
 
 

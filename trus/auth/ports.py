@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from trus.auth.lots import NO_LOTS, Lots
 from trus.auth.model import CardFacts, TerminalFacts
 from trus.auth.policy import Policy
+from trus.auth.reconcile import HostItem
 from trus.auth.spending import Spent
 from trus.receipts.links import Receipt
 from trus.values import BusinessDate, Frozen, Identity
@@ -217,6 +219,8 @@ class BatchFacts(Frozen, frozen=True):
     policies: dict[int, tuple[Policy, ...]]  #: by company id, newest first
     totals: dict[str, BatchTotals] = msgspec.field(default_factory=dict)  #: by terminal, of those closing
     closed: dict[str, int] = msgspec.field(default_factory=dict)  #: the last approved closing, of those voiding
+    #: By terminal, of those that reconcile: the items of the batch, and those that were asked for by name.
+    batches: dict[str, dict[tuple[str, int], HostItem]] = msgspec.field(default_factory=dict)
 
 
 class CardNames(Frozen, frozen=True):
@@ -230,6 +234,10 @@ class CardNames(Frozen, frozen=True):
     current: bytes
     former: tuple[bytes, ...] = ()
     repeated: tuple[bytes, ...] = ()
+
+
+#: No terminal lists items.
+NOTHING_RECONCILED: Final[Mapping[str, Sequence[tuple[str, int]]]] = MappingProxyType({})
 
 
 class UnitOfWork(Protocol):
@@ -254,6 +262,7 @@ class UnitOfWork(Protocol):
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
         voiding: Sequence[str] = (),
+        reconciling: Mapping[str, Sequence[tuple[str, int]]] = NOTHING_RECONCILED,
     ) -> BatchFacts:
         """Read the facts of a whole batch in a few set-based statements.
 
@@ -261,7 +270,7 @@ class UnitOfWork(Protocol):
         stored originals name are read too (`cards_by_id`). `closing` names the terminals
         that want their BatchTotals, `references` the retrieval reference numbers
         of requests that others are about, `voiding` the terminals that want to know where their
-        batches begin. Raises StorageFailed.
+        batches begin, `reconciling` the items that terminals list. Raises StorageFailed.
         """
         ...
 

@@ -17,7 +17,7 @@ LATE_TEXT: Final = "Taken back: start again"
 BALANCED_TEXT: Final = "Batch closed"
 SIMPLE_PIN_TEXT: Final = "PIN too simple: choose another"
 SLOWED_TEXT: Final = "Too many bad cards: wait a few minutes"
-DIFFERS_TEXT: Final = "Batch closed: totals differ"
+DIFFERS_TEXT: Final = "Batch closed: see the differences"
 
 #: A text-only pinpad shows two lines of 20 characters.
 MAX_CASHIER_CHARACTERS: Final = 40
@@ -32,6 +32,7 @@ class NextStep(StrEnum):
     KEEP_CARD = "keep the card where the law allows it, call the issuer"
     CALL_ISSUER = "the shop calls the issuer"
     NEW_REQUEST = "start again with a new STAN"
+    SEND_ITEMS = "send the batch item by item; it is open still"
     REVERSE = "reverse: this answer settles nothing"
 
 
@@ -78,6 +79,7 @@ CATALOGUE: Final[dict[ResponseCode, CodeText]] = {
     _C.ISSUER_UNAVAILABLE: CodeText("the key store cannot be reached", "Not available: try later", _N.REVERSE),
     _C.CANNOT_ROUTE: CodeText("nobody answers for this card", "Card not accepted here", _N.OTHER_MEANS),
     _C.DUPLICATE: CodeText("another request has this name", "Number already used", _N.NEW_REQUEST),
+    _C.OUT_OF_BALANCE: CodeText("the totals of the batch differ", "Totals differ: comparing", _N.SEND_ITEMS),
     _C.SYSTEM_ERROR: CodeText("the backend failed", "Not available: try later", _N.REVERSE),
 }
 

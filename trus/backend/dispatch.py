@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from trus.core.closing import LISTED
 from trus.core.messages import (
     Advise,
     Answer,
@@ -122,11 +123,12 @@ def _result(outcome: Outcome) -> Reply:
         sealed["tries"] = str(outcome.tries_left)
     if outcome.text:
         sealed["text"] = outcome.text
-    sealed.update(outcome.details)
+    sealed.update((name, value) for name, value in outcome.details.items() if name != LISTED)
     return Reply("INFO", "RESULT", clear, sealed)
 
 
-def _identity(fields: Mapping[str, str], peer: PeerIdentity) -> Identity:
+def identity_of(fields: Mapping[str, str], peer: PeerIdentity) -> Identity:
+    """Return the name of a request. Raises RemoteProtocolError (bad-field)."""
     return Identity(TerminalId(peer.name), BusinessDate(fields["date"]), parse_stan(fields["stan"]))
 
 
@@ -136,10 +138,10 @@ def _pin(fields: Mapping[str, str], pin_key: bytes) -> PinMaterial | None:
 
 
 def _purchase(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Purchase:
-    currency = _known_currency(fields["currency"])
+    currency = known_currency(fields["currency"])
     return Purchase(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         parse_amount(fields["amount"], currency),
         currency,
@@ -173,7 +175,7 @@ def _advise(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Ad
 def _change_pin(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> ChangePin:
     return ChangePin(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         TrackTwo(fields["track2"]),
         PinMaterial(pin_key, parse_octets(fields["pin"])),
@@ -183,10 +185,10 @@ def _change_pin(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -
 
 
 def _capture(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Capture:
-    currency = _known_currency(fields["currency"])
+    currency = known_currency(fields["currency"])
     return Capture(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         parse_amount(fields["amount"], currency),
         currency,
@@ -199,7 +201,7 @@ def _capture(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> C
 def _release(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Release:
     return Release(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         fields["original-rrn"],
         *_named(fields, peer),
@@ -210,7 +212,7 @@ def _release(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> R
 def _balance(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Balance:
     return Balance(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         TrackTwo(fields["track2"]),
         _pin(fields, pin_key),
@@ -219,10 +221,10 @@ def _balance(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> B
 
 
 def _reverse(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Reverse:
-    currency = _known_currency(fields["currency"])
+    currency = known_currency(fields["currency"])
     return Reverse(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         Identity(
             TerminalId(peer.name),
@@ -253,11 +255,11 @@ def _void(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Void
 
 
 def _refund(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Refund:
-    currency = _known_currency(fields["currency"])
+    currency = known_currency(fields["currency"])
     track2 = fields.get("track2")
     return Refund(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         parse_amount(fields["amount"], currency),
         currency,
@@ -278,10 +280,10 @@ def _named(fields: Mapping[str, str], peer: PeerIdentity) -> tuple[Identity | No
 
 
 def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> CloseBatch:
-    currency = _known_currency(fields["currency"])
+    currency = known_currency(fields["currency"])
     return CloseBatch(
         peer,
-        _identity(fields, peer),
+        identity_of(fields, peer),
         parse_octets(fields["rid"]),
         currency,
         parse_count(fields["purchase-count"]),
@@ -300,7 +302,8 @@ def _total(fields: Mapping[str, str], kind: str, currency: str) -> tuple[int, in
     return (0 if count is None else parse_count(count)), (0 if amount is None else parse_amount(amount, currency))
 
 
-def _known_currency(currency: str) -> str:
+def known_currency(currency: str) -> str:
+    """Return a currency that the network uses. Raises RemoteProtocolError (bad-field)."""
     try:
         exponent(currency)
     except AmountError:

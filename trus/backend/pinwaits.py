@@ -7,32 +7,35 @@ takes no PIN try, and its stripe is forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-
-from trus.core.messages import MoneyRequest
-from trus.protocol.handshake import PIN_TIMEOUT_SECONDS
 
 #: Seconds between two looks at the requests that wait.
 LOOK_SECONDS: Final = 5.0
 
 
-class PinWaits:
-    """The requests of one session that wait for a PIN, by dialogue."""
+Held = TypeVar("Held")
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, tuple[MoneyRequest, float]] = {}
+
+class Waits(Generic[Held]):
+    """What waits in one session for more of its terminal, such as a PIN, by dialogue."""
+
+    def __init__(self, seconds: float) -> None:
+        """Nothing waits longer than `seconds`."""
+        self._seconds = seconds
+        self._waiting: dict[str, tuple[Held, float]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def hold(self, dialogue: str, request: MoneyRequest, now: float) -> None:
-        """Keep a request until its PIN comes; `now` is the monotonic clock's."""
-        self._waiting[dialogue] = (request, now + PIN_TIMEOUT_SECONDS)
+    def hold(self, dialogue: str, waiting: Held, now: float) -> int:
+        """Keep something until more of it comes, and return how much waits; `now` is the monotonic clock's."""
+        self._waiting[dialogue] = (waiting, now + self._seconds)
+        return len(self._waiting)
 
-    def take(self, dialogue: str) -> MoneyRequest | None:
+    def take(self, dialogue: str) -> Held | None:
         """Return what waited in a dialogue, None when nothing does, and hold it no longer."""
         held = self._waiting.pop(dialogue, None)
         return None if held is None else held[0]

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 
 from twisted.logger import Logger
 
+from trus.backend.batchlists import LISTING_SECONDS, MAX_LISTINGS, Listing, differences_of, listing_of, with_items
 from trus.backend.certificates import QUESTIONS, finding_of, question_of
 from trus.backend.dispatch import MONEY, Reply, declined, reply_to, request_of, with_pin
-from trus.backend.pinwaits import PinWaits
+from trus.backend.pinwaits import Waits
 from trus.backend.surroundings import Outlet, Surroundings
 from trus.core import messages as core
 from trus.core.messages import Answer, MoneyRequest, Request
@@ -34,7 +35,7 @@ from trus.protocol.effects import (
     Terms,
 )
 from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
-from trus.protocol.handshake import Responder
+from trus.protocol.handshake import PIN_TIMEOUT_SECONDS, Responder
 from trus.protocol.link import Opened
 from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
 from trus.protocol.session import SealedSession
@@ -55,7 +56,8 @@ class _Open(NamedTuple):
     """A sealed session and the requests of its dialogues that wait for a PIN."""
 
     session: SealedSession
-    waiting_for_pin: PinWaits
+    waiting_for_pin: Waits[MoneyRequest]
+    listings: Waits[Listing]
 
 
 #: To look a kind up by its word is cheaper than to ask the enumeration.
@@ -146,6 +148,8 @@ class DeviceConnection:
         for label, opened in list(self._sessions.items()):
             for dialogue in opened.waiting_for_pin.overdue(now):
                 self._say(label, opened, declined(ResponseCode.CRYPTOGRAPHIC_FAILURE), dialogue)
+            for dialogue in opened.listings.overdue(now):
+                self._say(label, opened, declined(ResponseCode.FORMAT_ERROR), dialogue)
 
     def closed(self) -> None:
         """The connection is over: forget keys and dialogues."""
@@ -202,7 +206,7 @@ class DeviceConnection:
                 case Established():
                     del self._handshakes[label]
                     self._claimed.pop(label, None)
-                    self._sessions[label] = _Open(effect.session, PinWaits())
+                    self._sessions[label] = _Open(effect.session, Waits(PIN_TIMEOUT_SECONDS), Waits(LISTING_SECONDS))
                 case Enrolled() | Delivered():
                     del self._handshakes[label]
                 case Refused():
@@ -303,6 +307,7 @@ class DeviceConnection:
         elif verb in ("COMPLETE", "ERROR"):
             if dialogue is not None:
                 opened.waiting_for_pin.take(dialogue)
+                opened.listings.take(dialogue)
         elif verb == "ECHO" and message.kind is Kind.COMMAND:
             self._say(label, opened, Reply("INFO", "ECHO", {}, {}), dialogue)
         elif verb == "SIGN-ON" and dialogue is not None:
@@ -316,6 +321,23 @@ class DeviceConnection:
             self._rekey(label, opened)
         elif verb in QUESTIONS and dialogue is not None:
             self._look_up(label, opened, dialogue, message)
+        elif verb == "RECONCILE" and dialogue is not None:
+            if label in self._signed_off:
+                self._say(label, opened, declined(ResponseCode.NOT_PERMITTED_TO_TERMINAL), dialogue)
+            else:
+                self._list(label, opened, dialogue, listing_of(message.fields, opened.session.peer))
+        elif verb == "ITEMS" and dialogue is not None:
+            listing = opened.listings.take(dialogue)
+            if listing is not None:
+                self._list(label, opened, dialogue, with_items(listing, message.fields["items"]))
+
+    def _list(self, label: str, opened: _Open, dialogue: str, listing: Listing) -> None:
+        """Decide once every item has come; wait for the rest of them otherwise."""
+        if listing.complete:
+            self._decide(label, opened, dialogue, listing.request)
+        elif opened.listings.hold(dialogue, listing, self._around.clock.monotonic()) > MAX_LISTINGS:
+            opened.listings.take(dialogue)
+            raise RemoteProtocolError(ErrorCode.TOO_MANY, "reconcile")
 
     def _decide(self, label: str, opened: _Open, dialogue: str, request: MoneyRequest) -> None:
         def answered(answer: Answer) -> None:
@@ -325,6 +347,8 @@ class DeviceConnection:
                 return  # the terminal gave this dialogue up: the answer is stored, and it reverses
             if isinstance(answer, core.PinWanted):
                 opened.waiting_for_pin.hold(dialogue, request, self._around.clock.monotonic())
+            for listed in differences_of(answer):
+                self._say(label, opened, listed, dialogue)
             self._say(label, opened, reply_to(answer), dialogue)
 
         self._around.ask(request, answered)

@@ -15,7 +15,7 @@ from rich.text import Text
 from trus.device.journal import Asked, Totals
 from trus.device.orders import Answer
 from trus.money import format_amount
-from trus.values import Result
+from trus.values import BatchItem, ItemState, Result
 
 #: A pinpad's screen, with room for the words of every code.
 WIDTH = 44
@@ -61,6 +61,8 @@ def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", tota
         what = "refund" if asked is Asked.REFUND else "purchase"
         lines.append(Text(f"This {what} is being taken back.", style="yellow"))
     console.print(Panel(Text("\n").join(lines), width=WIDTH, box=box.HEAVY, padding=(0, 1)))
+    if answer.differing:
+        differences(console, answer)
     if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, *_DONE):
         receipt(console, answer, card)
 
@@ -79,7 +81,9 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
     if answer.tries_left is not None:
         lines.append(f"PIN tries left: {answer.tries_left}")
     if answer.balanced is not None:
-        lines.append("both sides counted the same" if answer.balanced else "the totals differ: call the issuer")
+        lines.append(
+            "both sides counted the same" if answer.balanced else f"{answer.differing} items differ: see the list"
+        )
     if totals is not None and reference is not None:
         amount = format_amount(totals.purchase_amount - totals.reversal_amount, reference.currency)
         lines.append(f"{totals.purchase_count - totals.reversal_count} purchases, {amount} {reference.currency}")
@@ -94,6 +98,30 @@ def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
         approval = f"  approval {answer.approval}" if answer.approval else ""
         lines.append(f"code {answer.code}{approval}")
     return lines
+
+
+def differences(console: Console, answer: Answer) -> None:
+    """Show item by item where this terminal and the network differ; what the network has counts."""
+    table = Table(box=box.SIMPLE, title="items that differ", title_style="dim")
+    for heading in ("date", "number", "reference", "why", "terminal", "network"):
+        table.add_column(heading, no_wrap=heading in ("date", "number", "reference"))
+    for each in answer.differences:
+        item = each.host or each.terminal
+        if item is not None:
+            why = each.why.value.replace("-", " ")
+            sides = [_side(side, answer.currency) for side in (each.terminal, each.host)]
+            table.add_row(item.business_date, f"{item.stan:06d}", item.rrn, why, *sides)
+    console.print(table)
+    if answer.differing > len(answer.differences):
+        console.print(f"and {answer.differing - len(answer.differences)} more", style="dim")
+    console.print("What the network has counts; docs/protocol.md says what becomes of each.", style="dim")
+
+
+def _side(item: BatchItem | None, currency: str) -> str:
+    if item is None:
+        return "-"
+    amount = format_amount(item.amount, currency)
+    return f"{item.kind.value} {amount}" + ("" if item.state is ItemState.STANDS else f", {item.state.value}")
 
 
 def receipt(console: Console, answer: Answer, card: str) -> None:

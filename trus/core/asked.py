@@ -30,6 +30,7 @@ from trus.core.messages import (
     PinWanted,
     PreAuthorize,
     Purchase,
+    Reconcile,
     Refund,
     Refused,
     Release,
@@ -58,6 +59,7 @@ _KINDS: Final[dict[type, EventKind]] = {
     Advise: EventKind.PURCHASE,
     ChangePin: EventKind.PIN_CHANGE,
     CloseBatch: EventKind.CLOSE_BATCH,
+    Reconcile: EventKind.CLOSE_BATCH,
 }
 
 
@@ -195,6 +197,9 @@ def digest_of(request: MoneyRequest, card_key: bytes) -> bytes:
                 request.reference,
                 *(() if hold is None else (hold.business_date, hold.stan, request.original_rid)),
             )
+        case Reconcile():
+            items = [(each.business_date, each.stan, each.kind, each.state, each.amount) for each in request.items]
+            fields = ("reconcile", *name, request.currency, items)
         case CloseBatch():
             totals = (request.purchase_count, request.purchase_amount, request.reversal_count, request.reversal_amount)
             # Totals of a later version count when there are any, so that older digests stay what they are.

@@ -7,6 +7,7 @@ of one card in one batch, or of two cards on one purse, therefore see each other
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +17,7 @@ from trus.auth.lots import GRACE_DAYS, ended, read_lots
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
+from trus.auth.reconcile import HostItem
 from trus.auth.spending import Spent
 from trus.errors import LedgerError
 from trus.values import BusinessDate, Identity, Result
@@ -81,6 +83,13 @@ class Book:
             return self._totals[terminal]
         except KeyError:
             raise LedgerError("the totals of a closing terminal were not read") from None
+
+    def batch(self, terminal: str) -> Mapping[tuple[str, int], HostItem]:
+        """Return the ledger's items of a reconciling terminal. Raises LedgerError when they were not read."""
+        try:
+            return self._facts.batches[terminal]
+        except KeyError:
+            raise LedgerError("the items of a reconciling terminal were not read") from None
 
     def is_closed(self, terminal: str, stored: StoredRequest) -> bool:
         """Return whether the batch of a terminal that a request belongs to was closed."""

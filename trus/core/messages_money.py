@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from trus.receipts.links import Receipt
-from trus.values import Frozen, Identity, PeerIdentity, PinMaterial, Secret, TrackTwo
+from trus.values import BatchItem, Frozen, Identity, PeerIdentity, PinMaterial, Secret, TrackTwo
 
 
 class Purchase(Secret, frozen=True, tag="purchase"):
@@ -186,6 +186,17 @@ class CloseBatch(Frozen, frozen=True, tag="close-batch"):
     completion_amount: int = 0
 
 
+class Reconcile(Frozen, frozen=True, tag="reconcile"):
+    """A terminal whose totals differ closes its batch item by item."""
+
+    peer: PeerIdentity
+    identity: Identity
+    rid: bytes
+    currency: str
+    items: tuple[BatchItem, ...]
+    repeat: bool = False
+
+
 class Outcome(Frozen, frozen=True, tag="outcome"):
     """The answer to a money request, stored before it is said.
 
@@ -232,5 +243,16 @@ class PinWanted(Frozen, frozen=True, tag="pin-wanted"):
 
 #: Every request that is decided and stored as one.
 MoneyRequest = (
-    Purchase | Balance | Reverse | Refund | Void | PreAuthorize | Capture | Release | Advise | ChangePin | CloseBatch
+    Purchase
+    | Balance
+    | Reverse
+    | Refund
+    | Void
+    | PreAuthorize
+    | Capture
+    | Release
+    | Advise
+    | ChangePin
+    | CloseBatch
+    | Reconcile
 )

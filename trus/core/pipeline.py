@@ -25,7 +25,7 @@ from trus.core.asked import Asked, MoneyAnswer
 from trus.core.authorizing import HOLD_DAYS, Authorizer
 from trus.core.book import Book
 from trus.core.checking import CardChecker
-from trus.core.closing import close_batch
+from trus.core.closing import close_batch, reconcile
 from trus.core.dates import RETRY_DAYS, is_new, is_within
 from trus.core.faults import describe
 from trus.core.holding import complete, give_up
@@ -42,6 +42,7 @@ from trus.core.messages import (
     PinWanted,
     PreAuthorize,
     Purchase,
+    Reconcile,
     Refund,
     Refused,
     Release,
@@ -196,9 +197,14 @@ class MoneyPipeline:
             identities=[identity for each in asked for identity in _identities(each)],
             terminals=[each.identity.terminal for each in asked],
             card_keys=[key for each in asked for key in each.card_keys],
-            closing=[each.identity.terminal for each in asked if isinstance(each.request, CloseBatch)],
+            closing=[each.identity.terminal for each in asked if isinstance(each.request, (CloseBatch, Reconcile))],
             references=[each.request.reference for each in asked if isinstance(each.request, _LINKED)],
             voiding=[each.identity.terminal for each in asked if isinstance(each.request, Void)],
+            reconciling={
+                each.identity.terminal: [item.name for item in each.request.items]
+                for each in asked
+                if isinstance(each.request, Reconcile)
+            },
         )
 
     def _check(self, asked: Sequence[Asked], facts: BatchFacts, book: Book) -> None:
@@ -250,6 +256,8 @@ class MoneyPipeline:
         new = is_new(each.identity.business_date, book.business_date, book.previous_date)
         if isinstance(request, CloseBatch):
             each.answer = close_batch(each, request, book, new=new)
+        elif isinstance(request, Reconcile):
+            each.answer = reconcile(each, request, book, new=new)
         elif isinstance(request, Refund):
             each.answer = give_back(each, request, book, new=new)
         elif isinstance(request, Void):
@@ -287,11 +295,16 @@ def _hand_out_receipts(asked: Sequence[Asked], unit: UnitOfWork) -> None:
 
 
 def _parts(asked: list[Asked]) -> list[list[Asked]]:
-    """Return the batch in parts that end with a change of a PIN: what follows is checked against the new one."""
+    """Return the batch in parts: a change of a PIN ends one, since what follows is checked against the new PIN.
+
+    A reconciliation is a part of its own: it compares with what is durable.
+    """
     parts: list[list[Asked]] = [[]]
     for each in asked:
+        if isinstance(each.request, Reconcile):
+            parts.append([])
         parts[-1].append(each)
-        if isinstance(each.request, ChangePin):
+        if isinstance(each.request, (ChangePin, Reconcile)):
             parts.append([])
     return [part for part in parts if part]
 

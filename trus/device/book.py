@@ -8,12 +8,16 @@ request leaves the book when the journal says how it ended.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from trus.clock import Entropy
 from trus.device.journal import Asked, Journal, Opened, Settled
 from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
 from trus.device.requests import Event, Request
 from trus.values import MAX_STAN, RID_BYTES, BusinessDate, Result, TerminalId
+
+#: What closes a batch.
+_CLOSING: Final = (Asked.CLOSE, Asked.RECONCILE)
 
 
 class Book:
@@ -68,7 +72,7 @@ class Book:
             match opened.asked:
                 case Asked.PURCHASE | Asked.HOLD | Asked.REFUND:
                     self.take_back(opened, "system")
-                case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE:
+                case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE | Asked.RECONCILE:
                     request = self.add(opened.asked, 0.0, reason=opened.reason)
                     request.opened, request.told, request.attempts = opened, True, 1
                 case Asked.BALANCE | Asked.ADVICE | Asked.PIN:
@@ -97,7 +101,7 @@ class Book:
         amount, currency = (original.amount, original.currency) if original else (0, "")
         if isinstance(order, Order | RefundOrder):
             amount, currency = order.amount, order.currency
-        elif request.asked is Asked.CLOSE:
+        elif request.asked in _CLOSING:
             currency = self.currency
         rrn = ""
         if isinstance(order, RefundOrder):
@@ -111,11 +115,18 @@ class Book:
             original=original.identity if original else None,
             original_rid=original.rid.hex() if original else "",
             reason=request.reason,
-            totals=memory.totals if request.asked is Asked.CLOSE else None,
+            totals=memory.totals if request.asked in _CLOSING else None,
             rrn=rrn,
         )
         self._journal.append(request.opened)
+        request.opened = memory.unfinished[request.opened.identity]
         return request.opened
+
+    def go_on(self, closing: Request, answer: Answer) -> None:
+        """Compare item by item what did not agree in sum: another request, whose owner waits for the same key."""
+        self.settle(closing, answer)
+        request = Request(closing.key, Asked.RECONCILE, closing.given_up_at, told=closing.told)
+        self._requests[request.key] = request
 
     def settle(self, request: Request, answer: Answer) -> None:
         """Write down how a request ended, and forget it."""

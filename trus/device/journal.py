@@ -15,21 +15,23 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
-from msgspec.structs import astuple
 
-from trus.device.orders import Reference
+from trus.device.records import Asked, Opened, Purchased, Record, Settled, Summary, Totals
 from trus.errors import TrusError
-from trus.values import MAX_STAN, BusinessDate, Identity, Result, TerminalId
+from trus.values import MAX_STAN, BatchItem, BusinessDate, Identity, ItemKind, ItemState, Result, TerminalId
 
 #: The file is rewritten when it is longer than this and than four times its summary.
 COMPACT_ABOVE_BYTES: Final = 256 * 1024
 #: Approved purchases remembered for a later reversal by the cashier: a busy day of a shop.
 KEPT_PURCHASES: Final = 1024
+#: Items of a batch that can be compared one by one; a terminal that sells more closes more often.
+KEPT_ITEMS: Final = 4096
+#: Stands for a retrieval reference that no answer told.
+NO_REFERENCE: Final = "0" * 12
 
 
 class JournalError(TrusError):
@@ -43,107 +45,6 @@ class JournalDamaged(JournalError):
 class JournalFailed(JournalError):
     """The disk refused a record: what was about to be said must not be said."""
 
-
-class Asked(StrEnum):
-    """What a request asks for."""
-
-    PURCHASE = "purchase"
-    BALANCE = "balance"
-    REFUND = "refund"
-    REVERSE = "reverse"
-    VOID = "void"
-    HOLD = "hold"
-    CAPTURE = "capture"
-    RELEASE = "release"
-    ADVICE = "advice"
-    PIN = "pin"
-    CLOSE = "close"
-
-
-class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the batch holds since it was last closed, in minor units."""
-
-    purchase_count: int = 0
-    purchase_amount: int = 0
-    reversal_count: int = 0
-    reversal_amount: int = 0
-    refund_count: int = 0
-    refund_amount: int = 0
-    void_count: int = 0
-    void_amount: int = 0
-    completion_count: int = 0
-    completion_amount: int = 0
-
-    def plus(self, kind: str, amount: int) -> Totals:
-        """Return the totals with one more purchase, reversal, refund or void of `amount`."""
-        count, sum_ = f"{kind}_count", f"{kind}_amount"
-        return msgspec.structs.replace(self, **{count: getattr(self, count) + 1, sum_: getattr(self, sum_) + amount})
-
-    def minus(self, other: Totals) -> Totals:
-        """Return what is left when a part of the totals was closed."""
-        return Totals(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
-
-
-class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
-    """A request that is about to be said for the first time.
-
-    `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
-    back, or what a request is about; `rrn` is the reference number of that, and `reason` says
-    why. `totals` is what the batch held when its closing was asked for.
-    """
-
-    identity: Identity
-    asked: Asked
-    rid: str
-    amount: int = 0
-    currency: str = ""
-    original: Identity | None = None
-    original_rid: str = ""
-    reason: str = ""
-    totals: Totals | None = None
-    rrn: str = ""
-
-    @property
-    def reference(self) -> Reference:
-        """The name under which it can be taken back."""
-        return Reference(self.identity, bytes.fromhex(self.rid), self.amount, self.currency)
-
-
-class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
-    """A request's final answer; `amount` is what was authorized, in minor units."""
-
-    identity: Identity
-    result: Result
-    code: str
-    amount: int = 0
-    approval: str = ""
-    rrn: str = ""
-
-
-class Purchased(msgspec.Struct, frozen=True):
-    """An approved purchase that can still be taken back."""
-
-    opened: Opened
-    settled: Settled
-
-    @property
-    def reference(self) -> Reference:
-        """The name under which it can be taken back."""
-        return self.opened.reference
-
-
-class Summary(msgspec.Struct, frozen=True, omit_defaults=True, tag="summary"):
-    """Everything that the records before it amount to; the first line after a compaction."""
-
-    stan: int
-    date: BusinessDate
-    used: int
-    totals: Totals
-    unfinished: list[Opened]
-    purchases: list[Purchased]
-
-
-Record = Opened | Settled | Summary
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(list[Record])
@@ -160,6 +61,7 @@ class Memory:
         self.totals = Totals()
         self.unfinished: dict[Identity, Opened] = {}
         self.purchases: dict[Identity, Purchased] = {}
+        self.items: dict[tuple[str, int], BatchItem] = {}
 
     def next_identity(self, terminal: TerminalId, date: BusinessDate) -> Identity:
         """Return the identity after the last one; it is used once a record of it is applied.
@@ -182,6 +84,7 @@ class Memory:
                 self.totals = record.totals
                 self.unfinished = {opened.identity: opened for opened in record.unfinished}
                 self.purchases = {purchased.opened.identity: purchased for purchased in record.purchases}
+                self.items = {each.name: each for each in record.items}
 
     def summary(self) -> Summary:
         """Return one record that amounts to all of them."""
@@ -192,12 +95,16 @@ class Memory:
             totals=self.totals,
             unfinished=list(self.unfinished.values()),
             purchases=list(self.purchases.values()),
+            items=list(self.items.values()),
         )
 
     def _open(self, opened: Opened) -> None:
         identity = opened.identity
         self.used = self.used + 1 if identity.business_date == self.date else 1
         self.date, self.stan = identity.business_date, identity.stan
+        if opened.asked in (Asked.CLOSE, Asked.RECONCILE) and opened.items is None:
+            # Kept here as they are now, and on the disk only if a summary is written before the answer.
+            opened = msgspec.structs.replace(opened, items=list(self.items.values()))
         self.unfinished[identity] = opened
         if opened.original is not None and opened.asked is Asked.REVERSE:
             # The reversal takes over: nothing that is said about the original counts any more.
@@ -207,30 +114,63 @@ class Memory:
         opened = self.unfinished.pop(settled.identity, None)
         if opened is None:
             return
+        if settled.result is Result.DECLINED:
+            return
         match opened.asked:
-            case Asked.PURCHASE | Asked.ADVICE if settled.result in (Result.APPROVED, Result.PARTIAL):
-                self.purchases[opened.identity] = Purchased(opened, settled)
-                if len(self.purchases) > KEPT_PURCHASES:
-                    del self.purchases[next(iter(self.purchases))]
-                self.totals = self.totals.plus("purchase", settled.amount)
-            case Asked.REVERSE if settled.result is Result.REVERSED and opened.original is not None:
-                # What was never known to be approved was never counted either; and of a purchase that was
-                # refunded whole nothing is left to give back, so that the ledger counts no reversal.
-                if self.purchases.pop(opened.original, None) is not None and settled.amount:
-                    self.totals = self.totals.plus("reversal", settled.amount)
-            case Asked.VOID if settled.result is Result.APPROVED and opened.original is not None:
-                self.purchases.pop(opened.original, None)
-                self.totals = self.totals.plus("void", settled.amount)
-            case Asked.CAPTURE if settled.result is Result.APPROVED:
-                self.purchases[opened.identity] = Purchased(opened, settled)
-                self.totals = self.totals.plus("completion", settled.amount)
-            case Asked.REFUND if settled.result is Result.APPROVED:
+            case Asked.PURCHASE | Asked.ADVICE:
+                self._sold(opened, settled, ItemKind.PURCHASE)
+            case Asked.CAPTURE:
+                self._sold(opened, settled, ItemKind.COMPLETION)
+            case Asked.REVERSE if opened.original is not None:
+                # What was never known to be approved was never counted either.
+                self._taken_back(opened.original, settled, "reversal", ItemState.REVERSED)
+            case Asked.VOID if opened.original is not None:
+                self._taken_back(opened.original, settled, "void", ItemState.VOIDED)
+            case Asked.REFUND:
                 self.totals = self.totals.plus("refund", settled.amount)
-            case Asked.CLOSE if settled.result is Result.APPROVED and opened.totals is not None:
+                self._write_down(opened.identity, ItemKind.REFUND, settled)
+            case Asked.CLOSE | Asked.RECONCILE if opened.totals is not None:
                 # Purchases may have been answered since the closing was asked for: they stay.
                 self.totals = self.totals.minus(opened.totals)
+                for item in opened.items or ():
+                    if self.items.get(item.name) == item:
+                        del self.items[item.name]
             case _:
                 pass
+
+    def _sold(self, opened: Opened, settled: Settled, kind: ItemKind) -> None:
+        self.purchases[opened.identity] = Purchased(opened, settled)
+        if len(self.purchases) > KEPT_PURCHASES:
+            del self.purchases[next(iter(self.purchases))]
+        self.totals = self.totals.plus(kind.value, settled.amount)
+        self._write_down(opened.identity, kind, settled)
+
+    def _taken_back(self, original: Identity, settled: Settled, counted: str, state: ItemState) -> None:
+        known = self.purchases.pop(original, None)
+        if known is None and counted == "reversal":
+            return
+        if settled.amount:
+            # Of a purchase that was refunded whole nothing is left to give back: the ledger counts no reversal.
+            self.totals = self.totals.plus(counted, settled.amount)
+        name = (original.business_date, original.stan)
+        item = self.items.get(name)
+        if item is None and known is not None:
+            # Of a batch that is closed: it is an item of this one because it came back in it.
+            kind = ItemKind.COMPLETION if known.opened.asked is Asked.CAPTURE else ItemKind.PURCHASE
+            item = _item(original, kind, known.settled)
+        if item is not None:
+            self.items[name] = msgspec.structs.replace(item, state=state)
+
+    def _write_down(self, identity: Identity, kind: ItemKind, settled: Settled) -> None:
+        item = _item(identity, kind, settled)
+        self.items[item.name] = item
+        if len(self.items) > KEPT_ITEMS:
+            del self.items[next(iter(self.items))]
+
+
+def _item(identity: Identity, kind: ItemKind, settled: Settled) -> BatchItem:
+    amount, rrn = settled.amount, settled.rrn or NO_REFERENCE
+    return BatchItem(identity.business_date, identity.stan, kind, ItemState.STANDS, amount, rrn)
 
 
 class Journal(Protocol):
@@ -416,3 +356,23 @@ def _write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
+
+
+__all__ = [
+    "Asked",
+    "FileJournal",
+    "Journal",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFailed",
+    "Memory",
+    "MemoryJournal",
+    "Opened",
+    "Purchased",
+    "Record",
+    "Settled",
+    "Summary",
+    "Totals",
+    "decode",
+    "encode",
+]

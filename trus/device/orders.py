@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from trus.values import Frozen, Identity, ResponseCode, Result, Secret
+from trus.values import Difference, Frozen, Identity, ResponseCode, Result, Secret
 
 
 class Order(Secret, frozen=True):
@@ -70,8 +70,9 @@ class Answer(Frozen, frozen=True):
     an unknown result counts as declined, and the terminal reverses (`reversing`). `amount`
     is what was authorized (minor units), `balance` what the purse holds afterwards where the
     terminal may know it. `reference` names the request for a later reversal. `balanced` says, after a
-    batch was closed, whether both sides counted the same. `attempts` counts how often the
-    request was said. `purses` are names and amounts where the cardholder has several.
+    batch was closed, whether both sides counted the same; `differences` lists the first of the items
+    about which they differ, `differing` of them in all. `attempts` counts how often the request was said.
+    `purses` are names and amounts where the cardholder has several.
     """
 
     result: Result
@@ -87,6 +88,8 @@ class Answer(Frozen, frozen=True):
     receipt: str = ""
     balanced: bool | None = None
     purses: tuple[tuple[str, str], ...] = ()
+    differences: tuple[Difference, ...] = ()
+    differing: int = 0
     attempts: int = 1
     reversing: bool = False
 

@@ -16,7 +16,7 @@ from trus.cards.numbers import CardNumber
 from trus.cards.pin import FILL_BYTES, Pin, check_pin, seal_pin
 from trus.cards.tracks import RawTrack, parse_track_two, read_track_two
 from trus.clock import Entropy
-from trus.device.terminal import PinEncoder
+from trus.device.blocks import PinEncoder
 from trus.values import TrackTwo
 
 _RRN: Final = re.compile(r"[A-Z0-9]{12}", re.ASCII)

@@ -14,6 +14,7 @@ import attrs
 from trus.device.journal import Asked, Opened
 from trus.device.orders import AnyOrder, Reference
 from trus.errors import TrusError
+from trus.values import Difference
 
 
 class OutOfOrder(TrusError):
@@ -54,7 +55,9 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
 
 
 #: What is repeated until it is answered. An advice is so too, for as long as the terminal is on.
-_LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.ADVICE, Asked.CLOSE})
+_LASTING: Final = frozenset(
+    {Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.ADVICE, Asked.CLOSE, Asked.RECONCILE}
+)
 
 
 @attrs.frozen
@@ -100,6 +103,7 @@ class Request:
     told: bool = False
     pin: str | None = attrs.field(default=None, repr=False)
     pin_said: bool = False
+    differences: list[Difference] = attrs.field(factory=list)
 
     @property
     def lasting(self) -> bool:
@@ -123,5 +127,6 @@ class Request:
         self.phase = following
         if following in (Phase.WAITING, Phase.OVER):
             self.dialogue = None
+            self.differences = []
         if following is Phase.OVER:
             self.order = self.pin = None

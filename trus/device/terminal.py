@@ -10,25 +10,26 @@ Specification: docs/protocol.md, "Purchases", "Retries and reversals".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
+
+import msgspec
 
 from trus.clock import Clock, Entropy
 from trus.device import wire
+from trus.device.blocks import PinEncoder, new_pin_block, pin_block
 from trus.device.book import Book
 from trus.device.effects import AskPin, Effect, Finished, HangUp, Say, Signed
 from trus.device.journal import Asked, Journal
 from trus.device.orders import Answer, BalanceOrder, Order, PinOrder, Reference, RefundOrder
 from trus.device.requests import Event, Phase, Request, Timing
 from trus.money import MAX_MINOR_UNITS, AmountError, exponent
+from trus.protocol.batches import parse_differences
 from trus.protocol.effects import Terms
-from trus.protocol.errors import ErrorCode, SessionEnded
+from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
 from trus.protocol.messages import Kind, Message
 from trus.protocol.session import SealedSession
-from trus.values import NEVER_FINAL, BusinessDate, Result, TerminalId
-
-#: Makes an ISO 9564-1 format 4 block: clear PIN, card number, 16-byte key -> 16 bytes.
-PinEncoder = Callable[[str, str, bytes], bytes]
+from trus.values import NEVER_FINAL, BusinessDate, ResponseCode, Result, TerminalId
 
 # What the cashier reads when the backend said nothing that could be shown.
 NO_ANSWER: Final = "NO ANSWER"
@@ -188,6 +189,8 @@ class Terminal:
                 self._heard_result(dialogue, message)
             case Kind.COMMAND, "PRESENT-PIN":
                 self._heard_present_pin(dialogue, message)
+            case Kind.DATA, "DIFFERENCES":
+                self._heard_differences(dialogue, message.fields["differences"])
             case Kind.INFO, "ERROR":
                 self._heard_error(dialogue, message.fields.get("code", ""))
             case Kind.INFO, "DAY":
@@ -251,10 +254,11 @@ class Terminal:
             for request in said:
                 request.dialogue = session.open_dialogue()
                 self._dialogues[request.dialogue] = request
-                block = self._block(request, session)
-                new = self._new_block(request, session)
+                block = pin_block(self._encode_pin, request, session)
+                new = new_pin_block(self._encode_pin, request, session)
                 line = wire.request_line(self._book.identify(request), request.order, block, request.attempts > 1, new)
-                self._effects.append(_seal(session, request.dialogue, line))
+                for each in (line, *wire.item_lines(self._book.identify(request))):
+                    self._effects.append(_seal(session, request.dialogue, each))
         self._lines.clear()
         effects, self._effects = self._effects, []
         return effects
@@ -288,8 +292,10 @@ class Terminal:
         if request is None or request.opened is None:
             return  # a late answer: its reversal is under way
         answer, sensible = wire.read_result(message, request.opened, request.order, request.attempts)
-        if sensible and answer.code not in NEVER_FINAL:
-            self._tell(request, answer)
+        if sensible and answer.code == ResponseCode.OUT_OF_BALANCE and request.asked is Asked.CLOSE:
+            self._book.go_on(request, answer)
+        elif sensible and answer.code not in NEVER_FINAL:
+            self._tell(request, msgspec.structs.replace(answer, differences=tuple(request.differences)))
             self._book.settle(request, answer)
         elif request.lasting:
             self._repeat(request, self._timing.reversal_first)
@@ -297,6 +303,13 @@ class Terminal:
             self._break_off(request, "system", answer.text, answer.code)
         else:
             self._break_off(request, "system", NOT_CREDIBLE)
+
+    def _heard_differences(self, dialogue: str, text: str) -> None:
+        """Take in where the backend's batch differs; what cannot be read is counted in the answer all the same."""
+        request = self._dialogues.get(dialogue)
+        if request is not None and request.opened is not None:
+            with suppress(RemoteProtocolError):
+                request.differences += parse_differences(text, request.opened.currency)
 
     def _heard_present_pin(self, dialogue: str, message: Message) -> None:
         request = self._dialogues.get(dialogue)
@@ -315,7 +328,7 @@ class Terminal:
         request.again_at = self._later(self._timing.answer)
         if self._session is None or request.dialogue is None:
             return
-        block = self._block(request, self._session)
+        block = pin_block(self._encode_pin, request, self._session)
         if block is not None:
             self._lines.append((request.dialogue, wire.pin_line(block)))
 
@@ -396,18 +409,6 @@ class Terminal:
         if not request.told:
             request.told = True
             self._effects.append(Finished(request.key, answer))
-
-    def _block(self, request: Request, session: SealedSession) -> bytes | None:
-        if request.pin is None or not isinstance(request.order, Order | BalanceOrder | PinOrder):
-            return None
-        request.pin_said = True
-        return self._encode_pin(request.pin, request.order.track2.partition("=")[0], session.pin_key)
-
-    def _new_block(self, request: Request, session: SealedSession) -> bytes | None:
-        order = request.order
-        if not isinstance(order, PinOrder):
-            return None
-        return self._encode_pin(order.new_pin, order.track2.partition("=")[0], session.pin_key)
 
     # ---------------------------------------------------------------------------------- waits
 

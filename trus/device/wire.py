@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from trus.device.journal import Asked, Opened
 from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order, PinOrder
 from trus.protocol import fields
+from trus.protocol.batches import item_lists
 from trus.protocol.errors import RemoteProtocolError
 from trus.protocol.messages import Kind, Message
 from trus.values import ResponseCode, Result, Secret
@@ -29,6 +30,7 @@ _COMMANDS: Final = {
     Asked.CAPTURE: "CAPTURE",
     Asked.RELEASE: "RELEASE",
     Asked.CLOSE: "CLOSE-BATCH",
+    Asked.RECONCILE: "RECONCILE",
 }
 
 #: What is approved for the amount asked, or not at all (a part where the order welcomes it).
@@ -99,7 +101,9 @@ def request_line(
         }
     if opened.reason:
         sealed["reason"] = opened.reason
-    if opened.totals is not None:
+    if opened.asked is Asked.RECONCILE:
+        sealed["count"] = str(len(opened.items or ()))
+    elif opened.totals is not None:
         totals = opened.totals
         sealed |= {
             "purchase-count": str(totals.purchase_count),
@@ -114,6 +118,13 @@ def request_line(
             "completion-amount": fields.format_amount(totals.completion_amount, opened.currency),
         }
     return Line(Kind.COMMAND, _COMMANDS[opened.asked], clear, sealed)
+
+
+def item_lines(opened: Opened) -> list[Line]:
+    """Return the lines that list the items of a batch; none for any other request."""
+    if opened.asked is not Asked.RECONCILE:
+        return []
+    return [Line(Kind.DATA, "ITEMS", {}, {"items": each}) for each in item_lists(opened.items or (), opened.currency)]
 
 
 def pin_line(block: bytes) -> Line:
@@ -138,6 +149,7 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
         amount = fields.parse_amount(said["amount"], currency) if "amount" in said else None
         balance = fields.parse_amount(said["balance"], currency) if "balance" in said else None
         tries = fields.parse_count(said["tries"]) if "tries" in said else None
+        differing = fields.parse_count(said.get("differences", "0"))
     except (ValueError, RemoteProtocolError):
         return Heard(declined, False)
     if not _sensible(result, code, amount, currency, opened, order):
@@ -158,6 +170,7 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
         receipt=said.get("receipt", ""),
         balanced={"yes": True, "no": False}.get(said.get("balanced", "")),
         purses=_purses(said.get("purses", "")),
+        differing=differing,
         attempts=attempts,
     )
     return Heard(answer, True)

@@ -7,7 +7,7 @@ are not among them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,16 +16,19 @@ import msgspec
 from trus.auth.lots import NO_LOTS, Lot
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
+from trus.auth.ports import NOTHING_RECONCILED, BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
+from trus.auth.reconcile import HostItem
 from trus.auth.spending import spent_from_text
 from trus.ledger.days import days_before, reference_of
 from trus.ledger.dialect import Direct
-from trus.ledger.statements import MAX_KEYS, Statements, padded
+from trus.ledger.statements import ITEM_KINDS, MAX_KEYS, Statements, padded
 from trus.receipts.links import Receipt
-from trus.values import BusinessDate, CardRef, Identity, ShopId, TerminalId
+from trus.values import BatchItem, BusinessDate, CardRef, Identity, ItemKind, ItemState, ShopId, TerminalId
 
 _STATES: Final = {state.value: state for state in State}
 _REFUND: Final = EventKind.REFUND.value
+#: What has become of an item, by the kind of the event that ended it.
+_ITEM_STATES: Final = {EventKind.REVERSAL.value: ItemState.REVERSED, EventKind.VOID.value: ItemState.VOIDED}
 #: Distinct policies kept decoded; a network of this size has a few hundred companies.
 _POLICIES_KEPT: Final = 4096
 
@@ -50,6 +53,7 @@ class FactsReader:
         closing: Sequence[str] = (),
         originals: Sequence[int] = (),
         voiding: Sequence[str] = (),
+        reconciling: Mapping[str, Sequence[tuple[str, int]]] = NOTHING_RECONCILED,
     ) -> BatchFacts:
         """Return the facts of a batch, keyed as asked. Repeated keys are read once.
 
@@ -76,6 +80,7 @@ class FactsReader:
             policies=policies,
             totals=self._totals(direct, closing) if closing else {},
             closed={row[0]: row[1] for row in self._rows(direct, "closings", voiding)},
+            batches=self._batches(direct, reconciling) if reconciling else {},
         )
 
     def requests(
@@ -130,6 +135,31 @@ class FactsReader:
                 for row in direct.rows(self._statements.text("totals", size), (terminal, after, *keys)):
                     held = held.plus(*row)
             found[terminal] = held
+        return found
+
+    def _batches(
+        self, direct: Direct, reconciling: Mapping[str, Sequence[tuple[str, int]]]
+    ) -> dict[str, dict[tuple[str, int], HostItem]]:
+        """Return the items of each terminal's batch, and those that it lists of other batches."""
+        begun = {row[0]: (row[1], row[2]) for row in self._rows(direct, "closings", list(reconciling))}
+        found: dict[str, dict[tuple[str, int], HostItem]] = {}
+        for terminal, names in reconciling.items():
+            after, closed_on = begun.get(terminal, (0, ""))
+            oldest = days_before(closed_on, OLDEST_REQUEST_DAYS) if closed_on else ""
+            dates = [row[0] for row in direct.rows(self._statements.text("dates"), (oldest,))]
+            items = found[terminal] = {}
+            for start in range(0, len(dates), MAX_KEYS):
+                size, keys = padded(dates[start : start + MAX_KEYS])
+                rows = direct.rows(self._statements.text("batch_endings", size), (terminal, after, after, *keys))
+                rows += direct.rows(self._statements.text("batch_items", size), (terminal, after, *keys))
+                items.update({(row[0], row[1]): HostItem(_item(*row)) for row in rows})
+            others = [Identity(TerminalId(terminal), BusinessDate(each[0]), each[1]) for each in names]
+            stored = self.requests(direct, [each for each in others if (each.business_date, each.stan) not in items])
+            for identity, each in stored.items():
+                if each.kind in ITEM_KINDS and each.authorized and identity.terminal == terminal:
+                    date, stan = identity.business_date, identity.stan
+                    item = _item(date, stan, each.kind, each.authorized, each.rrn, each.ended)
+                    items.setdefault((date, stan), HostItem(item, of_batch=False))
         return found
 
     def _policies(self, direct: Direct, companies: Sequence[int]) -> dict[int, tuple[Policy, ...]]:
@@ -187,6 +217,11 @@ def decode_policy(policy_id: int, company_id: int, valid_from: str, document: st
     read = msgspec.json.decode(document, type=PolicyDocument)
     fields = {name: getattr(read, name) for name in PolicyDocument.__struct_fields__}
     return Policy(policy_id=policy_id, company_id=company_id, valid_from=valid_from, **fields)
+
+
+def _item(date: str, stan: int, kind: str, amount: int, rrn: str, ended: str | None) -> BatchItem:
+    state = _ITEM_STATES.get(ended or "", ItemState.STANDS)
+    return BatchItem(BusinessDate(date), stan, ItemKind(kind), state, amount, rrn)
 
 
 def _card(row: Any) -> CardFacts:

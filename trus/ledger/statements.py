@@ -83,6 +83,16 @@ _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     account.c.lots,
 )
 
+#: What a batch's items are made of.
+ITEM_KINDS: Final = ("purchase", "completion", "refund")
+_ITEM: Final = (
+    event.c.business_date,
+    event.c.stan,
+    event.c.kind,
+    event.c.authorized,
+    event.c.rrn,
+)
+
 
 def padded(keys: Sequence[Any]) -> tuple[int, list[Any]]:
     """Return the next power of two and `keys` (not empty) filled up to it with the last one."""
@@ -115,6 +125,8 @@ class Statements:
             "closings": _closings,
             "dates": lambda _: _dates(),
             "totals": _totals,
+            "batch_items": _batch_items,
+            "batch_endings": _batch_endings,
             "insert_events": lambda _: _insert(event, EVENT_COLUMNS),
             "insert_entries": lambda _: _insert(entry, _ENTRY_COLUMNS),
             "update_accounts": lambda _: _update_accounts(),
@@ -314,6 +326,42 @@ def _totals(size: int) -> Executable:
             event.c.business_date.in_(_markers(size)),
         )
         .group_by(event.c.kind, event.c.rule)
+    )
+
+
+def _batch_items(size: int) -> Executable:
+    """Ask for what a terminal sold and refunded since an event, and how each ended."""
+    ending = event.alias("ending")
+    return (
+        select(*_ITEM, ending.c.kind)
+        .select_from(event)
+        .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
+        .where(
+            event.c.terminal == bindparam(None, unique=True),
+            event.c.id > bindparam(None, unique=True),
+            event.c.authorized > literal_column("0"),
+            event.c.kind.in_([literal_column(f"'{kind}'") for kind in ITEM_KINDS]),
+            event.c.business_date.in_(_markers(size)),
+        )
+    )
+
+
+def _batch_endings(size: int) -> Executable:
+    """Ask for what a terminal took back since an event of what it had sold up to it."""
+    ending = event.alias("ending")
+    return (
+        select(*_ITEM, ending.c.kind)
+        .select_from(ending)
+        .join(event, event.c.id == ending.c.original)
+        .where(
+            ending.c.terminal == bindparam(None, unique=True),
+            ending.c.id > bindparam(None, unique=True),
+            event.c.id <= bindparam(None, unique=True),
+            event.c.authorized > literal_column("0"),
+            event.c.kind.in_([literal_column(f"'{kind}'") for kind in ITEM_KINDS]),
+            ending.c.kind.in_([literal_column("'reversal'"), literal_column("'void'")]),
+            ending.c.business_date.in_(_markers(size)),
+        )
     )
 
 

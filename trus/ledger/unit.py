@@ -7,12 +7,12 @@ recorded waits in memory, so that a refused event leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from trus.auth.ports import BatchFacts, Event, PurseUpdate
+from trus.auth.ports import NOTHING_RECONCILED, BatchFacts, Event, PurseUpdate
 from trus.auth.spending import Spent, spent_to_text
 from trus.clock import Entropy
 from trus.errors import LedgerError, StorageFailed, Unbalanced
@@ -147,11 +147,14 @@ class SqlUnit:
         closing: Sequence[str] = (),
         references: Sequence[str] = (),
         voiding: Sequence[str] = (),
+        reconciling: Mapping[str, Sequence[tuple[str, int]]] = NOTHING_RECONCILED,
     ) -> BatchFacts:
         """Read the facts of a whole batch. Raises StorageFailed; the unit is then over."""
         originals = [number for rrn in references for number in candidates(rrn, self._day)]
         try:
-            facts = self._facts.read(self._direct, identities, terminals, card_keys, closing, originals, voiding)
+            facts = self._facts.read(
+                self._direct, identities, terminals, card_keys, closing, originals, voiding, reconciling
+            )
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None

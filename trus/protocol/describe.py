@@ -53,6 +53,7 @@ CODE_MEANINGS: Final[dict[ResponseCode, str]] = {
     ResponseCode.ISSUER_UNAVAILABLE: "issuer not available",
     ResponseCode.CANNOT_ROUTE: "cannot route",
     ResponseCode.DUPLICATE: "the identity was used for another request",
+    ResponseCode.OUT_OF_BALANCE: "the totals of the batch differ; it is open still",
     ResponseCode.SYSTEM_ERROR: "system error",
 }
 _FROM: Final[dict[Side, str]] = {Side.INITIATOR: "initiator", Side.RESPONDER: "responder", Side.GATEWAY: "gateway"}

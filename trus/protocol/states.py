@@ -48,6 +48,7 @@ class DialogueState(StrEnum):
     PIN_WANTED = "pin-wanted"
     ORDERED = "ordered"
     LOOKED_UP = "looked-up"
+    LISTING = "listing"
     ANSWERED = "answered"
     INITIATOR_CALLS = "initiator-calls"
     RESPONDER_CALLS = "responder-calls"
@@ -118,6 +119,12 @@ DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     (DialogueState.ANSWERED, _I, "DATA PIN-BLOCK"): DialogueState.ANSWERED,
     **{(DialogueState.NEW, _I, head): DialogueState.ORDERED for head in _ORDERS},
     (DialogueState.ORDERED, _R, "INFO RESULT"): DialogueState.ANSWERED,
+    (DialogueState.NEW, _I, "COMMAND RECONCILE"): DialogueState.LISTING,
+    (DialogueState.LISTING, _I, "DATA ITEMS"): DialogueState.LISTING,
+    (DialogueState.LISTING, _R, "DATA DIFFERENCES"): DialogueState.LISTING,
+    (DialogueState.LISTING, _R, "INFO RESULT"): DialogueState.ANSWERED,
+    # The backend may refuse a list before it has heard all of it.
+    (DialogueState.ANSWERED, _I, "DATA ITEMS"): DialogueState.ANSWERED,
     **{(DialogueState.NEW, _I, head): DialogueState.LOOKED_UP for head in _QUESTIONS},
     **{(DialogueState.LOOKED_UP, _R, head): DialogueState.ANSWERED for head in _FINDINGS},
     (DialogueState.ANSWERED, _I, "INFO COMPLETE"): DialogueState.CLOSED,

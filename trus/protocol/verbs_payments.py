@@ -9,6 +9,7 @@ from typing import Final
 
 from trus.protocol import fields as f
 from trus.protocol.spec import Cover, FieldSpec, Kind, Need, VerbSpec
+from trus.protocol.verbs_batches import BATCHES
 from trus.protocol.verbs_earlier import EARLIER
 from trus.protocol.verbs_parts import (
     AMOUNT,
@@ -150,19 +151,7 @@ PAYMENTS: Final = (
         "Take back a request, whether or not it ever arrived.",
     ),
     *EARLIER,
-    VerbSpec(
-        Kind.COMMAND,
-        "CLOSE-BATCH",
-        INITIATOR,
-        None,
-        Cover.SEALED,
-        Need.MUST,
-        Need.MUST,
-        (STAN, CURRENCY, DATE, REPEAT),
-        (RID, *TOTALS),
-        "Compare the terminal's totals with the backend's and close its batch.",
-        together=tuple(each.name for each in TOTALS if each.need is Need.MAY),
-    ),
+    *BATCHES,
     VerbSpec(
         Kind.INFO,
         "RESULT",
@@ -184,8 +173,9 @@ PAYMENTS: Final = (
             may("purses", f.TEXT, "which of several purses paid how much, NAME:AMOUNT,...; BALANCE: what each holds"),
             may("currency", f.CURRENCY, "currency of these amounts"),
             may("tries", f.COUNT, "PIN tries left, only after a wrong PIN"),
-            may("balanced", f.WORD, "CLOSE-BATCH: yes when the totals agree, else no"),
+            may("balanced", f.WORD, "CLOSE-BATCH, RECONCILE: yes when both sides agree, else no"),
             *(may(*total[:3]) for total in TOTALS),
+            may("differences", f.COUNT, "RECONCILE: items about which both sides differ, those listed before included"),
             may("text", f.TEXT, "a line for the terminal's screen"),
             may("receipt", f.RECEIPT, "lines for the receipt"),
         ),

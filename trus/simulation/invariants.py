@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from trus.auth.ports import EventKind
+from trus.core.closing import DIFFERS, ITEMS_DIFFER
 from trus.device.journal import Asked
 from trus.device.orders import NOT_FINAL
 from trus.ledger.dump import Dump, EventRow
@@ -180,7 +181,7 @@ def batches_agree(books: Books, papers: Papers) -> Iterator[Finding]:
     unsure = {identity.terminal for identity, each in papers.written.items() if _lost_advice(each)}
     honest = {identity.terminal for identity in papers.written} - unsure
     for event in books.dump.events:
-        if event.kind != EventKind.CLOSE_BATCH or event.result not in APPROVED or event.rule == "batch-balanced":
+        if event.kind != EventKind.CLOSE_BATCH or event.rule not in (DIFFERS, ITEMS_DIFFER):
             continue
         if event.terminal is not None and TerminalId(event.terminal) in honest:
             yield Finding("I2", f"{event.terminal} closed a batch ({event.rrn}) that differs: {event.figures}")
