@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main() -> None:
     """Replace the version of every row that names a locked package."""
-    lock = (ROOT / "requirements/dev.txt").read_text()
+    lock = "".join((ROOT / "requirements" / name).read_text() for name in ("mutation.txt", "dev.txt"))
     versions = dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
     page = ROOT / "docs/dependencies.md"
 

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-_FOLDERS: Final = ("trus", "twisted", "proofs", "tests", "script", "docs")
+_FOLDERS: Final = ("trus", "twisted", "proofs", "mutation", "tests", "script", "docs")
 
 
 def _parts(node: ast.expr) -> list[str]:

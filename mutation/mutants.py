@@ -1,0 +1,143 @@
+"""Finds every small change of a file that changes what it does, by the operators of Cosmic Ray.
+
+Leaves out what cannot matter: annotations, which are never evaluated, and texts that only a reader sees.
+Two changes that give the same program are one mutant. Writes no file.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mutation.subjects import ROOT, Subject
+
+
+@attrs.frozen
+class Mutant:
+    """One changed file: the change as a reader sees it, and the whole new text."""
+
+    path: str
+    line: int  #: the first line that differs, from 1
+    before: str
+    after: str
+    source: str = attrs.field(repr=False)
+
+    @property
+    def module(self) -> str:
+        """Its dotted name."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def change(self) -> str:
+        """What names it as long as the line stays as it is, whatever happens above it."""
+        return f"{self.path}: {self.before} -> {self.after}"
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out what the program does not do: annotations and docstrings."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = ast.Constant(value=None)
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return ast.Pass()
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        return ast.Pass() if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+
+def meaning(source: str) -> str:
+    """Return what a program does, as a text that is equal for programs that do the same for certain."""
+    return ast.dump(_Bare().visit(ast.parse(source)))
+
+
+class Sieve:
+    """Lets through what is a program of its own."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, set[str]] = {}
+
+    def mutant(self, path: Path, original: str, source: str) -> Mutant | None:
+        """Return the mutant, None when its program is the file's own, another mutant's, or none at all."""
+        known = self._known.setdefault(path, {meaning(original)})
+        try:
+            told = meaning(source)
+        except SyntaxError:
+            return None
+        if told in known:
+            return None
+        known.add(told)
+        return _named(path, original, source)
+
+
+def _named(path: Path, original: str, source: str) -> Mutant:
+    old, new = original.splitlines(), source.splitlines()
+    first = next((index for index, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), len(new))
+    before = old[first].strip() if first < len(old) else ""
+    after = new[first].strip() if first < len(new) else ""
+    return Mutant(path.relative_to(ROOT).as_posix(), first + 1, before, after, source)
+
+
+def drawn(subject: Subject, sample: int | None, seed: int) -> tuple[list[Mutant], int]:
+    """Return mutants of a subject, as many as told (None: all), and among how many changes they were drawn.
+
+    Some of the changes are no mutants: they are within an annotation, or give the same program as another.
+    """
+    changes = [change for path in subject.files() for change in _changes(path)]
+    random.Random(seed).shuffle(changes)  # noqa: S311 - a sample, no secret
+    sieve = Sieve()
+    found: list[Mutant] = []
+    for path, operator, occurrence in changes:
+        if len(found) == sample:
+            break
+        original = path.read_text(encoding="utf-8")
+        source = _changed(original, operator, occurrence)
+        mutant = None if source is None else sieve.mutant(path, original, source)
+        if mutant is not None:
+            found.append(mutant)
+    return sorted(found, key=lambda each: (each.path, each.line, each.after)), len(changes)
+
+
+def _changes(path: Path) -> Iterator[tuple[Path, Any, int]]:
+    """Yield the places of a file at which an operator of Cosmic Ray changes something."""
+    from cosmic_ray.ast import get_ast
+    from cosmic_ray.mutating import MutationVisitor
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    tree = get_ast(path.read_text(encoding="utf-8"))
+    for name in operator_names():
+        operator = _made(get_operator(name))
+        if operator is None:
+            continue
+        counting = MutationVisitor(-1, operator)
+        counting.walk(tree)
+        yield from ((path, operator, occurrence) for occurrence in range(counting._count))
+
+
+def _changed(source: str, operator: Any, occurrence: int) -> str | None:
+    from cosmic_ray.mutating import MutationVisitor
+
+    changed: str | None = MutationVisitor.mutate_code(source, operator, occurrence)
+    return changed
+
+
+def _made(kind: Any) -> Any:
+    """Return an operator, None for one that must be told what to replace."""
+    required: Sequence[Any] = [each for each in kind.arguments() if getattr(each, "required", True)]
+    return None if required else kind()

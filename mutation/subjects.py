@@ -1,0 +1,51 @@
+"""Names the files that are changed and the tests that should notice.
+
+Runs nothing. The first tests of a subject are the quickest: most mutants do not get further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+@attrs.frozen
+class Subject:
+    """Files that belong together, and the tests that prove them."""
+
+    name: str
+    paths: Sequence[str]  #: glob patterns, relative to the checkout
+    tests: Sequence[str]  #: trial targets, in the order in which they are run
+
+    def files(self) -> list[Path]:
+        """Return the files, in a fixed order."""
+        return sorted({path for pattern in self.paths for path in ROOT.glob(pattern)})
+
+
+SUBJECTS: Final = (
+    Subject(
+        "auth",
+        ("trus/auth/*.py",),
+        (
+            "tests.auth.test_decide",
+            "tests.auth.test_policy",
+            "tests.auth.test_periods",
+            "tests.auth",
+        ),
+    ),
+    Subject(
+        "unit of work",
+        ("trus/ledger/unit.py", "trus/ledger/posting.py", "trus/ledger/compose.py", "trus/ledger/writer.py"),
+        (
+            "tests.ledger.test_store",
+            "tests.ledger.test_chain",
+            "tests.ledger.test_lots",
+            "tests.ledger.test_double_entry",
+        ),
+    ),
+)

@@ -1,0 +1,48 @@
+"""Judges mutants that no test noticed: mutation/judged.json says of each why that is right.
+
+A judgement is about a change of a line, wherever the line stands; when the line changes it falls away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from mutation.mutants import Mutant
+from mutation.trials import Verdict
+
+JUDGED: Final = Path(__file__).with_name("judged.json")
+
+
+@attrs.frozen
+class Tally:
+    """What became of the mutants of one subject."""
+
+    name: str
+    changes: int  #: places that can be changed
+    tried: int
+    noticed: int
+    endless: int
+    survivors: Sequence[Mutant]
+
+    @property
+    def score(self) -> float:
+        """The share that was noticed, in percent; whatever survived counts, judged or not."""
+        return 100.0 * (self.noticed + self.endless) / self.tried if self.tried else 0.0
+
+
+def tally(name: str, changes: int, verdicts: Sequence[tuple[Mutant, Verdict]]) -> Tally:
+    """Count verdicts."""
+    found = [verdict for _, verdict in verdicts]
+    survivors = [mutant for mutant, verdict in verdicts if verdict is Verdict.SURVIVED]
+    return Tally(name, changes, len(found), found.count(Verdict.NOTICED), found.count(Verdict.ENDLESS), survivors)
+
+
+def judgements(file: Path = JUDGED) -> Mapping[str, str]:
+    """Return why it is right that no test notices a change, by the change."""
+    read: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return read

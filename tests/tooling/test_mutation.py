@@ -1,0 +1,115 @@
+"""script/mutate tells a change that tests notice from one that they do not, and touches no file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from mutation.mutants import Mutant, Sieve, meaning
+from mutation.page import tables
+from mutation.subjects import ROOT, SUBJECTS
+from mutation.trials import Verdict, try_all
+from mutation.verdicts import JUDGED, judgements, tally
+
+PATH = "trus/auth/texts.py"
+TESTS = ("tests.auth.test_words",)
+
+
+class TrialTests(SynchronousTestCase):
+    """Mutants under real tests."""
+
+    def setUp(self) -> None:
+        self.path = ROOT / PATH
+        self.original = self.path.read_text(encoding="utf-8")
+
+    def verdict(self, source: str, seconds: float = 120.0) -> Verdict:
+        [(_, verdict)] = try_all([Mutant(PATH, 1, "x", "y", source)], TESTS, seconds, 2)
+        return verdict
+
+    def test_noticed(self) -> None:
+        """A wrong text is noticed; the file stays as it is."""
+        self.assertIs(self.verdict(self.original.replace("return ", "return 1 or ")), Verdict.NOTICED)
+        self.assertEqual(self.path.read_text(encoding="utf-8"), self.original)
+
+    def test_survived(self) -> None:
+        """What changes nothing survives."""
+        self.assertIs(self.verdict(self.original + "\n_NOBODY_READS_THIS = 1\n"), Verdict.SURVIVED)
+
+    def test_endless(self) -> None:
+        """What does not end is stopped."""
+        self.assertIs(self.verdict(self.original + "\nwhile True: pass\n", seconds=2.0), Verdict.ENDLESS)
+
+
+class SieveTests(SynchronousTestCase):
+    """What counts as a change."""
+
+    def test_only_other_programs(self) -> None:
+        """Annotations, docstrings, broken texts and repetitions are no mutants."""
+        path = ROOT / PATH
+        original = 'def f(a: int | None) -> int:\n    """Add."""\n    return a + 1\n'
+        sieve = Sieve()
+
+        def let_through(source: str) -> bool:
+            return sieve.mutant(path, original, source) is not None
+
+        self.assertFalse(let_through(original.replace("int | None", "int + None")))
+        self.assertFalse(let_through(original.replace("Add", "Take")))
+        self.assertFalse(let_through("def f(:\n"))
+        self.assertTrue(let_through(original.replace("a + 1", "a - 1")))
+        self.assertFalse(let_through(original.replace("a + 1", "a - 1")))
+
+    def test_named_by_the_change(self) -> None:
+        """A mutant is named by its line before and after, wherever the line is."""
+        mutant = Sieve().mutant(ROOT / PATH, "a = 1\nb = 2\n", "a = 1\nb = 3\n")
+        assert mutant is not None
+        self.assertEqual((mutant.line, mutant.change), (2, "trus/auth/texts.py: b = 2 -> b = 3"))
+        self.assertEqual(mutant.module, "trus.auth.texts")
+
+    def test_branches_for_types_alone(self) -> None:
+        """What only a type checker reads is no part of the program."""
+        head = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import "
+        self.assertEqual(meaning(head + "a\n"), meaning(head + "b\n"))
+
+
+class FindingsTests(SynchronousTestCase):
+    """What is told."""
+
+    def test_page(self) -> None:
+        """A survivor is listed with its judgement, and counts against the score."""
+        mutant = Mutant(PATH, 3, "a | b", "a & b", "")
+        found = tally("money", 9, [(mutant, Verdict.SURVIVED), (mutant, Verdict.NOTICED), (mutant, Verdict.ENDLESS)])
+        text = tables("2026-11-21", [found], {mutant.change: "the same for flags"})
+        self.assertIn("| money | 9 | 3 | 1 | 1 | 1 | 67 % |", text)
+        self.assertIn("| `trus/auth/texts.py` | `a \\| b` | `a & b` | the same for flags |", text)
+        self.assertIn("a test is missing", tables("2026-11-21", [found], {}))
+
+    def test_judgements_stand(self) -> None:
+        """Each judgement is about a line that is there."""
+        texts = {path.relative_to(ROOT).as_posix(): path.read_text() for each in SUBJECTS for path in each.files()}
+        for change in judgements(JUDGED):
+            path, _, lines = change.partition(": ")
+            self.assertIn(lines.partition(" -> ")[0], texts[path], change)
+
+    def test_subjects_are_there(self) -> None:
+        """Every subject has files, and every test that is named exists."""
+        for subject in SUBJECTS:
+            self.assertTrue(subject.files())
+            for name in subject.tests:
+                place = ROOT / name.replace(".", "/")
+                self.assertTrue(place.is_dir() or place.with_suffix(".py").is_file(), name)
+
+    def test_record(self) -> None:
+        """The tables go between the marks of the page, and nothing else changes."""
+        from mutation.page import BEGIN, END, record
+
+        page = Path(tempfile.mkdtemp(dir=self.mktemp_folder())) / "page.md"
+        page.write_text(f"head\n{BEGIN}\nold\n{END}\ntail\n")
+        record("new\n", page)
+        self.assertEqual(page.read_text(), f"head\n{BEGIN}\nnew\n{END}\ntail\n")
+
+    def mktemp_folder(self) -> str:
+        path = Path(self.mktemp())
+        path.mkdir(parents=True)
+        return str(path)
