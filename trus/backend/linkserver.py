@@ -46,6 +46,7 @@ from trus.protocol.link import (
     format_device_line,
     format_link_line,
     parse_link_line,
+    split_device_line,
 )
 from trus.values import BusinessDate
 
@@ -107,11 +108,11 @@ class LinkServer(LineProtocol):
         """Take the lines of this turn."""
         for line in lines:
             try:
-                event = parse_link_line(line)
-                if type(event) is DeviceLine:
-                    self._device_line(*event)
+                device_line = split_device_line(line)
+                if device_line is None:
+                    self._handle(parse_link_line(line))
                 else:
-                    self._handle(event)
+                    self._device_line(*device_line)
             except RemoteProtocolError as error:
                 self.line_refused(error)
                 return

@@ -51,6 +51,7 @@ from trus.protocol.link import (
     format_device_line,
     format_link_line,
     parse_link_line,
+    split_device_line,
     split_stream,
 )
 from trus.values import ChannelRole
@@ -229,19 +230,20 @@ class BackendLink(LineProtocol):
         gathered: dict[int, list[bytes]] = {}
         for line in lines:
             try:
+                device_line = split_device_line(line)
+                if device_line is not None:
+                    number, inner = device_line
+                    known = gathered.get(number)
+                    if known is None:
+                        gathered[number] = [inner]
+                    else:
+                        known.append(inner)
+                    continue
                 event = parse_link_line(line)
             except RemoteProtocolError as error:
                 self._hand_over(gathered)
                 self.line_refused(error)
                 return
-            if type(event) is DeviceLine:
-                number, inner = event
-                known = gathered.get(number)
-                if known is None:
-                    gathered[number] = [inner]
-                else:
-                    known.append(inner)
-                continue
             # What is said about a connection holds from here on: its lines before go first.
             self._hand_over(gathered)
             gathered = {}

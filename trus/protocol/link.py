@@ -194,15 +194,26 @@ def format_device_line(connection: int, line: bytes) -> bytes:
     return b"DATA LINE c=%d :%b\r\n" % (connection, line)
 
 
+def split_device_line(line: bytes) -> tuple[int, bytes] | None:
+    """Return connection and device line of DATA LINE (without CR LF), None for any other: the hot path.
+
+    Raises RemoteProtocolError.
+    """
+    if not line.startswith(_LINE_HEAD):
+        return None
+    # Nine digits at most stand between the head and the mark: no need to look further.
+    mark = line.find(b" :", 12, 23)
+    number = line[12:mark]
+    if mark > 12 and number.isdigit() and number[0] != 0x30 and len(line) - mark <= MAX_SEALED_LINE_BYTES:
+        return int(number), line[mark + 2 :]
+    raise RemoteProtocolError(ErrorCode.BAD_FIELD, "DATA LINE")
+
+
 def parse_link_line(line: bytes) -> LinkEvent:
     """Return what a link line (without CR LF) says. Raises RemoteProtocolError."""
-    if line.startswith(_LINE_HEAD):
-        # Nine digits at most stand between the head and the mark: no need to look further.
-        mark = line.find(b" :", 12, 23)
-        number = line[12:mark]
-        if mark > 12 and number.isdigit() and number[0] != 0x30 and len(line) - mark <= MAX_SEALED_LINE_BYTES:
-            return DeviceLine(int(number), line[mark + 2 :])
-        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "DATA LINE")
+    device_line = split_device_line(line)
+    if device_line is not None:
+        return DeviceLine(*device_line)
     if line.startswith(_STREAM_HEAD):
         return StreamBytes(*_numbered_octets(line[len(_STREAM_HEAD) :], "DATA STREAM"))
     if line.startswith(_FOUND_HEAD):
