@@ -61,6 +61,7 @@ def _walk(connection: Connection, name: str, slot: int, findings: Findings) -> t
         if len(links) == PIECE:
             tree.take(links)
             links.clear()
+    tree.take(links)
     tree.end()
     return events, entries
 
