@@ -170,7 +170,7 @@ def _assemble(
         upkeep.keepers.insert(0, MetricsFile(backend.metrics, clock, metrics.collect, note).keep)
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     return Core(
-        money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, PipelineSettings(), note),
+        money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note),
         identity=IdentityDesk(service, upkeep.business_date, note),
         admin=AdminHandlers(desk, approvals),
         upkeep=upkeep,
@@ -178,4 +178,12 @@ def _assemble(
         counters=counters,
         directory=directory.desk,
         job=job,
+    )
+
+
+def payments_of(backend: BackendSettings) -> PipelineSettings:
+    """Return what the settings say of payments, in the core's words."""
+    payments = backend.payments
+    return PipelineSettings(
+        hold_seconds=payments.hold.seconds, floor_limit=payments.floor_limit, grace_days=payments.grace_days
     )

@@ -42,8 +42,8 @@ _NEW_PIN_CODES: Final = {
     UNUSABLE_PIN: ResponseCode.CRYPTOGRAPHIC_FAILURE,
     SIMPLE_PIN: ResponseCode.INVALID_TRANSACTION,
 }
-#: Days after which a pre-authorization expires: a hotel's week.
-HOLD_DAYS: Final = 7
+#: How long a pre-authorization lasts, unless the settings say otherwise: a hotel's week.
+HOLD_SECONDS: Final = 7 * 86_400.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -58,10 +58,12 @@ CardRequest = Purchase | PreAuthorize | Balance
 class Authorizer:
     """Answers purchases and balance enquiries that were never seen before."""
 
-    def __init__(self, approvals: ApprovalCodes, tries_allowed: int, guard: Guard, hold_days: int = HOLD_DAYS) -> None:
-        """`tries_allowed` wrong PINs in a row lock a card; a pre-authorization lasts `hold_days`."""
+    def __init__(
+        self, approvals: ApprovalCodes, tries_allowed: int, guard: Guard, hold_seconds: float = HOLD_SECONDS
+    ) -> None:
+        """`tries_allowed` wrong PINs in a row lock a card; a pre-authorization lasts `hold_seconds`."""
         self._guard = guard
-        self._hold = timedelta(days=hold_days)
+        self._hold = timedelta(seconds=hold_seconds)
         self._approvals = approvals
         self._tries_allowed = tries_allowed
 

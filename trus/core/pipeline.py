@@ -22,7 +22,7 @@ from trus.core.advising import FLOOR_LIMIT, Adviser
 from trus.core.answers import declined, settled
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked, MoneyAnswer
-from trus.core.authorizing import HOLD_DAYS, Authorizer
+from trus.core.authorizing import HOLD_SECONDS, Authorizer
 from trus.core.book import Book
 from trus.core.checking import CardChecker
 from trus.core.closing import close_batch, reconcile
@@ -74,14 +74,14 @@ _LINKED: Final = (Refund, Capture, Release)
 class PipelineSettings(Frozen, frozen=True):
     """`pin_tries` wrong PINs in a row lock a card; repeats and reversals come within `retry_days`.
 
-    A pre-authorization expires after `hold_days`. `floor_limit` is what a terminal may sell off-line
+    A pre-authorization expires after `hold_seconds`. `floor_limit` is what a terminal may sell off-line
     at once, in minor units. What comes back to credit that has ended can be spent for `grace_days` more.
     `watch` says when a terminal that tries cards out is slowed down, and when it is blocked.
     """
 
     pin_tries: int = PIN_TRIES
     retry_days: int = RETRY_DAYS
-    hold_days: int = HOLD_DAYS
+    hold_seconds: float = HOLD_SECONDS
     floor_limit: int = FLOOR_LIMIT
     grace_days: int = GRACE_DAYS
     watch: WatchLimits = WatchLimits()
@@ -106,7 +106,7 @@ class MoneyPipeline:
         self._checker = CardChecker(keys, card_keys)
         approvals = ApprovalCodes(entropy)
         self._guard = Guard(settings.watch, note)
-        self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard, settings.hold_days)
+        self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard, settings.hold_seconds)
         self._adviser = Adviser(approvals, settings.floor_limit, self._guard)
         self._clock = clock
         self._settings = settings

@@ -17,6 +17,7 @@ import attrs
 from trus.settings import kinds
 from trus.settings.kinds import IpNetwork
 from trus.settings.model_directory import DirectoryPortSettings, DirectorySettings
+from trus.settings.model_payments import PaymentSettings
 from trus.settings.problems import Misfit
 from trus.settings.sections import Section, section, setting
 from trus.settings.values import DatabaseUrl, Duration, Size
@@ -335,6 +336,7 @@ class BackendSettings(Section):
     identity: IdentitySettings = section("The individual authority.")
     directory: DirectorySettings = section("The certificate directory.", attrs.Factory(DirectorySettings))
     cards: CardSettings = section("Card numbers.")
+    payments: PaymentSettings = section("Payments of every company.", attrs.Factory(PaymentSettings))
     metrics: Path | None = setting(kinds.MADE_FILE, _METRICS, None)
 
 

@@ -39,7 +39,7 @@ from trus.values import BusinessDate
 
 Note = Callable[[str, str], None]
 #: A pre-authorization lasts a day here, so that some expire.
-HOLD_DAYS: Final = 1
+HOLD_SECONDS: Final = 86_400.0
 
 
 class SteadyDesk(IdentityDesk):
@@ -137,7 +137,13 @@ def _compose(
     desk = Desk(registry, token, service, clock, entropy, settings, upkeep.health, lambda: counters)
     return Core(
         money=MoneyPipeline(
-            ledger, token, find_card_keys(token), clock, entropy, PipelineSettings(hold_days=HOLD_DAYS), note
+            ledger,
+            token,
+            find_card_keys(token),
+            clock,
+            entropy,
+            PipelineSettings(hold_seconds=HOLD_SECONDS),
+            note,
         ),
         identity=SteadyDesk(service, upkeep.business_date, note, clock, token),
         admin=AdminHandlers(desk),
