@@ -20,7 +20,12 @@ from trus.backup.errors import BackupRefused
 from trus.cli.audit import audit
 from trus.cli.layout import Layout
 from trus.cli.restore import check_date, known_heads, open_keys
+from trus.device.client import TerminalClient
+from trus.device.home import DeviceHome
+from trus.device.journal import FileJournal
+from trus.device.restored import known_epoch, list_after_restoration
 from trus.errors import LedgerError
+from trus.values import Why
 
 TRUS = str(Path(sys.executable).with_name("trus"))
 
@@ -128,8 +133,11 @@ class BackupCommandCase(TestCase):
         process = Process(layout.config, "restored")
         self.network.processes = [process]
         process.wait_ready()
-        client = self.network.terminal(reactor, home)
+        journal = home.journal()
+        self.addCleanup(journal.close)
+        client = self.network.terminal(reactor, home, journal=journal)
         await client.start()
+        await self._list_what_was_lost(home, client, journal)
         self.assertEqual((await client.purchase(100, card["track2"], card["pin"])).code, "00")
         balance = await client.balance(card["track2"], card["pin"])
         self.assertEqual(balance.balance, 10_000 - 1_250 - 100)
@@ -142,6 +150,20 @@ class BackupCommandCase(TestCase):
         await admin.close()
         self.network.stop()
         self.assertTrue(audit(layout.config).sound)
+
+    async def _list_what_was_lost(self, home: DeviceHome, client: TerminalClient, journal: FileJournal) -> None:
+        """The terminal hears of the restoration and lists its batch: what the backup did not hold is named, once."""
+        self.assertEqual((client.terms.epoch, known_epoch(home)), (1, 0))
+        listed = len(journal.memory.items)
+        answer = await list_after_restoration(home, client, journal)
+        assert answer is not None
+        self.assertEqual((answer.code, answer.balanced), ("00", False))
+        self.assertGreater(answer.differing, 0)
+        self.assertLess(answer.differing, listed)
+        self.assertEqual({each.why for each in answer.differences}, {Why.MISSING_AT_HOST})
+        self.assertEqual({each.terminal.amount for each in answer.differences if each.terminal}, {1})
+        self.assertEqual((len(journal.memory.items), known_epoch(home)), (0, 1))
+        self.assertIsNone(await list_after_restoration(home, client, journal))
 
 
 class WordsCase(SynchronousTestCase):

@@ -28,6 +28,7 @@ from trus.clock import SystemClock, SystemEntropy
 from trus.device.client import TerminalClient
 from trus.device.enrolment import enrol
 from trus.device.home import DeviceHome, TerminalSettings
+from trus.device.journal import FileJournal
 from trus.device.requests import Timing
 from trus.net.contexts import ClientChannel
 from trus.net.credentials import from_pkcs12, load_authorities
@@ -204,7 +205,9 @@ class Network:
         await enrol(home, code, endpoint=endpoint, reactor=reactor, clock=SystemClock(), entropy=SystemEntropy())
         return home
 
-    def terminal(self, reactor: Any, home: DeviceHome, timing: Timing | None = None) -> TerminalClient:
+    def terminal(
+        self, reactor: Any, home: DeviceHome, timing: Timing | None = None, journal: FileJournal | None = None
+    ) -> TerminalClient:
         """Return a client of an enrolled terminal, not yet started."""
         return TerminalClient(
             terminal=home.terminal,
@@ -215,7 +218,7 @@ class Network:
             reactor=reactor,
             clock=SystemClock(),
             entropy=SystemEntropy(),
-            journal=home.journal(),
+            journal=journal or home.journal(),
             timing=timing,
         )
 

@@ -270,6 +270,7 @@ class DeviceConnection:
             pin_always=verified.pin_always,
             max_dialogues=self._around.max_dialogues,
             idle_seconds=self._around.idle_seconds,
+            epoch=verified.epoch,
         )
 
     # --------------------------------------------------------------------- sealed sessions

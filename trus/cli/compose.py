@@ -171,7 +171,7 @@ def _assemble(
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     return Core(
         money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note),
-        identity=IdentityDesk(service, upkeep.business_date, note),
+        identity=IdentityDesk(service, upkeep.business_date, note, opened.epoch),
         admin=AdminHandlers(desk, approvals),
         upkeep=upkeep,
         note=note,

@@ -29,6 +29,7 @@ from trus.device.home import DeviceHome
 from trus.device.journal import Asked, FileJournal, Purchased
 from trus.device.orders import Answer, PinCallback
 from trus.device.pinpad import check_card, swiped
+from trus.device.restored import list_after_restoration
 from trus.errors import ConfigurationError
 from trus.money import AmountError, parse_amount
 from trus.values import Result
@@ -143,6 +144,10 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
             await client.start()
             if pending:
                 console.print(f"{pending} unanswered before: taking back.", style="yellow")
+            listed = await list_after_restoration(home, client, journal)
+            if listed is not None:
+                console.print("The network was restored from a backup: the batch was listed to it.", style="yellow")
+                show(console, Asked.CLOSE, listed)
             return await act(Till(home, console, client, journal))
         finally:
             await client.stop()

@@ -114,8 +114,10 @@ class IdentityDesk:
         identities: Identities,
         business_date: Callable[[], BusinessDate],
         note: Callable[[str, str], None],
+        restored: int = 0,
     ) -> None:
-        """`note(level, text)` tells the operator of refused enrolments."""
+        """`note(level, text)` tells the operator of refused enrolments; `restored` is how often the ledger was."""
+        self._restored = restored
         self._identities = identities
         self._business_date = business_date
         self._note = note
@@ -158,7 +160,9 @@ class IdentityDesk:
     def _answers(self, verdicts: Sequence[PeerIdentity | IdentityRefused]) -> list[PeerVerified | Refused]:
         date = self._business_date()
         return [
-            _refused(verdict.reason) if isinstance(verdict, IdentityRefused) else PeerVerified(verdict, date)
+            _refused(verdict.reason)
+            if isinstance(verdict, IdentityRefused)
+            else PeerVerified(verdict, date, epoch=self._restored)
             for verdict in verdicts
         ]
 

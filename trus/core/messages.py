@@ -105,12 +105,13 @@ class PeersRechecked(Frozen, frozen=True, tag="peers-rechecked"):
 
 
 class PeerVerified(Frozen, frozen=True, tag="peer-verified"):
-    """The chain is good, or the holder stands."""
+    """The chain is good, or the holder stands; `epoch` is how often the ledger was restored."""
 
     peer: PeerIdentity
     business_date: BusinessDate
     currency: str = ""
     pin_always: bool = True
+    epoch: int = 0
 
 
 class Enrol(Secret, frozen=True, tag="enrol"):

@@ -33,6 +33,8 @@ class Terms(NamedTuple):
     `business_date` is "YYYY-MM-DD"; `currency` the terminal's ISO 4217 code or empty;
     `pin_always` says that every purchase needs a PIN, so that it may come with PROCESS.
     The limits are the session's: dialogues open at once, seconds of silence before closing.
+    `epoch` says how often the ledger was restored from a backup: when it has grown, what the
+    terminal was told last may be unknown to the backend.
     """
 
     business_date: str = ""
@@ -40,6 +42,7 @@ class Terms(NamedTuple):
     pin_always: bool = True
     max_dialogues: int = 64
     idle_seconds: int = 300
+    epoch: int = 0
 
 
 class Send(NamedTuple):

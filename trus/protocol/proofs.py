@@ -274,6 +274,8 @@ def terms_fields(terms: Terms) -> dict[str, str]:
         fields["pin"] = "always" if terms.pin_always else "policy"
     if terms.currency:
         fields["currency"] = terms.currency
+    if terms.epoch:
+        fields["epoch"] = str(terms.epoch)
     return fields
 
 
@@ -285,4 +287,5 @@ def terms_of(fields: Mapping[str, str]) -> Terms:
         fields.get("pin", "always") != "policy",
         int(fields["dialogues"]),
         int(fields["idle"]),
+        int(fields.get("epoch", "0")),
     )
