@@ -18,6 +18,7 @@ from trus.cli.main import run
 from trus.cli.pos import pos_command, read_card, read_secret, split_address
 from trus.cli.pos_till import minor_units
 from trus.cli.screen import masked, show
+from trus.device.home import DeviceHome
 from trus.device.journal import Asked, Totals
 from trus.device.orders import Answer, Reference
 from trus.errors import ConfigurationError
@@ -48,6 +49,28 @@ class Screens(unittest.SynchronousTestCase):
         """A no says why, and how many PIN tries are left."""
         text = screen(Asked.PURCHASE, Answer(Result.DECLINED, "55", REFERENCE, tries_left=2, text="Wrong PIN"))
         for part in ("DECLINED", "code 55", "tries left: 2", "Wrong PIN"):
+            self.assertIn(part, text)
+
+    def test_language(self) -> None:
+        """Cashier and cardholder read the answer in the language of the shop, by its code."""
+        answer = Answer(Result.DECLINED, "51", REFERENCE, text="Balance too low")
+        for language, parts in (
+            ("en", ("DECLINED", "Balance too low", "not enough money on the card")),
+            ("es", ("DENEGADA", "Saldo insuficiente", "No hay saldo suficiente")),
+            ("fr", ("REFUSÉE", "Solde insuffisant", "solde de la carte est insuffisant")),
+        ):
+            text = screen(Asked.PURCHASE, answer, language=language)
+            for part in parts:
+                self.assertIn(part, text)
+        self.assertIn("LOT CLÔTURÉ", screen(Asked.CLOSE, Answer(Result.APPROVED, "00", REFERENCE), language="fr"))
+
+    def test_purses(self) -> None:
+        """Of a cardholder with several purses the screen says which paid how much."""
+        answer = Answer(
+            Result.APPROVED, "00", REFERENCE, amount=1250, currency="USD", purses=(("SNACK", "2.50"), ("MAIN", "10.00"))
+        )
+        text = screen(Asked.PURCHASE, answer)
+        for part in ("purse SNACK: 2.50 USD", "purse MAIN: 10.00 USD"):
             self.assertIn(part, text)
 
     def test_partial(self) -> None:
@@ -134,6 +157,17 @@ class Secrets(unittest.SynchronousTestCase):
         self.assertEqual((code, said.getvalue().count("\n")), (1, 1))
         outcome = CliRunner().invoke(pos_command, arguments)
         self.assertIn("is no terminal's folder: enrol", str(outcome.exception))
+
+    def test_unknown_language(self) -> None:
+        """A language that the terminal does not speak is refused, as an option and in terminal.json."""
+        done = CliRunner().invoke(pos_command, ["--home", str(self.folder), "--language", "xx", "balance"])
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("'xx' is not one of 'en', 'es', 'fr'", done.output)
+        (self.folder / "terminal.json").write_text(
+            '{"terminal": "T0000001", "host": "h", "port": 1, "server_name": "s", "language": "xx"}'
+        )
+        with self.assertRaisesRegex(ConfigurationError, "language of the screen is one of en, es, fr"):
+            DeviceHome.load(self.folder)
 
     def test_no_terminal_no_card(self) -> None:
         """Where no terminal is, nobody is asked for a card."""

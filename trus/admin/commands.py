@@ -17,6 +17,7 @@ from trus.admin.commands_certificates import CERTIFICATE_COMMANDS, REASON
 from trus.admin.commands_keys import KEY_COMMANDS
 from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
+from trus.wording import LANGUAGES
 
 #: The events that TRANSACTIONS shows.
 TRANSACTION_KINDS: Final = (
@@ -286,7 +287,12 @@ _TABLE: Final[tuple[Command, ...]] = (
         "EXPLAIN",
         "Says why a transaction was answered as it was.",
         _EVERYONE,
-        (_required("rrn", kinds.digits(12), "RRN", "retrieval reference number, 12 digits (ISO 8583 field 37)"),),
+        (
+            _required("rrn", kinds.digits(12), "RRN", "retrieval reference number, 12 digits (ISO 8583 field 37)"),
+            _optional(
+                "language", kinds.choice(*LANGUAGES), "CODE", "of what cashier and cardholder read, en unless told"
+            ),
+        ),
     ),
     Command(
         "ORDERS",

@@ -20,6 +20,7 @@ from trus.cli.pos_more import COMMANDS
 from trus.cli.pos_renewal import renew_command
 from trus.cli.pos_till import (
     DECLINED,
+    LANGUAGE,
     REVERSAL_SECONDS,
     Till,
     at_the_till,
@@ -42,19 +43,26 @@ from trus.device.home import DeviceHome, TerminalSettings
 from trus.device.journal import Asked
 from trus.pki.channel import GATEWAY_HOST
 from trus.values import ResponseCode
+from trus.wording import LANGUAGES
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.group("pos", commands=[renew_command], short_help="Be a terminal: enrol, buy, reverse, replay a file.")
 @click.option("--home", type=_FILE, required=True, metavar="DIR", help="The terminal's own folder.")
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    help="Of the screen.  [default: the one that terminal.json names, else en]",
+)
 @click.pass_context
-def pos_command(context: click.Context, home: Path) -> None:
+def pos_command(context: click.Context, home: Path, language: str | None) -> None:
     """Be the terminal whose key, certificates and journal lie in DIR.
 
     PINs and stripes are read from files, standard input or a prompt, never from the command line.
     """
     context.obj = home
+    context.meta[LANGUAGE] = language
 
 
 # -------------------------------------------------------------------------------------- enrol

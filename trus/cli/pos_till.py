@@ -33,11 +33,16 @@ from trus.device.restored import list_after_restoration
 from trus.errors import ConfigurationError
 from trus.money import AmountError, parse_amount
 from trus.values import Result
+from trus.wording import ENGLISH
 
 #: Exit code when the backend said no.
 DECLINED: Final = 3
 #: How long a command waits for a reversal before it leaves it to the next command, in seconds.
 REVERSAL_SECONDS: Final = 5.0
+
+
+#: Where a command's context keeps the language that --language named.
+LANGUAGE: Final = "trus.cli.pos.language"
 
 
 @attrs.define
@@ -48,6 +53,7 @@ class Till:
     console: Console
     client: TerminalClient
     journal: FileJournal
+    language: str = ENGLISH
 
 
 track_option = click.option(
@@ -123,6 +129,7 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
     """Connect the terminal, do one thing, hang up, and exit with its code."""
     console = Console(highlight=False)
     home = DeviceHome.load(path)
+    language = click.get_current_context().meta.get(LANGUAGE) or home.settings.language
 
     async def serve(reactor: Any) -> int:
         await renew_if_due(home, console, reactor)
@@ -147,8 +154,8 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
             listed = await list_after_restoration(home, client, journal)
             if listed is not None:
                 console.print("The network was restored from a backup: the batch was listed to it.", style="yellow")
-                show(console, Asked.CLOSE, listed)
-            return await act(Till(home, console, client, journal))
+                show(console, Asked.CLOSE, listed, language=language)
+            return await act(Till(home, console, client, journal, language))
         finally:
             await client.stop()
             journal.close()
@@ -160,7 +167,7 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
 
 async def told(till: Till, asked: Asked, answer: Answer, **shown: Any) -> int:
     """Show the answer; give a reversal a few seconds to be acknowledged."""
-    show(till.console, asked, answer, **shown)
+    show(till.console, asked, answer, language=till.language, **shown)
     if answer.reversing:
         settled: Deferred[None] = till.client.settled()
         settled.addTimeout(REVERSAL_SECONDS, till.client.reactor)

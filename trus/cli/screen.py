@@ -16,26 +16,31 @@ from trus.device.journal import Asked, Totals
 from trus.device.orders import Answer
 from trus.money import format_amount
 from trus.values import BatchItem, ItemState, Result
+from trus.wording import ENGLISH, line, wording
+from trus.wording import word as word_of
 
 #: A pinpad's screen, with room for the words of every code.
 WIDTH = 44
 
+#: Names of words of the catalogue (trus.wording), and their colours.
 _WORDS = {
-    Result.APPROVED: ("APPROVED", "bold white on green"),
-    Result.PARTIAL: ("PARTLY APPROVED", "bold black on yellow"),
-    Result.DECLINED: ("DECLINED", "bold white on red"),
-    Result.REVERSED: ("TAKEN BACK", "bold white on blue"),
+    Result.APPROVED: ("approved", "bold white on green"),
+    Result.PARTIAL: ("partial", "bold black on yellow"),
+    Result.DECLINED: ("declined", "bold white on red"),
+    Result.REVERSED: ("taken-back", "bold white on blue"),
 }
 
 
 #: What stands on the screen when a request about an earlier purchase was carried out.
 _DONE = {
-    Asked.REFUND: "REFUNDED",
-    Asked.VOID: "CANCELLED",
-    Asked.HOLD: "SET ASIDE",
-    Asked.ADVICE: "TAKEN OVER",
-    Asked.CAPTURE: "COMPLETED",
-    Asked.RELEASE: "RELEASED",
+    Asked.REFUND: "refunded",
+    Asked.VOID: "cancelled",
+    Asked.HOLD: "set-aside",
+    Asked.ADVICE: "taken-over",
+    Asked.CAPTURE: "completed",
+    Asked.RELEASE: "released",
+    Asked.CLOSE: "batch-closed",
+    Asked.BALANCE: "balance",
 }
 
 
@@ -44,19 +49,30 @@ def masked(track2: str) -> str:
     return f"•••• {track2.partition('=')[0][-4:]}"
 
 
-def show(console: Console, asked: Asked, answer: Answer, *, card: str = "", totals: Totals | None = None) -> None:
+def headline(asked: Asked, result: Result, *, approved: bool) -> str:
+    """Return the name of the word that stands on the screen."""
+    return _DONE[asked] if approved and asked in _DONE else _WORDS[result][0]
+
+
+def show(
+    console: Console,
+    asked: Asked,
+    answer: Answer,
+    *,
+    card: str = "",
+    totals: Totals | None = None,
+    language: str = ENGLISH,
+) -> None:
     """Show an answer as the terminal's screen does; `card` is a masked number."""
-    word, style = _WORDS[answer.result]
-    if asked is Asked.CLOSE and answer.approved:
-        word = "BATCH CLOSED"
-    if asked is Asked.BALANCE and answer.approved:
-        word = "BALANCE"
-    if asked in _DONE and answer.approved:
-        word = _DONE[asked]
+    style = _WORDS[answer.result][1]
+    word = word_of(headline(asked, answer.result, approved=answer.approved), language)
+    said = line(answer.code, answer.text, language)
     lines: list[Text] = [Text(word.center(WIDTH - 6), style=style)]
     lines += [Text(line) for line in _body(asked, answer, totals)]
-    if answer.text and answer.text.casefold() != word.casefold():
-        lines.append(Text(answer.text, style="bold"))
+    if said and said.casefold() != word.casefold():
+        lines.append(Text(said, style="bold"))
+    if answer.result is Result.DECLINED and answer.code:
+        lines.append(Text(wording(answer.code, language).cardholder, style="italic"))
     if answer.reversing:
         what = "refund" if asked is Asked.REFUND else "purchase"
         lines.append(Text(f"This {what} is being taken back.", style="yellow"))
@@ -143,7 +159,7 @@ def receipt(console: Console, answer: Answer, card: str) -> None:
     table.add_row("result", f"{answer.result.value} ({answer.code})")
     if answer.rrn:
         table.add_row("reference", answer.rrn)
-    for line in answer.receipt.split("|"):
-        if line:
-            table.add_row("", Text(line))
+    for printed in answer.receipt.split("|"):
+        if printed:
+            table.add_row("", Text(printed))
     console.print(table)

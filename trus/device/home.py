@@ -41,6 +41,7 @@ from trus.errors import ConfigurationError
 from trus.net.contexts import ClientChannel
 from trus.net.credentials import ChannelCredentials, from_pkcs12, to_pkcs12
 from trus.values import ChannelRole, TerminalId
+from trus.wording import ENGLISH, LANGUAGES
 
 _TERMINAL: Final = re.compile(r"[A-Z0-9]{8}", re.ASCII)
 
@@ -55,12 +56,16 @@ LOCK: Final = "lock"
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of terminal.json; `server_name` is the gateway's name in its TLS certificate."""
+    """The content of terminal.json; `server_name` is the gateway's name in its TLS certificate.
+
+    `language` is that of the screen, one of trus.wording.LANGUAGES.
+    """
 
     terminal: str
     host: str
     port: int
     server_name: str
+    language: str = ENGLISH
 
 
 class DeviceHome:
@@ -237,6 +242,8 @@ def _checked(settings: TerminalSettings) -> TerminalSettings:
         raise ConfigurationError("a port is a number from 1 to 65535")
     if not settings.host or not settings.server_name:
         raise ConfigurationError("the gateway needs a host and the name in its certificate")
+    if settings.language not in LANGUAGES:
+        raise ConfigurationError(f"the language of the screen is one of {', '.join(LANGUAGES)}")
     return settings
 
 

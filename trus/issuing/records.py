@@ -36,6 +36,7 @@ from trus.ledger.registry_values import TransactionRow
 from trus.money import EXPONENTS, format_amount
 from trus.settlement import table
 from trus.values import BusinessDate, ResponseCode
+from trus.wording import ENGLISH, wording
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -86,6 +87,7 @@ def explain(desk: Desk, order: Order) -> AdminAnswer:
         "rule": row.rule,
         "figures": _pairs(figures),
         "meaning": _meaning(row.code),
+        **_read(row, order.text("language") or ENGLISH),
     }
     return done(_why(row, figures), [{name: value for name, value in shown.items() if value}])
 
@@ -227,6 +229,14 @@ def _why(row: TransactionRow, figures: Mapping[str, int | str]) -> str:
         return f"{_amount(row.moved, row.currency)} {row.currency} were {what}; ordered by {row.actor}{reference}."
     undone = f" Reversed by {row.reversed_by}." if row.reversed_by else ""
     return f"{row.result.capitalize()} with {row.code}. {sentence(row.rule, figures)}{undone}"
+
+
+def _read(row: TransactionRow, language: str) -> dict[str, str]:
+    """Return what cashier and cardholder read of an answer to a terminal."""
+    if not row.terminal:
+        return {}
+    said = wording(row.code, language)
+    return {"cashier": said.cashier, "cardholder": said.cardholder}
 
 
 def _meaning(code: str) -> str:
