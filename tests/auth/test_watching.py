@@ -33,7 +33,7 @@ def tried(count: int, now: int = NOW, watch: Watch = UNWATCHED) -> Watch:
 class Values(SynchronousTestCase):
     def test_waits_double(self) -> None:
         """Each wrong verification value beyond the free ones doubles the wait, up to the longest."""
-        waits = [seconds_left(tried(count), NOW) for count in range(4, 16)]
+        waits = [seconds_left(tried(LIMITS.free_values + more), NOW) for more in range(-1, 11)]
         self.assertEqual(waits, [0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
 
     def test_forgotten(self) -> None:
@@ -46,7 +46,7 @@ class Values(SynchronousTestCase):
 
     def test_clock_back(self) -> None:
         """A clock that goes back forgets nothing and shortens no wait."""
-        watch = tried(8)
+        watch = tried(LIMITS.free_values + 3)
         self.assertEqual(lately(watch, NOW - 100_000, LIMITS), watch)
         self.assertEqual(seconds_left(watch, NOW - 10), 18)
 

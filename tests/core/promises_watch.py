@@ -156,8 +156,9 @@ class WatchPromises(PipelineCase):
 
     def test_off_line(self) -> None:
         """Advices with made-up stripes count too; one that comes while the terminal is slowed is told to come again."""
-        forged = [replace(self.till.advise(self.ada, 100), track2=self.ada.forged()) for _ in range(6)]
-        self.assertEqual(self.codes(*forged), ["14"] * 6)
+        count = LIMITS.free_values + 1
+        forged = [replace(self.till.advise(self.ada, 100), track2=self.ada.forged()) for _ in range(count)]
+        self.assertEqual(self.codes(*forged), ["14"] * count)
         advice = self.till.advise(self.ada, 100)
         self.assertEqual(self.bank.one(advice), Failed(ResponseCode.ISSUER_UNAVAILABLE, "terminal-slowed"))
         self.world.clock.advance(seconds=LIMITS.longest_wait)

@@ -26,7 +26,7 @@ class WatchLimits(Frozen, frozen=True):
     """
 
     forget_seconds: int = 600
-    free_values: int = 5
+    free_values: int = 10
     most_values: int = 20
     free_cards: int = 10
     most_cards: int = 30
