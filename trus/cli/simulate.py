@@ -20,7 +20,17 @@ from rich.table import Table
 
 from trus.simulation.faults import FAULTS, fault_names
 from trus.simulation.run import Report, run
-from trus.simulation.sweep import FULL_STEPS, INVARIANTS, QUICK_STEPS, Plan, Totals, scratch, story, sweep
+from trus.simulation.sweep import (
+    FULL_STEPS,
+    INVARIANTS,
+    QUICK_STEPS,
+    Plan,
+    Totals,
+    scratch,
+    settled_memory,
+    story,
+    sweep,
+)
 
 #: Failing seeds that are told in full; of the others, the numbers.
 _TOLD: Final = 3
@@ -82,9 +92,10 @@ def simulate_command(
     if trace is not None or keep is not None:
         totals.add(_one(chosen[0], plan, trace, keep))
     else:
-        for report in sweep(chosen, plan, jobs=jobs):
-            totals.add(report)
-            _progress(totals, len(chosen), began)
+        with settled_memory():
+            for report in sweep(chosen, plan, jobs=jobs):
+                totals.add(report)
+                _progress(totals, len(chosen), began)
     _tell(totals, time.monotonic() - began)
     for report in totals.failed[:_TOLD]:
         _tell_failure(report, plan)

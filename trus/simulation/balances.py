@@ -36,6 +36,8 @@ _INTO_SHOP: Final = {
     EventKind.CLOSE_BATCH.value: 0,
     EventKind.TOMBSTONE.value: 0,
 }
+#: Kinds that only a terminal asks for.
+_ASKED_FOR: Final = frozenset({*_INTO_SHOP, EventKind.REVERSAL.value}) - {EventKind.EXPIRY.value}
 #: Kinds for which a PIN is looked at.
 _WITH_PIN: Final = frozenset(
     {EventKind.PURCHASE.value, EventKind.BALANCE.value, EventKind.HOLD.value, EventKind.PIN_CHANGE.value}
@@ -53,6 +55,8 @@ def balanced(books: Books) -> Iterator[Finding]:
     for event in books.dump.events:
         if event.terminal is not None:
             yield from _moved_as_said(books, event)
+        elif event.kind in _ASKED_FOR:
+            yield Finding("I1", f"{event.kind} {event.rrn} of {event.authorized} was asked for by nobody")
         if books.is_sale(event):
             yield from _sale_adds_up(books, event)
     for event in books.ended_twice:

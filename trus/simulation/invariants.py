@@ -252,8 +252,17 @@ def tombstones_hold(books: Books, papers: Papers) -> Iterator[Finding]:
             yield Finding("I6", f"{named(identity)} is a tombstone, and was approved", written.settled_step)
 
 
+def right_pins_pass(books: Books, papers: Papers) -> Iterator[Finding]:
+    """PIN: nobody is told that a PIN is wrong which was the card's without any doubt."""
+    for ordered in papers.orders:
+        if ordered.pin_refused:
+            yield Finding(
+                "PIN", f"a {ordered.asked.value} of card {ordered.card} was told its PIN is wrong", ordered.step
+            )
+
+
 _OF_THE_LEDGER: Final = (balanced, floors_hold, guesses_count, dates_follow)
-_OF_BOTH: Final = (exactly_once, batches_agree, everything_ends, tombstones_hold)
+_OF_BOTH: Final = (exactly_once, batches_agree, everything_ends, tombstones_hold, right_pins_pass)
 
 
 def judge(dump: Dump, papers: Papers) -> list[Finding]:

@@ -52,7 +52,7 @@ class Purchase:
             pin = wrong_pin(till, card)
         elif mood < 5 and shift.at_pinpad is None:
             pin, shift.at_pinpad = None, card
-        ordered = till.note(Asked.PURCHASE, amount, card, right_pin=mood != 0)
+        ordered = till.note(Asked.PURCHASE, amount, card, right_pin=mood != 0, pin=pin)
         answer = await till.client.purchase(amount, card.track2, pin, currency=CURRENCY, partial=self._partial)
         if shift.at_pinpad is card:
             shift.at_pinpad = None
@@ -72,7 +72,7 @@ class Balance:
             return
         card = some_card(till)
         pin, right = asked_pin(till, card, seldom=16)
-        ordered = till.note(Asked.BALANCE, 0, card, right_pin=right)
+        ordered = till.note(Asked.BALANCE, 0, card, right_pin=right, pin=pin)
         till.heard(ordered, await till.client.balance(card.track2, pin))
 
 

@@ -71,7 +71,7 @@ class Hold:
             return
         card, amount = some_card(till), some_amount(till.chance)
         pin, right = asked_pin(till, card)
-        ordered = till.note(Asked.HOLD, amount, card, right_pin=right)
+        ordered = till.note(Asked.HOLD, amount, card, right_pin=right, pin=pin)
         answer = await till.client.hold(amount, card.track2, pin, currency=CURRENCY, partial=till.chance.below(4) == 0)
         till.heard(ordered, answer)
         if answer.approved and answer.reference is not None:

@@ -28,6 +28,11 @@ class Ordered:
     amount: int = 0
     card: str = ""
     right_pin: bool = True
+    #: The PIN that was typed, when it was the card's without any doubt; else "".
+    sure_pin: str = ""
+    first_pin: str = ""
+    #: Whether such a PIN was said to be wrong.
+    pin_refused: bool = False
     answer: Answer | None = None
     original: Identity | None = None
 
@@ -86,6 +91,10 @@ class Papers:
     def pins_of(self, card: str, first: str) -> list[str]:
         """Return the PINs that a card may have; it began with `first`."""
         return self.pins.get(card) or [first]
+
+    def is_sure(self, card: str, first: str, pin: str) -> bool:
+        """Return whether a card, which began with the PIN `first`, has this one and no other."""
+        return card not in self.changing and self.pins_of(card, first) == [pin]
 
     def opened(self, record: Opened, incarnation: int, step: int) -> None:
         """A request was written down and may have been said."""

@@ -138,7 +138,7 @@ class World:
             self.papers,
             self.chance.fork("thief"),
             ChannelName(ChannelRole.POS, "all POS", ends),
-            shape.think if shape.think[1] > 0.1 else (0.05, 0.5),
+            shape.think if shape.think[1] > 0.1 else (0.02, 0.2),
         )
         self.nemesis = Nemesis(
             self, self.chance.fork("nemesis"), interval=shape.interval, share=shape.share, allowed=shape.faults

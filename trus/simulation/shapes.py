@@ -54,7 +54,7 @@ class Shape:
             think=chance.choose(((0.0, 0.02), (0.0, 0.1), (0.0, 0.5))),
             interval=chance.choose(((0.1, 1.0), (0.3, 3.0), (1.0, 8.0))),
             share=chance.choose((0.05, 0.1, 0.25, 0.6)),
-            thief=chance.below(6) == 0,
+            thief=chance.below(4) == 0,
             day_seconds=5.0,
             audited=chance.below(16) == 0,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -25,6 +26,7 @@ from trus.protocol.buffer import MAX_SEALED_LINE_BYTES, LineBuffer
 from trus.protocol.fields import format_amount, format_octets, format_stan
 from trus.protocol.messages import Kind, Message, Phase, Side
 from trus.protocol.session import SealedSession
+from trus.protocol.states import OutOfOrder
 from trus.protocol.table import DEVICE_TABLE
 from trus.simulation.chance import Chance, SeededEntropy
 from trus.simulation.clockwork import Clockwork, Part
@@ -168,7 +170,9 @@ class _Connection(LineProtocol):
         asked = self._dialogues.pop(message.dialogue or "", None)
         if asked is None or message.verb != "RESULT":
             return
-        thief = self._thief
+        thief, session = self._thief, self._session
+        if session is not None and not session.ended and thief.chance.below(8):
+            self.send_block(session.seal(Kind.INFO, "COMPLETE", {}, {}, dialogue=message.dialogue))
         if message.fields.get("result") == "approved" and asked.verb == "PROCESS":
             thief.papers.thefts.append(
                 (asked.identity, asked.rid, asked.amount, message.fields.get("rrn", ""), thief.work.step)
@@ -220,10 +224,13 @@ class _Connection(LineProtocol):
         """Seal a line that the terminal's own code might refuse to make."""
         self._next += 1
         dialogue = f"c{self._next}"
-        named = {"stan": format_stan(asked.identity.stan), "date": asked.identity.business_date, **clear}
+        named = {"stan": format_stan(asked.identity.stan), **clear, "date": asked.identity.business_date}
         text = "".join(f" {name}={_quoted(value)}" for name, value in named.items())
         octets = f"COMMAND {asked.verb} s={session.label} id={dialogue}{text}".encode()
         plaintext = _OUTGOING[Kind.COMMAND, asked.verb].format_sealed(sealed)
+        with suppress(OutOfOrder):
+            # What its own end may hear in answer; that too much is open is for the backend to say.
+            session._dialogues.said(session.side, f"COMMAND {asked.verb}", dialogue)
         line = session._send.seal(octets, plaintext)
         self._said.append(line)
         self._dialogues[dialogue] = asked

@@ -26,7 +26,7 @@ from trus.simulation.orders import OrderKind
 from trus.simulation.papers import Ordered, Papers, Reserved
 from trus.simulation.slips import right_pin
 from trus.simulation.town import CardInHand, DeviceIdentity, Till, Town
-from trus.values import ChannelRole, Identity
+from trus.values import ChannelRole, Identity, ResponseCode
 
 #: Seconds until a terminal that died is switched on again.
 PAUSE: Final = (0.5, 20.0)
@@ -212,8 +212,16 @@ class SimulatedTill:
         if self.part is not None:
             await deferLater(cast("Any", self.part.reactor), seconds)
 
-    def note(self, asked: Asked, amount: int = 0, card: CardInHand | None = None, *, right_pin: bool = True) -> Ordered:
-        """Put an order on paper; its answer is added when it comes."""
+    def note(
+        self,
+        asked: Asked,
+        amount: int = 0,
+        card: CardInHand | None = None,
+        *,
+        right_pin: bool = True,
+        pin: str | None = None,
+    ) -> Ordered:
+        """Put an order on paper, and the PIN that comes with it; its answer is added when it comes."""
         ordered = Ordered(
             self.name,
             asked,
@@ -223,6 +231,8 @@ class SimulatedTill:
             "" if card is None else card.name,
             right_pin,
         )
+        if card is not None and pin is not None and self.papers.is_sure(card.name, card.pin, pin):
+            ordered.sure_pin, ordered.first_pin = pin, card.pin
         self.papers.orders.append(ordered)
         return ordered
 
@@ -230,6 +240,8 @@ class SimulatedTill:
         """Put an answer on paper."""
         ordered.answer = answer
         ordered.step = self.work.step
+        sure = ordered.sure_pin and self.papers.is_sure(ordered.card, ordered.first_pin, ordered.sure_pin)
+        ordered.pin_refused = bool(sure) and answer.code == ResponseCode.WRONG_PIN
         self.work.say(self.name, ordered.asked.value, answer.result.value, answer.code, answer.rrn, answer.text)
 
     def reversible(self) -> list[Reference]:

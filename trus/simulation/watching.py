@@ -31,6 +31,7 @@ class Watch:
         self._work = work
         self._found = found
         self._nonces: set[tuple[bytes, bytes]] = set()
+        self._opened: set[tuple[bytes, bytes]] = set()
         self.notes: Counter[str] = Counter()
         work.on_failure = self.failed
 
@@ -71,6 +72,13 @@ class Watch:
             self._found(Finding("NONCE", "a nonce is used twice under one key", self._work.step))
         self._nonces.add(used)
 
+    def opened(self, key: bytes, nonce: bytes) -> None:
+        """Take note that a line has opened: no line may do so twice."""
+        used = (key, nonce)
+        if used in self._opened:
+            self._found(Finding("NONCE", "a sealed line was opened twice: a repetition is believed", self._work.step))
+        self._opened.add(used)
+
     def _logged(self, event: dict[str, Any]) -> None:
         failure = event.get("log_failure")
         if failure is not None:
@@ -82,14 +90,18 @@ class Watch:
 class _WatchedCipher:
     """AES-GCM that tells the watch which nonces it seals with."""
 
-    __slots__ = ("_aead", "_key", "_watch", "decrypt")
+    __slots__ = ("_aead", "_key", "_watch")
 
     def __init__(self, key: bytes, watch: Watch) -> None:
         self._aead = AESGCM(key)
         self._key = key
         self._watch = watch
-        self.decrypt = self._aead.decrypt
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         self._watch.sealed(self._key, nonce)
         return self._aead.encrypt(nonce, data, associated_data)
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        plaintext = self._aead.decrypt(nonce, data, associated_data)
+        self._watch.opened(self._key, nonce)
+        return plaintext
