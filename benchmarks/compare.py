@@ -33,7 +33,7 @@ from trus.clock import SystemClock
 
 PROJECT = Path(__file__).resolve().parents[1]
 #: Connections, and requests in flight on each.
-TILLS, STREAMS = (128, 1), (16, 8)
+TILLS, STREAMS = (256, 1), (32, 8)
 #: Figures with their names in the tables, in the order in which a turn takes them.
 PURCHASES, ECHO = "purchases, tills", "echo of lines, tills"
 STREAMED, STREAMED_ECHO, BULK = "purchases, streams", "echo of lines, streams", "echo in bulk, streams"

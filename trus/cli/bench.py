@@ -19,7 +19,7 @@ from rich.table import Table
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 
-from trus.cli.bench_setup import Bench, prepare
+from trus.cli.bench_setup import Bench, BenchFailed, prepare
 from trus.cli.load import LoadTerminal, Tally
 from trus.cli.processes import Used, children, listener, used
 from trus.cli.reacting import run
@@ -31,6 +31,9 @@ from trus.settings.model import Settings
 
 #: Seconds under load before anything is counted.
 WARM_UP_SECONDS: Final = 2.0
+#: Within which every terminal has its session, and between two looks whether it has.
+SESSIONS_SECONDS: Final = 60.0
+POLL_SECONDS: Final = 0.05
 #: Minor units of every purchase.
 AMOUNT: Final = 1
 
@@ -49,9 +52,14 @@ class Load:
         self._terminals: list[LoadTerminal] = []
 
     async def connect(self) -> None:
-        """Connect every terminal; each begins to pay."""
+        """Connect every terminal; each begins to pay. Returns once all have their sessions. Raises BenchFailed."""
         for index in range(len(self._bench.homes)):
             self._terminals.append(await self._dial(index))
+        deadline = self._clock.monotonic() + SESSIONS_SECONDS
+        while self.tally.handshakes < len(self._terminals):
+            if self.tally.refused or self._clock.monotonic() > deadline:
+                raise BenchFailed(f"{self.tally.handshakes} of {len(self._terminals)} terminals have a session")
+            await deferLater(self._reactor, POLL_SECONDS)
 
     def stop(self) -> None:
         """Send no more purchases."""
