@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "backup": Place("trus.cli.backup", "backup_command", "Back database and keys up, for two officers."),
     "restore": Place("trus.cli.restore", "restore_command", "Restore a backup, with both officers' keys."),
     "officer": Place("trus.cli.officer", "officer_group", "Make the keys of the officers who open backups."),
+    "policy": Place("trus.cli.policy_try", "policy_group", "Try a spending policy on past traffic."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),
     "simulate": Place("trus.cli.simulate", "simulate_command", "Run the network under faults, from a seed."),
     "bench": Place("trus.cli.bench", "bench_command", "Measure purchases through the whole stack."),

@@ -6,7 +6,7 @@ changed, so that every old decision can still be explained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -35,14 +35,23 @@ def set_policy(desk: Desk, order: Order) -> AdminAnswer:
         base = next((each for each in policies if each.valid_from <= first), None)
         if base is None:
             base = Policy(0, company.row, first, time_zone=company.time_zone)
-        rules = msgspec.structs.replace(base, policy_id=0, valid_from=first, **_changes(order, company.currency))
-        try:
-            check_policy(rules)
-        except PolicyRefused as wrong:
-            raise refuse(RefusalCode.ARGUMENTS, f"The policy makes no sense: {wrong}.") from None
+        rules = changed(base, first, order.text, company.currency)
         change.people.set_policy(rules, change.at)
         audit(change, order, {"company": company.company, **_shown(rules, company.currency)})
     return done(f"The policy holds from {first} on.", [_shown(rules, company.currency)])
+
+
+#: Returns what was said of a field of POLICY-SET, "" where it was not named.
+Said = Callable[[str], str]
+
+
+def changed(base: Policy, valid_from: str, said: Said, currency: str) -> Policy:
+    """Return a policy from `valid_from` on, as `base` except for what was said. Raises CommandRefused."""
+    rules = msgspec.structs.replace(base, policy_id=0, valid_from=valid_from, **_changes(said, currency))
+    try:
+        return check_policy(rules)
+    except PolicyRefused as wrong:
+        raise refuse(RefusalCode.ARGUMENTS, f"The policy makes no sense: {wrong}.") from None
 
 
 def show_policies(desk: Desk, order: Order) -> AdminAnswer:
@@ -62,33 +71,33 @@ def local_date(now: datetime, time_zone: str) -> str:
     return now.astimezone(UTC if time_zone == "UTC" else ZoneInfo(time_zone)).date().isoformat()
 
 
-def _changes(order: Order, currency: str) -> dict[str, object]:
+def _changes(said: Said, currency: str) -> dict[str, object]:
     changes: dict[str, object] = {}
     for name in _AMOUNTS:
-        text = order.text(name)
+        text = said(name)
         if text:
             changes[name.replace("-", "_")] = _limit(text, currency)
     for name in _COUNTS:
-        text = order.text(name)
+        text = said(name)
         if text:
             changes[name.replace("-", "_")] = _count(text)
-    days = order.text("week-days")
+    days = said("week-days")
     if days:
         changes["week_days"] = tuple(int(day) for day in days.split(","))
     for name in ("opens", "closes"):
-        if order.text(name):
-            changes[name] = order.text(name)
-    categories = order.text("categories")
+        if said(name):
+            changes[name] = said(name)
+    categories = said("categories")
     if categories:
         changes["categories"] = MEAL_CATEGORIES if categories == "meals" else tuple(categories.split(","))
-    holidays, shops = order.text("holidays"), order.text("shop-limits")
+    holidays, shops = said("holidays"), said("shop-limits")
     if holidays:
         changes["holidays"] = () if holidays == "none" else tuple(holidays.split(","))
     if shops:
         changes["shop_limits"] = (
             () if shops == "none" else tuple(_shop_limit(each, currency) for each in shops.split(";"))
         )
-    purses, split = order.text("purses"), order.text("split-purses")
+    purses, split = said("purses"), said("split-purses")
     if purses:
         changes["purses"] = () if purses == "none" else tuple(_purse(each) for each in purses.split(";"))
     if split:
