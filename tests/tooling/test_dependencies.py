@@ -52,7 +52,7 @@ class LockTests(SynchronousTestCase):
 
     def test_hashes(self) -> None:
         """Every locked package carries the hashes of its files."""
-        for file in ("base.txt", "dev.txt"):
+        for file in ("base.txt", "dev.txt", "mutation.txt"):
             text = (ROOT / "requirements" / file).read_text()
             entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
             self.assertEqual([entry.split()[0] for entry in entries if "--hash=sha256:" not in entry], [])
@@ -86,7 +86,8 @@ class ReasonTests(SynchronousTestCase):
         rows = re.findall(
             r"^\| ([a-z0-9][\w.-]*(?:\[\w+\])?) \| (\d\S*) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE
         )
-        versions = locked("dev.txt")
-        expected = {name: versions[normal(name)] for name in (*wanted("base.in"), *wanted("dev.in"))}
+        versions = {**locked("mutation.txt"), **locked("dev.txt")}
+        asked = (*wanted("base.in"), *wanted("dev.in"), *wanted("mutation.in"))
+        expected = {name: versions[normal(name)] for name in asked}
         self.assertEqual({name: version for name, version, *_ in rows}, expected)
         self.assertEqual([name for name, *cells in rows if not all(cell.strip() for cell in cells)], [])
