@@ -12,8 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pki import lint
 from tests.pki.ledgered import KeptPki
+from tests.pki.registers import new_key
 from trus.certificates.oids import ADMIN_POLICY, CHANNEL_POLICY, CHANNEL_USAGE, DEVICE_USAGE, INDIVIDUAL_POLICY
-from trus.pki.authority import Authority, RevokedSerial
+from trus.pki.authority import Authority, Names, RevokedSerial, individual_names
 from trus.pki.channel import (
     ADMIN,
     ADMIN_SERVER_BUNDLE,
@@ -25,8 +26,9 @@ from trus.pki.channel import (
 )
 from trus.pki.lists import next_list
 from trus.pki.ports import CertificateState
-from trus.pki.profiles import ADMIN_AUTHORITY, CHANNEL_AUTHORITY, Profile
+from trus.pki.profiles import ADMIN_AUTHORITY, CHANNEL_AUTHORITY, CRL_SIGNER, DEVICE_PROFILES, Profile
 from trus.pki.revocation import ListKind
+from trus.values import DeviceRole
 
 
 class LintTests(SynchronousTestCase):
@@ -47,7 +49,9 @@ class LintTests(SynchronousTestCase):
         self.assertNotEqual(lint.list_findings(bare), [])
 
     def test_individual_certificates(self) -> None:
-        """The root, the issuing authority, the backend, a terminal and the OCSP signer."""
+        """The root, the issuing authority, the backend, a terminal, a virtual card, CRL and OCSP signers."""
+        card = individual_names(DeviceRole.CARD, "CARD00000001")
+        key = new_key().public_key()
         material = self.pki.service.material()
         issuing = self.pki.generations()[0]
         documents = {
@@ -55,6 +59,8 @@ class LintTests(SynchronousTestCase):
             "issuing": issuing.certificate.public_bytes(Encoding.DER),
             "backend": material.chain[0],
             "terminal": self.pki.enrol("T0000001").public_bytes(Encoding.DER),
+            "virtual card": issuing.issue(key, DEVICE_PROFILES[DeviceRole.CARD], card).public_bytes(Encoding.DER),
+            "CRL signer": issuing.issue(key, CRL_SIGNER, Names("CRL signer")).public_bytes(Encoding.DER),
             "OCSP signer": self.pki.responder().signer_of(issuing).public_bytes(Encoding.DER),
         }
         for name, der in documents.items():
