@@ -185,6 +185,7 @@ EXAMPLES = {
     "passphrase": "A" * 26,
     "text": 'Take "it" text=x \\ é',
     "receipt": "a|b",
+    "proof": "1-48213-0000004D4F2A90C1D2E3F4A5B6C7D8E9",
 }
 BAD = [
     "",

@@ -46,6 +46,7 @@ def follows(rule: str, octets: bytes) -> bool:
 
 #: Values of each type: accepted, refused.
 ITEM = "000007:2026-11-20:purchase:stands:12.50:632400000007"
+ZEROS = "0" * 32
 VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "label": (("AAAAAAAAAAAAAAAA", "a-_09ZZZZZZZZZZZ"), ("", "AAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=")),
     "dialogue": (("c1", "s999999999"), ("c0", "c", "d1", "c01", "c1234567890", "C1")),
@@ -92,6 +93,17 @@ VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("", "a b", '"', '"a', '"\\n"', '"a\u0085b"', '"\u202e"', '"\t"', '"' + "x" * 256 + '"', "\u00e9"),
     ),
     "receipt": (('"a|b"', "a"), ('"a\nb"', "a|b")),
+    "proof": (
+        ("1-48213-0000004D4F2A90C1D2E3F4A5B6C7D8E9", f"99999-1-{ZEROS}"),
+        (
+            "",
+            "0-1-00000000000000000000000000000000",
+            "1-01-00000000000000000000000000000000",
+            "1-1-0000000000000000000000000000000",
+            "1-1-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "1-00000000000000000000000000000000",
+        ),
+    ),
 }
 
 

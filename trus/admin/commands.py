@@ -15,6 +15,7 @@ from trus.admin.arguments import ArgumentRefused, Converter
 from trus.admin.commands_approvals import APPROVAL_COMMANDS, ENROLMENT_COMMANDS
 from trus.admin.commands_certificates import CERTIFICATE_COMMANDS, REASON
 from trus.admin.commands_keys import KEY_COMMANDS
+from trus.admin.commands_receipts import RECEIPT_COMMANDS
 from trus.admin.model import AdminRole, Argument, Command, RefusalCode
 from trus.errors import CommandRefused
 from trus.wording import LANGUAGES
@@ -332,6 +333,7 @@ _TABLE: Final[tuple[Command, ...]] = (
     _state_command("ADMIN-BLOCK", "Takes an admin's rights away.", _ADMINISTRATORS, _ADMIN_NAME),
     _state_command("ADMIN-UNBLOCK", "Gives an admin's rights back.", _ADMINISTRATORS, _ADMIN_NAME),
     *KEY_COMMANDS,
+    *RECEIPT_COMMANDS,
 )
 
 #: Every command by its verb, in the order of the help.

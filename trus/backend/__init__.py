@@ -7,6 +7,7 @@
 | corelink | the core as a process of its own behind a socket pair |
 | dispatch | messages of the wire to requests of the core, outcomes to fields |
 | certificates | renewals and look-ups inside a session |
+| receipts | questions for proofs inside a session |
 | sessions | handshakes and sealed sessions of one device connection |
 | pinwaits | requests whose cardholders are asked for the PIN, for a minute |
 | surroundings | what a device connection stands on |

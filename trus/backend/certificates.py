@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from trus.backend.dispatch import Reply, declined
+from trus.backend.receipts import proof_asked, proof_told
 from trus.core import messages as core
 from trus.core.messages import Answer, Request
 from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
@@ -18,18 +19,20 @@ from trus.protocol.verbs_certificates import MAX_LIST_PART_BYTES
 from trus.values import PeerIdentity, ResponseCode
 
 #: The verbs that this module translates.
-QUESTIONS: Final = frozenset({"RENEW", "LOOKUP", "CHANNEL"})
+QUESTIONS: Final = frozenset({"RENEW", "LOOKUP", "CHANNEL", "PROVE"})
 #: Certificates that fit into one line.
 _MOST_CERTIFICATES: Final = 4
 _WHATS: Final = frozenset({"certificate", "list"})
 
 
 def question_of(message: Message, peer: PeerIdentity, address: str) -> Request:
-    """Return what an opened COMMAND RENEW, LOOKUP or CHANNEL asks the core; `address` is for the audit.
+    """Return what an opened COMMAND RENEW, LOOKUP, CHANNEL or PROVE asks the core; `address` is for the audit.
 
     Raises RemoteProtocolError for values that the grammar allows and the verb does not.
     """
     fields = message.fields
+    if message.verb == "PROVE":
+        return proof_asked(message)
     if message.verb == "RENEW":
         return Renew(peer, parse_octets(fields["csr"]), address)
     if message.verb == "CHANNEL":
@@ -40,6 +43,8 @@ def question_of(message: Message, peer: PeerIdentity, address: str) -> Request:
 
 def finding_of(asked: Message, answer: Answer) -> Reply:
     """Return what the device is told for an answer of the core."""
+    if asked.verb == "PROVE":
+        return proof_told(answer)
     match answer:
         case Renewed():
             return _chain(answer.chain)

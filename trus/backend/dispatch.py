@@ -123,6 +123,8 @@ def _result(outcome: Outcome) -> Reply:
         sealed["tries"] = str(outcome.tries_left)
     if outcome.text:
         sealed["text"] = outcome.text
+    if outcome.receipt is not None:
+        sealed["proof"] = outcome.receipt.text()
     sealed.update((name, value) for name, value in outcome.details.items() if name != LISTED)
     return Reply("INFO", "RESULT", clear, sealed)
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from trus.cli.compose import database_path
 from trus.cli.database_keys import file_key
-from trus.cli.heads import TokenHeadVerifier
+from trus.cli.heads import TokenHeadVerifier, public_pem
 from trus.cli.keystore import open_token
 from trus.errors import ConfigurationError
 from trus.ledger.audit import verify
@@ -40,6 +40,15 @@ def audit(config: Path) -> AuditReport:
             return verify(engine, verifier=TokenHeadVerifier(keys), heads=backend.database.heads)
         finally:
             engine.dispose()
+
+
+def head_key(config: Path) -> bytes:
+    """Return the public key of the signed heads, PEM. Raises ConfigurationError, KeyStoreError."""
+    backend = load(config).backend
+    if backend is None:
+        raise ConfigurationError(f"{config} has no backend section: it keeps no ledger")
+    with open_token(backend) as keys:
+        return public_pem(keys)
 
 
 def show(report: AuditReport, console: Console) -> None:
@@ -90,8 +99,12 @@ def as_json(report: AuditReport) -> str:
 @click.command("audit", short_help="Prove the ledger, or name the row that is wrong.")
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The deployment's trus.yaml.")
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object instead of a table.")
-def audit_command(config: Path, json_output: bool) -> int:
+@click.option("--public-key", is_flag=True, help="Print the public key of the signed heads, PEM, and do nothing else.")
+def audit_command(config: Path, json_output: bool, public_key: bool) -> int:
     """Prove that the ledger of a deployment is sound, or name the row that is not (exit code 1)."""
+    if public_key:
+        click.echo(head_key(config).decode("ascii"), nl=False)
+        return 0
     report = audit(config)
     if json_output:
         click.echo(as_json(report))

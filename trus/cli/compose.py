@@ -27,6 +27,7 @@ from trus.core.jobs import PacedJob
 from trus.core.keyring import find_card_keys
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.core.pulse import NoPulse
+from trus.core.receipts import ReceiptDesk
 from trus.core.upkeep import OK, CoreUpkeep
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import RollingDataKeys
@@ -40,6 +41,7 @@ from trus.ledger.compose import Opened, open_under
 from trus.ledger.expiring import LotExpiry
 from trus.ledger.heads import HeadLog
 from trus.ledger.keyring import KeySource
+from trus.ledger.proving import LedgerProver
 from trus.ledger.registry import Registry
 from trus.ledger.rotation import KeyRotation
 from trus.pki.authority import Authority, ca_label
@@ -142,6 +144,8 @@ def _assemble(
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
     lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock, policy.crl_validity)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
+    # The first head commits to the key of the first receipts.
+    upkeep.want_head()
     upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
     upkeep.keepers.append(LotExpiry(ledger, clock, note).keep)
     issuing = IssuingSettings(
@@ -170,7 +174,9 @@ def _assemble(
         upkeep.keepers.insert(0, MetricsFile(backend.metrics, clock, metrics.collect, note).keep)
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     return Core(
-        money=MoneyPipeline(ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note),
+        money=MoneyPipeline(
+            ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note, upkeep.want_head
+        ),
         identity=IdentityDesk(service, upkeep.business_date, note, opened.epoch),
         admin=AdminHandlers(desk, approvals),
         upkeep=upkeep,
@@ -178,6 +184,7 @@ def _assemble(
         counters=counters,
         directory=directory.desk,
         job=job,
+        receipts=ReceiptDesk(LedgerProver(ledger), upkeep.want_head, note),
     )
 
 

@@ -12,14 +12,28 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from trus.errors import KeyNotFound
 from trus.hsm.ports import KeyStore
 
 #: The key that signs heads of the audit chain.
 AUDIT_KEY_LABEL: Final = "audit-head"
+#: Where its public half lies, in the folder of the authorities: to be published, and given to every shop.
+HEAD_KEY_FILE: Final = "audit-head.pem"
 _NAME: Final = re.compile(rf"{AUDIT_KEY_LABEL}/([1-9][0-9]{{0,5}})\Z", re.ASCII)
+
+
+def public_pem(keys: KeyStore) -> bytes:
+    """Return the public half of every version of the audit key, PEM: all that receipts are verified with.
+
+    Raises KeyNotFound, KeyStoreUnavailable.
+    """
+    found = [handle for handle in keys.handles() if handle.label == AUDIT_KEY_LABEL]
+    if not found:
+        raise KeyNotFound(AUDIT_KEY_LABEL)
+    public = [load_der_public_key(keys.public_key(handle)) for handle in sorted(found, key=lambda each: each.version)]
+    return b"".join(each.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for each in public)
 
 
 class TokenHeadSigner:

@@ -45,6 +45,9 @@ COMMANDS: Final[dict[str, Place]] = {
     "officer": Place("trus.cli.officer", "officer_group", "Make the keys of the officers who open backups."),
     "policy": Place("trus.cli.policy_try", "policy_group", "Try a spending policy on past traffic."),
     "audit": Place("trus.cli.audit", "audit_command", "Prove the ledger, or name the row that is wrong."),
+    "verify-receipt": Place(
+        "trus.cli.verify_receipt", "verify_receipt_command", "Prove a receipt with the public key alone."
+    ),
     "simulate": Place("trus.cli.simulate", "simulate_command", "Run the network under faults, from a seed."),
     "bench": Place("trus.cli.bench", "bench_command", "Measure purchases through the whole stack."),
 }

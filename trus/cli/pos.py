@@ -17,6 +17,7 @@ from rich.console import Console
 from twisted.internet.endpoints import HostnameEndpoint
 
 from trus.cli.pos_more import COMMANDS
+from trus.cli.pos_receipt import receipt_command
 from trus.cli.pos_renewal import renew_command
 from trus.cli.pos_till import (
     DECLINED,
@@ -48,7 +49,9 @@ from trus.wording import LANGUAGES
 _FILE = click.Path(path_type=Path)
 
 
-@click.group("pos", commands=[renew_command], short_help="Be a terminal: enrol, buy, reverse, replay a file.")
+@click.group(
+    "pos", commands=[renew_command, receipt_command], short_help="Be a terminal: enrol, buy, reverse, replay a file."
+)
 @click.option("--home", type=_FILE, required=True, metavar="DIR", help="The terminal's own folder.")
 @click.option(
     "--language",

@@ -167,7 +167,7 @@ def at_the_till(path: Path, act: Callable[[Till], Awaitable[int]]) -> None:
 
 async def told(till: Till, asked: Asked, answer: Answer, **shown: Any) -> int:
     """Show the answer; give a reversal a few seconds to be acknowledged."""
-    show(till.console, asked, answer, language=till.language, **shown)
+    show(till.console, asked, answer, shop=till.home.shop, language=till.language, **shown)
     if answer.reversing:
         settled: Deferred[None] = till.client.settled()
         settled.addTimeout(REVERSAL_SECONDS, till.client.reactor)

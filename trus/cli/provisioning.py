@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from trus.admin.model import AdminRole
 from trus.cli.ceremonies import Deed, Officiant, keep_transcript
-from trus.cli.heads import AUDIT_KEY_LABEL
+from trus.cli.heads import AUDIT_KEY_LABEL, HEAD_KEY_FILE, public_pem
 from trus.cli.layout import (
     TOKEN_LABEL,
     InitOptions,
@@ -124,6 +124,7 @@ def provision(
             progress("making keys in the token")
             for label, purpose in _KEYS:
                 store.generate(label, purpose)
+            (layout.pki / HEAD_KEY_FILE).write_bytes(public_pem(store))
             WrappedObjectStore.create(store, layout.objects, entropy).close()
             _, request = request_generation(store, INDIVIDUAL, officiant.issuing_name())
         progress("making the root's own token, and the issuing authority below it")

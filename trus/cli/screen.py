@@ -62,8 +62,9 @@ def show(
     card: str = "",
     totals: Totals | None = None,
     language: str = ENGLISH,
+    shop: str = "",
 ) -> None:
-    """Show an answer as the terminal's screen does; `card` is a masked number."""
+    """Show an answer as the terminal's screen does; `card` is a masked number, `shop` a name."""
     style = _WORDS[answer.result][1]
     word = word_of(headline(asked, answer.result, approved=answer.approved), language)
     said = line(answer.code, answer.text, language)
@@ -80,7 +81,7 @@ def show(
     if answer.differing:
         differences(console, answer)
     if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, *_DONE):
-        receipt(console, answer, card)
+        receipt(console, answer, card, shop, said)
 
 
 def _body(asked: Asked, answer: Answer, totals: Totals | None) -> list[str]:
@@ -140,8 +141,8 @@ def _side(item: BatchItem | None, currency: str) -> str:
     return f"{item.kind.value} {amount}" + ("" if item.state is ItemState.STANDS else f", {item.state.value}")
 
 
-def receipt(console: Console, answer: Answer, card: str) -> None:
-    """Show what would be printed, or exported, for the cardholder."""
+def receipt(console: Console, answer: Answer, card: str, shop: str = "", said: str = "") -> None:
+    """Show what would be printed for the cardholder, with the proof code at its end."""
     reference = answer.reference
     if reference is None:
         return
@@ -149,6 +150,8 @@ def receipt(console: Console, answer: Answer, card: str) -> None:
     table.add_column(style="dim")
     table.add_column(justify="right")
     identity = reference.identity
+    if shop:
+        table.add_row("shop", shop)
     table.add_row("terminal", identity.terminal)
     table.add_row("date", identity.business_date)
     table.add_row("number", f"{identity.stan:06d}")
@@ -159,7 +162,20 @@ def receipt(console: Console, answer: Answer, card: str) -> None:
     table.add_row("result", f"{answer.result.value} ({answer.code})")
     if answer.rrn:
         table.add_row("reference", answer.rrn)
+    if answer.approval:
+        table.add_row("approval", answer.approval)
+    if said:
+        table.add_row("", Text(said))
     for printed in answer.receipt.split("|"):
         if printed:
             table.add_row("", Text(printed))
+    if answer.proof:
+        table.add_row("proof", Text(grouped(answer.proof)))
     console.print(table)
+
+
+def grouped(proof: str) -> str:
+    """Return a proof code as it is printed: its digits in groups of four, the last two lines of a slip."""
+    place, _, code = proof.rpartition("-")
+    groups = [code[begin : begin + 4] for begin in range(0, len(code), 4)]
+    return f"{place}-{' '.join(groups[:4])}\n{' '.join(groups[4:])}"

@@ -55,6 +55,7 @@ from trus.core.messages import (
     Void,
 )
 from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
+from trus.core.messages_receipts import ProveReceipt, ReceiptProved
 from trus.errors import KeyStoreUnavailable
 from trus.values import BusinessDate, ResponseCode
 
@@ -135,6 +136,22 @@ class NoDirectory:
         return Refused(ResponseCode.NOT_SUPPORTED, "no-directory")
 
 
+class ReceiptHandler(Protocol):
+    """Proves answers to the terminals that got them."""
+
+    def prove(self, asked: ProveReceipt) -> ReceiptProved | Refused:
+        """Return the proof, or why there is none."""
+        ...
+
+
+class NoReceipts:
+    """A ReceiptHandler that proves nothing: for cores that are asked nothing of the kind."""
+
+    def prove(self, asked: ProveReceipt) -> ReceiptProved | Refused:
+        """Prove nothing."""
+        return Refused(ResponseCode.NOT_SUPPORTED, "no-receipts")
+
+
 class AdminHandler(Protocol):
     """Carries out what admins order."""
 
@@ -180,6 +197,7 @@ class Core:
         counters: dict[str, int] | None = None,
         directory: DirectoryHandler | None = None,
         job: Job | None = None,
+        receipts: ReceiptHandler | None = None,
     ) -> None:
         """`note(level, text)` receives lines for the operator's log; `counters` is filled in place.
 
@@ -194,6 +212,7 @@ class Core:
         self._counters: dict[str, int] = {} if counters is None else counters
         self._counters.update(dict.fromkeys(COUNTERS, 0))
         self._directory = directory or NoDirectory()
+        self._receipts = receipts or NoReceipts()
         #: In the order of their importance to a cardholder at a till.
         self._together: tuple[tuple[str, Together], ...] = (
             ("money", money.handle),
@@ -289,6 +308,9 @@ class Core:
                 return self._directory.renew(request)
             case AskChannel():
                 return self._directory.channel(request)
+            case ProveReceipt():
+                self._counters["proofs"] += 1
+                return self._receipts.prove(request)
             case Health():
                 return HealthReport(self._upkeep.health(), dict(self._counters))
             case _:
@@ -304,6 +326,7 @@ COUNTERS: Final = (
     "batches",
     *("money", "money-batches", "signatures", "signatures-batches", "chains", "chains-batches"),
     *("standings", "standings-batches", "lookups", "lookups-batches", "enrolments", "renewals", "admin", "faults"),
+    "proofs",
 )
 #: Requests that are answered one by one.
 SINGLE: Final = "single"
@@ -335,5 +358,6 @@ _RANK = {
     Enrol: 2,
     Renew: 2,
     AskChannel: 2,
+    ProveReceipt: 2,
     AdminCommand: 3,
 }

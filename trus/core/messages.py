@@ -29,6 +29,7 @@ from trus.core.messages_money import (
     Reverse,
     Void,
 )
+from trus.core.messages_receipts import ProveReceipt, ReceiptProved
 from trus.values import (
     BusinessDate,
     Frozen,
@@ -217,6 +218,7 @@ Request = (
     | Lookup
     | Renew
     | AskChannel
+    | ProveReceipt
     | Enrol
     | AdminCommand
     | DayState
@@ -233,6 +235,7 @@ Answer = (
     | LookedUp
     | Renewed
     | ChannelGiven
+    | ReceiptProved
     | Enrolled
     | PairMade
     | Refused

@@ -99,6 +99,7 @@ class MoneyPipeline:
         entropy: Entropy,
         settings: PipelineSettings,
         note: Callable[[str, str], None],
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         """`card_keys` come from trus.core.holding import complete, give_up
         from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
@@ -111,6 +112,7 @@ class MoneyPipeline:
         self._clock = clock
         self._settings = settings
         self._note = note
+        self._closed = closed
 
     def handle(self, batch: list[MoneyRequest]) -> list[MoneyAnswer]:
         """Answer every request, in order; what was approved is durable by then. Raises nothing of its own."""
@@ -170,6 +172,8 @@ class MoneyPipeline:
         if book.recorded:
             unit.commit()
             _hand_out_receipts(asked, unit)
+            if any(isinstance(each.request, (CloseBatch, Reconcile)) for each in asked):
+                self._closed()
         else:
             # Nothing new to store: repeats are answered from what is durable already.
             unit.rollback()

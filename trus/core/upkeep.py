@@ -16,6 +16,8 @@ from trus.values import BusinessDate
 
 #: Seconds between two signed heads of the audit chain.
 HEAD_SECONDS: Final = 60.0
+#: Seconds between two heads where one is wanted at once: closings of a thousand terminals share one.
+SETTLEMENT_HEAD_SECONDS: Final = 1.0
 #: What a part that works says of itself.
 OK: Final = "ok"
 
@@ -81,6 +83,7 @@ class CoreUpkeep:
         self._renew = renew
         self._tend = tend
         self._head_at = clock.monotonic()
+        self._head_wanted = False
         #: What else is looked after at every quiet moment, and what else has a health, by its name.
         self.keepers: list[Callable[[], object]] = []
         self.more_health: dict[str, Callable[[], str]] = {}
@@ -94,12 +97,23 @@ class CoreUpkeep:
         self._tend()
         if self._ledger.checkpoint_due:
             self._ledger.checkpoint()
-        if self._clock.monotonic() - self._head_at >= HEAD_SECONDS:
-            self._head_at = self._clock.monotonic()
-            self._sign_head()
+        since = self._clock.monotonic() - self._head_at
+        if since >= HEAD_SECONDS:
+            self._head_now()
             self._renew()
+        elif self._head_wanted and since >= SETTLEMENT_HEAD_SECONDS:
+            self._head_now()
         for keep in self.keepers:
             keep()
+
+    def want_head(self) -> None:
+        """Have a head signed within SETTLEMENT_HEAD_SECONDS: a batch was closed, or somebody waits for a proof."""
+        self._head_wanted = True
+
+    def _head_now(self) -> None:
+        self._head_at = self._clock.monotonic()
+        self._head_wanted = False
+        self._sign_head()
 
     def health(self) -> dict[str, str]:
         """Return the state of token and ledger: "ok" or a sentence."""

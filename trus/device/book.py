@@ -136,9 +136,8 @@ class Book:
                 # The answer does not say how much went back: the whole of it.
                 purchased = self._journal.memory.purchases.get(request.opened.original)
                 amount = 0 if purchased is None else purchased.settled.amount
-            self._journal.append(
-                Settled(request.opened.identity, answer.result, answer.code, amount, answer.approval, answer.rrn)
-            )
+            identity, result, code = request.opened.identity, answer.result, answer.code
+            self._journal.append(Settled(identity, result, code, amount, answer.approval, answer.rrn, answer.proof))
         self.strike(request)
 
     def strike(self, request: Request) -> None:

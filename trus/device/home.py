@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from trus.certificates.oids import parse_urn
 from trus.device.conversation import KeyIdentity
 from trus.device.journal import FileJournal
 from trus.device.trust import DeviceTrust
@@ -147,6 +148,20 @@ class DeviceHome:
         except ValueError:
             raise ConfigurationError(f"{self.path / CHAIN} holds no readable certificate") from None
         return KeyIdentity(self.key(), [each.public_bytes(Encoding.DER) for each in chain])
+
+    @property
+    def shop(self) -> str:
+        """The shop that the terminal's certificate names, "" when it names none."""
+        names = x509.load_der_x509_certificate(self.identity().chain[0])
+        try:
+            urns = names.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return ""
+        for uri in urns.get_values_for_type(x509.UniformResourceIdentifier):
+            kind = parse_urn(uri)
+            if kind is not None and kind[0] == "shop":
+                return kind[1]
+        return ""
 
     def keep_key(self, key: ec.EllipticCurvePrivateKey) -> None:
         """Write a key that was born elsewhere in the place of this home's own. Raises ConfigurationError."""

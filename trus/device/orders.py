@@ -72,7 +72,7 @@ class Answer(Frozen, frozen=True):
     terminal may know it. `reference` names the request for a later reversal. `balanced` says, after a
     batch was closed, whether both sides counted the same; `differences` lists the first of the items
     about which they differ, `differing` of them in all. `attempts` counts how often the request was said.
-    `purses` are names and amounts where the cardholder has several.
+    `purses` are names and amounts where the cardholder has several. `proof` is the answer's proof code.
     """
 
     result: Result
@@ -92,6 +92,7 @@ class Answer(Frozen, frozen=True):
     differing: int = 0
     attempts: int = 1
     reversing: bool = False
+    proof: str = ""
 
     @property
     def approved(self) -> bool:

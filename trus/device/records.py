@@ -90,6 +90,7 @@ class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     amount: int = 0
     approval: str = ""
     rrn: str = ""
+    proof: str = ""
 
 
 class Purchased(msgspec.Struct, frozen=True):

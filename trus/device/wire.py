@@ -172,6 +172,7 @@ def read_result(message: Message, opened: Opened, order: AnyOrder | None, attemp
         purses=_purses(said.get("purses", "")),
         differing=differing,
         attempts=attempts,
+        proof=said.get("proof", ""),
     )
     return Heard(answer, True)
 

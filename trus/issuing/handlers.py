@@ -14,7 +14,19 @@ from trus.admin.model import Command, RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer, AdminCommand
 from trus.errors import CommandRefused, KeyStoreError, OutcomeUnknown, StorageFailed
-from trus.issuing import cards, certificates, companies, enrolments, keys, money, operation, policies, records, shops
+from trus.issuing import (
+    cards,
+    certificates,
+    companies,
+    enrolments,
+    keys,
+    money,
+    operation,
+    policies,
+    receipts,
+    records,
+    shops,
+)
 from trus.issuing.approvals import WAITING, Approvals, OrderPolicy
 from trus.issuing.desk import ORDER_KIND, Desk, Handler, Order, page, refuse
 from trus.ledger.registry_values import AdminRow
@@ -31,6 +43,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **records.HANDLERS,
     **operation.HANDLERS,
     **keys.HANDLERS,
+    **receipts.HANDLERS,
 }
 
 #: Commands about orders that wait for others' approval, carried out by trus.issuing.approvals.

@@ -24,6 +24,7 @@ from trus.ledger.registry_issuance import IssuanceRegistry
 from trus.ledger.registry_money import give_out, record_refusal
 from trus.ledger.registry_people import PeopleRegistry
 from trus.ledger.registry_purses import PurseRegistry
+from trus.ledger.registry_receipts import ReceiptRegistry
 from trus.ledger.registry_reports import ReportRegistry
 from trus.ledger.registry_shops import ShopRegistry
 from trus.ledger.registry_standing import concern_everybody
@@ -46,6 +47,7 @@ class RegistryView:
         self.approvals = ApprovalRegistry(connection)
         self.issuance = IssuanceRegistry(connection)
         self.reports = ReportRegistry(connection)
+        self.receipts = ReceiptRegistry(connection)
 
 
 class RegistryChange(RegistryView):

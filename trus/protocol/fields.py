@@ -118,6 +118,13 @@ PASSPHRASE: Final = FieldType(
 TEXT: Final = _text("text", 255, "a line for a person, at most 255 characters")
 RECEIPT: Final = _text("receipt", 2000, "lines of a receipt, parted by |, at most 2,000 characters")
 
+PROOF: Final = FieldType(
+    "proof",
+    rb"[1-9][0-9]{0,4}+-[1-9][0-9]{0,14}+-[0-9A-F]{32}",
+    '%x31-39 *4DIGIT "-" %x31-39 *14DIGIT "-" 32( DIGIT / %x41-46 )',
+    "place and mark of an answer in the journal: slot, sequence, 16 octets in hexadecimal",
+)
+
 #: Of a trace number.
 STAN_DIGITS: Final = 6
 
@@ -184,6 +191,7 @@ TYPES: Final[tuple[FieldType, ...]] = (
     RECEIPT,
     ITEMS,
     DIFFERENCES,
+    PROOF,
 )
 
 _COUNT: Final = re.compile(r"(?:0|[1-9][0-9]{0,8})", re.ASCII)

@@ -105,9 +105,9 @@ _ORDERS: Final = (
     *("COMMAND REVERSE", "COMMAND REFUND", "COMMAND VOID"),
     *("COMMAND ADVISE", "COMMAND CHANGE-PIN", "COMMAND CAPTURE", "COMMAND RELEASE", "COMMAND CLOSE-BATCH"),
 )
-#: About certificates, and what answers them: no money moves, so nothing of it is ever taken back.
-_QUESTIONS: Final = ("COMMAND RENEW", "COMMAND LOOKUP", "COMMAND CHANNEL")
-_FINDINGS: Final = ("DATA CERTIFICATE", "DATA CRL", "DATA CHANNEL", "INFO RESULT")
+#: About certificates and receipts, and what answers them: no money moves, so nothing of it is ever taken back.
+_QUESTIONS: Final = ("COMMAND RENEW", "COMMAND LOOKUP", "COMMAND CHANNEL", "COMMAND PROVE")
+_FINDINGS: Final = ("DATA CERTIFICATE", "DATA CRL", "DATA CHANNEL", "DATA PROOF", "INFO RESULT")
 
 DIALOGUE: Final[Mapping[tuple[DialogueState, Side, str], DialogueState]] = {
     **{(DialogueState.NEW, _I, head): DialogueState.ASKED for head in _PIN_ORDERS},

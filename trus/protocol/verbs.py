@@ -16,6 +16,7 @@ from trus.protocol.verbs_certificates import CERTIFICATES
 from trus.protocol.verbs_network import NETWORK
 from trus.protocol.verbs_parts import INITIATOR, RESPONDER, TICKET, may
 from trus.protocol.verbs_payments import PAYMENTS
+from trus.protocol.verbs_receipts import RECEIPTS
 
 _HANDSHAKE: Final = (
     VerbSpec(
@@ -155,7 +156,7 @@ _HANDSHAKE: Final = (
 )
 
 #: Every line of version 1 of the device protocol.
-VERBS: Final[tuple[VerbSpec, ...]] = (*_HANDSHAKE, *PAYMENTS, *CERTIFICATES, *NETWORK)
+VERBS: Final[tuple[VerbSpec, ...]] = (*_HANDSHAKE, *PAYMENTS, *RECEIPTS, *CERTIFICATES, *NETWORK)
 
 #: The version and the suite of this list.
 VERSION: Final = 1
