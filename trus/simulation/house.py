@@ -24,6 +24,7 @@ from trus.issuing.desk import Desk, IssuingSettings
 from trus.issuing.handlers import AdminHandlers
 from trus.issuing.identities import RegistryIdentities
 from trus.ledger.compose import open_ledger
+from trus.ledger.expiring import LotExpiry
 from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
 from trus.ledger.reopening import open_again
@@ -132,6 +133,7 @@ def _compose(
     heads = HeadLog(ledger, TokenHeadSigner(token), disk.heads)
     upkeep = CoreUpkeep(ledger, token, clock, lambda: heads.sign(clock.now()))
     upkeep.keepers.append(HoldExpiry(ledger, clock, note).keep)
+    upkeep.keepers.append(LotExpiry(ledger, clock, note).keep)
     settings = IssuingSettings(personalisation=str(disk.heads.with_name("personalisation")), currency=CURRENCY, iin=IIN)
     counters: dict[str, int] = {}
     desk = Desk(registry, token, service, clock, entropy, settings, upkeep.health, lambda: counters)

@@ -45,7 +45,9 @@ def exactly_once(books: Books, papers: Papers) -> Iterator[Finding]:
     yield from _cashiers(papers)
     for identity, rid, amount, rrn, step in papers.thefts:
         event = books.by_identity.get(identity)
-        if event is None or event.rid != rid or event.rrn != rrn or event.result not in APPROVED:
+        if event is not None and event.kind == EventKind.TOMBSTONE:
+            yield Finding("I6", f"a thief was approved {named(identity)}, which was taken back before it came", step)
+        elif event is None or event.rid != rid or event.rrn != rrn or event.result not in APPROVED:
             yield Finding("I2", f"a thief was approved {named(identity)} ({rrn}), and the ledger holds another", step)
         elif amount and event.authorized != amount:
             yield Finding("I2", f"a thief was approved {amount} for {named(identity)}, not {event.authorized}", step)

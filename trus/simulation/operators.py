@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
 from trus.admin.model import RefusalCode
@@ -17,10 +18,16 @@ from trus.simulation.backend import Backend
 from trus.simulation.chance import Chance
 from trus.simulation.clockwork import Clockwork
 from trus.simulation.papers import Admitted, Papers
-from trus.simulation.town import ADMIN_NAME, ADMIN_SERIAL, COMPANIES, CURRENCY, Town
+from trus.simulation.town import ADMIN_NAME, ADMIN_SERIAL, COMPANIES, CURRENCY, FOUNDED, Town
 
 #: An order of which nothing is heard is repeated after so many seconds.
 _PATIENCE_SECONDS: Final = 5.0
+#: Last business dates of credit that ends: a run passes some of them.
+_ENDS: Final = tuple((FOUNDED + timedelta(days=days)).date().isoformat() for days in range(4))
+#: Nothing was moved, and nothing will be.
+_REFUSED: Final = frozenset(
+    {RefusalCode.INSUFFICIENT_FUNDS.value, RefusalCode.STATE.value, RefusalCode.ARGUMENTS.value}
+)
 _SETTLED: Final = frozenset({RefusalCode.DONE.value, RefusalCode.EXISTS.value})
 
 
@@ -68,7 +75,9 @@ class Operator:
         company = self._chance.choose(COMPANIES)
         employee = f"E{self._chance.below(company.employees)}"
         amount = self._chance.between(1, 9_000)
-        self._pay("REFILL", amount, company=company.name, employee=employee)
+        # A voucher: what is not spent by then goes back to the company.
+        ends = {"expires": self._chance.choose(_ENDS)} if self._chance.below(2) else {}
+        self._pay("REFILL", amount, company=company.name, employee=employee, **ends)
 
     def _fund(self) -> None:
         self._pay("COMPANY-FUND", self._chance.between(1, 100_000), company=self._chance.choose(COMPANIES).name)
@@ -88,7 +97,7 @@ class Operator:
             if isinstance(answer, AdminAnswer) and order.code not in _SETTLED:
                 order.code = answer.code
                 order.step = self._work.step
-                if answer.code == RefusalCode.INSUFFICIENT_FUNDS:
+                if answer.code in _REFUSED:
                     order.code = RefusalCode.DONE.value  # nothing was moved, and nothing will be
                     self._papers.admin.remove(order)
 

@@ -139,8 +139,21 @@ def _stores_another_answer(replace: Replace) -> None:
     replace(SqlUnit, "record", rounded_up)
 
 
+def _approves_late_originals(replace: Replace) -> None:
+    """What comes after its reversal is approved all the same: the reversal has been carried out, has it not."""
+
+    def late(asked: Asked, requests: Mapping[Identity, StoredRequest]) -> Outcome | None:
+        stored = requests.get(asked.identity)
+        if stored is not None and stored.kind == "tombstone" and stored.rid == asked.rid:
+            return Outcome("approved", "00", rrn=stored.rrn)
+        return answers.settled(asked, requests)
+
+    replace(pipeline, "settled", late)
+
+
 BUGS = (
     Bug("loses tombstones", caught("I2", "I6"), _loses_tombstones),
+    Bug("approves a late original", caught("I6"), _approves_late_originals, within=40, plan=sweep.Plan(2000)),
     Bug("acknowledges a reversal and does not store it", caught("I2", "I4"), _acknowledges_without_storing),
     Bug("skips the comparison of the rid", caught("I2"), _skips_the_rid, within=40, plan=sweep.Plan(2000)),
     Bug("posts twice on a repeat", caught("I1", "I2"), _posts_twice_on_a_repeat, within=150),

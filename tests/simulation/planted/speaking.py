@@ -13,6 +13,7 @@ from trus.auth.model import CardFacts
 from trus.core import checking
 from trus.core.asked import Asked
 from trus.device.book import Book
+from trus.device.client import TerminalClient
 from trus.device.journal import FileJournal
 from trus.device.requests import Request
 from trus.device.terminal import Terminal
@@ -112,6 +113,17 @@ def _accepts_any_pin(replace: Replace) -> None:
     replace(checking.CardChecker, "check", generous)
 
 
+def _gives_up_to_connect(replace: Replace) -> None:
+    """A terminal tries four times to connect, and then waits for somebody to switch it off and on."""
+    not_connected = TerminalClient._not_connected
+
+    def patient(self: TerminalClient, why: str) -> None:
+        if self._attempts < 4:
+            not_connected(self, why)
+
+    replace(TerminalClient, "_not_connected", patient)
+
+
 BUGS = (
     Bug(
         "says before it writes",
@@ -131,5 +143,6 @@ BUGS = (
     Bug("says a reversal once", caught("I4", "I7"), _gives_up_reversals, within=150),
     Bug("forgets what was unfinished at a restart", caught("I4", "I7"), _resends_after_a_restart),
     Bug("takes no answer for a decline", caught("I2", "I4"), _believes_no_answer, within=300),
+    Bug("gives up to connect", caught("I7"), _gives_up_to_connect, within=100),
     Bug("takes any PIN for right", caught("I2", "PIN"), _accepts_any_pin, within=150),
 )

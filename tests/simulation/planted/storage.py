@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from trus.ledger import chain, unit
 from trus.ledger.chain import ChainHead
 from trus.ledger.dialect import Direct
 from trus.ledger.facts import FactsReader
+from trus.ledger.store import SqlLedger
 from trus.ledger.unit import SqlUnit
 from trus.simulation.sweep import Plan
 
@@ -62,6 +64,18 @@ def _reads_before_the_lock(replace: Replace) -> None:
         return msgspec.structs.replace(facts, cards=cards, cards_by_id=by_id)
 
     replace(FactsReader, "read", stale)
+
+
+def _dates_by_the_clock(replace: Replace) -> None:
+    """The ledger date is that of the machine's clock, which is the same on most days."""
+    begin = SqlLedger.begin
+
+    def by_the_clock(self: SqlLedger, now: datetime) -> SqlUnit:
+        unit = begin(self, now)
+        unit._day = now.date().isoformat()
+        return unit
+
+    replace(SqlLedger, "begin", by_the_clock)
 
 
 def _skips_a_link(replace: Replace) -> None:
@@ -140,6 +154,7 @@ BUGS = (
     Bug("answers before the commit", caught("I2", "I4"), _answers_before_the_commit, within=100),
     Bug("approves after a failed commit", caught("I2", "I4"), _approves_after_a_failed_commit, within=250),
     Bug("reads balances before their lock", caught("I3", "I5"), _reads_before_the_lock),
+    Bug("takes the ledger date from the clock", caught("DAY", "I5"), _dates_by_the_clock),
     Bug("skips a link of the chain", caught("I5"), _skips_a_link, within=5),
     Bug("forgets wrong PINs", caught("PIN"), _forgets_tries),
     Bug("forgets a changed PIN", caught("PIN", "I2"), _forgets_the_new_pin, within=150),
