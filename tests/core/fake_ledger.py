@@ -44,6 +44,7 @@ class Kept:
         self.by_identity: dict[Identity, int] = {}
         self.endings: dict[int, int] = {}
         self.holds: dict[int, int] = {}
+        self.restored: dict[int, tuple[int, int]] = {}
         self.balances: dict[int, int] = {}
         self.floors: set[int] = set()
         self.day = TODAY
@@ -54,7 +55,8 @@ class Kept:
         for event in self.events.values():
             if event.rrn in references and event.identity is not None:
                 found[event.identity] = self._stored(event)
-        for purchase in [each.original for each in found.values() if each.kind == EventKind.REFUND and each.original]:
+        brings = (EventKind.REFUND, EventKind.COMPLETION)
+        for purchase in [each.original for each in found.values() if each.kind in brings and each.original]:
             event = self.events[purchase]
             if event.identity is not None:
                 found[event.identity] = self._stored(event)
@@ -66,6 +68,9 @@ class Kept:
 
     def _stored(self, event: Event) -> StoredRequest:
         ending = self.endings.get(event.event_id, 0)
+        again = [(number, held) for number, (of, held) in self.restored.items() if of == event.event_id]
+        stands_as, held = again[0] if again else (0, 0)
+        ending = 0 if again else ending
         return StoredRequest(
             event_id=event.event_id,
             kind=event.kind,
@@ -95,6 +100,8 @@ class Kept:
                 and each.event_id not in self.endings
             ),
             lots=event.lots,
+            stands_as=stands_as,
+            held=held,
         )
 
     def closed(self, terminal: str) -> int:
@@ -156,8 +163,11 @@ class Kept:
                 self.endings[event.original] = event.event_id
             if event.hold_until:
                 self.holds[event.event_id] = event.hold_until
+                if event.restores:
+                    self.restored[event.event_id] = (event.restores, event.holds)
             if event.ends_hold and event.original is not None:
                 del self.holds[event.original]
+                self.restored.pop(event.original, None)
             for purse in event.purses:
                 self._update(purse)
             if event.watch is not None:
@@ -334,7 +344,7 @@ class FakeLedger:
         self.step("due")
         at = int(now.timestamp() * 1_000_000)
         due = sorted((until, number) for number, until in self.kept.holds.items() if until <= at)
-        return [self.kept.events[number].rrn for _, number in due[:limit]]
+        return [self.kept.events[self.kept.restored.get(number, (number, 0))[0]].rrn for _, number in due[:limit]]
 
     def stored(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredRequest]:
         self.step("stored")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tests.core.promises import ADA
@@ -135,7 +137,7 @@ class HoldPromises(HoldCase):
         self.assertEqual((answer.result, answer.amount), ("reversed", 500))
         third = self.till.capture(self.set_aside(700), 700)
         self.assertEqual(self.codes(third, self.till.void(third)), ["00", "00"])
-        self.assertEqual((self.world.purse(*ADA).balance, self.world.held(*ADA)), (9_500, 0))
+        self.assertEqual((self.world.purse(*ADA).balance, self.world.held(*ADA)), (9_500, 1000))
 
     def test_foreign(self) -> None:
         """Another shop, a purchase's reference, an old date and a wrong rid complete and release nothing."""
@@ -216,3 +218,69 @@ class ExpiryPromises(HoldCase):
         self.world.clock.advance(days=7)
         self.assertEqual([self.expiry.step() for _ in range(3)], [HOLDS_A_STEP, 3, 0])
         self.assertEqual(self.world.held("FREE", "FAY"), 0)
+
+
+class RestoredPromises(HoldCase):
+    """Promises about a completion that is taken back: its pre-authorization stands again."""
+
+    def completed(self, amount: int) -> tuple[Outcome, Any]:
+        """Set 12.50 aside and complete it with so much."""
+        held = self.set_aside()
+        capture = self.till.capture(held, amount)
+        self.assertEqual(self.codes(capture), ["00"])
+        return held, capture
+
+    def test_stands_again(self) -> None:
+        """A completion taken back sets aside what its pre-authorization had; that is completed again, and only once."""
+        before = self.world.purse(*ADA)
+        held, capture = self.completed(1000)
+        self.assertEqual(self.bank.outcome(self.till.reverse(capture)).amount, 1000)
+        self.assertEqual((self.world.held(*ADA), self.world.purse(*ADA).balance), (1250, before.balance))
+        self.assertEqual((self.world.purse(*ADA).day_amount, self.world.purse(*ADA).day_count), (1250, 1))
+        self.assertEqual(self.codes(self.till.reverse(capture)), ["00"])
+        self.assertEqual(self.codes(self.till.capture(held, 1251), self.till.capture(held, 1250)), ["13", "00"])
+        self.assertEqual(self.world.held(*ADA), 0)
+        self.assertEqual(self.codes(self.till.capture(held, 1), self.till.release(held)), ["25", "25"])
+
+    def test_in_one_batch(self) -> None:
+        """So it is when completion, reversal and the next completion meet in one batch."""
+        held = self.set_aside()
+        first, second = self.till.capture(held, 400), self.till.capture(held, 700)
+        self.assertEqual(self.codes(first, self.till.reverse(first), second), ["00", "00", "00"])
+        self.assertEqual((self.world.held(*ADA), self.world.owed("BISTRO")), (0, 700))
+
+    def test_ends_again(self) -> None:
+        """It can be released, taken back, or expire, after as long as a new one."""
+        held, capture = self.completed(1000)
+        self.bank.outcome(self.till.reverse(capture))
+        self.assertEqual(self.codes(self.till.release(held)), ["00"])
+        self.assertEqual(self.world.held(*ADA), 0)
+        held, capture = self.completed(1000)
+        self.bank.outcome(self.till.reverse(capture))
+        self.world.clock.advance(days=7)
+        self.assertEqual((self.expiry.step(), self.expiry.step()), (1, 0))
+        self.assertEqual(self.world.held(*ADA), 0)
+        self.assertEqual(self.codes(self.till.capture(held, 1)), ["25"])
+
+    def test_what_is_there(self) -> None:
+        """What the cardholder has spent meanwhile of the rest is not set aside again."""
+        held = self.bank.outcome(self.till.hold(self.bob, 1000))
+        capture = self.till.capture(held, 300)
+        self.assertEqual(self.codes(capture, self.till.purchase(self.bob, 600)), ["00", "00"])
+        self.assertEqual(self.codes(self.till.reverse(capture)), ["00"])
+        self.assertEqual((self.world.held("ACME", "BOB"), self.world.purse("ACME", "BOB").balance), (400, 400))
+        self.assertEqual(self.codes(self.till.capture(held, 401), self.till.capture(held, 400)), ["13", "00"])
+
+    def test_once(self) -> None:
+        """It stands again once: the next completion, taken back, frees the money."""
+        held, capture = self.completed(1000)
+        again = self.till.capture(held, 900)
+        self.assertEqual(self.codes(self.till.reverse(capture), again, self.till.reverse(again)), ["00", "00", "00"])
+        self.assertEqual(self.world.held(*ADA), 0)
+        self.assertEqual(self.codes(self.till.capture(held, 1)), ["25"])
+
+    def test_cancelled(self) -> None:
+        """A completion that is voided frees the money: a person said so."""
+        held, capture = self.completed(1000)
+        self.assertEqual(self.codes(self.till.void(capture), self.till.capture(held, 1)), ["00", "25"])
+        self.assertEqual(self.world.held(*ADA), 0)

@@ -8,7 +8,7 @@ from tests.core.fake_world import FakeWorld
 from tests.core.promises import CardPromises, IdentityPromises, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
-from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_holds import ExpiryPromises, HoldPromises, RestoredPromises
 from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
@@ -98,4 +98,8 @@ class Lots(InMemory, LotPromises, SynchronousTestCase):
 
 
 class Reconciliations(InMemory, ReconcilePromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class RestoredHolds(InMemory, RestoredPromises, SynchronousTestCase):
     """On a ledger in memory."""

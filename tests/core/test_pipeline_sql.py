@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.core.promises import CardPromises, IdentityPromises, Mixin, PurchasePromises
 from tests.core.promises_advices import AdvicePromises
 from tests.core.promises_back import ClosingPromises, ReversalPromises
-from tests.core.promises_holds import ExpiryPromises, HoldPromises
+from tests.core.promises_holds import ExpiryPromises, HoldPromises, RestoredPromises
 from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
@@ -102,4 +102,8 @@ class Lots(OnDisk, LotPromises, SynchronousTestCase):
 
 
 class Reconciliations(OnDisk, ReconcilePromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class RestoredHolds(OnDisk, RestoredPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""

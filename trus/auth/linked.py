@@ -148,9 +148,9 @@ def _hold_ended(case: LinkedCase) -> Figures | None:
 def _over_hold(case: LinkedCase) -> Figures | None:
     """More is asked than the pre-authorization has set aside."""
     earlier = case.earlier
-    if earlier is None or case.amount <= earlier.authorized:
+    if earlier is None or case.amount <= earlier.aside:
         return None
-    return {"asked": case.amount, "currency": case.currency, "held": earlier.authorized}
+    return {"asked": case.amount, "currency": case.currency, "held": earlier.aside}
 
 
 _C = ResponseCode

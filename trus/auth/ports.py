@@ -73,6 +73,8 @@ class StoredRequest(Frozen, frozen=True):
     that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
     approved refunds of a purchase that were not taken back themselves. `ended` is the kind of the
     event `reversed_by`. `lots` is what it moved of the purse's credit that ends.
+    A pre-authorization that stands again, since its completion was taken back, does so as the event
+    `stands_as`, with `held` set aside.
     """
 
     event_id: int
@@ -96,6 +98,19 @@ class StoredRequest(Frozen, frozen=True):
     refunded: int = 0
     ended: str = ""
     lots: Lots = NO_LOTS
+    stands_as: int = 0
+    held: int = 0
+
+    @property
+    def aside(self) -> int:
+        """What a pre-authorization that is open has set aside."""
+        return self.held or self.authorized
+
+    @property
+    def stands(self) -> int:
+        """The event as which it is ended."""
+        return self.stands_as or self.event_id
+
     receipt: Receipt | None = None  #: where its answer stands in the journal; not of earlier versions
 
 
@@ -202,6 +217,8 @@ class Event(Frozen, frozen=True):
     lots: Lots = NO_LOTS  #: what moves of the credit that ends, of the purse whose `lots` change
     #: (terminal, what it has tried as it is kept, whether it is blocked) when that changes
     watch: tuple[str, str, bool] | None = None
+    restores: int = 0  #: the pre-authorization that stands again as this event, with `holds` set aside
+    holds: int = 0
 
 
 class BatchFacts(Frozen, frozen=True):

@@ -6,7 +6,6 @@ approval, with the rule and figures that led to it; only the demand for a PIN le
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -42,10 +41,6 @@ _NEW_PIN_CODES: Final = {
     UNUSABLE_PIN: ResponseCode.CRYPTOGRAPHIC_FAILURE,
     SIMPLE_PIN: ResponseCode.INVALID_TRANSACTION,
 }
-#: How long a pre-authorization lasts, unless the settings say otherwise: a hotel's week.
-HOLD_SECONDS: Final = 7 * 86_400.0
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 #: Lines for the cashier that say more than the code's own.
@@ -58,12 +53,9 @@ CardRequest = Purchase | PreAuthorize | Balance
 class Authorizer:
     """Answers purchases and balance enquiries that were never seen before."""
 
-    def __init__(
-        self, approvals: ApprovalCodes, tries_allowed: int, guard: Guard, hold_seconds: float = HOLD_SECONDS
-    ) -> None:
-        """`tries_allowed` wrong PINs in a row lock a card; a pre-authorization lasts `hold_seconds`."""
+    def __init__(self, approvals: ApprovalCodes, tries_allowed: int, guard: Guard) -> None:
+        """`tries_allowed` wrong PINs in a row lock a card."""
         self._guard = guard
-        self._hold = timedelta(seconds=hold_seconds)
         self._approvals = approvals
         self._tries_allowed = tries_allowed
 
@@ -159,7 +151,7 @@ class Authorizer:
         until, credit, figures = 0, UNCHANGED, decision.figures
         if decision.amount and card is not None and asked.kind is _HOLD:
             # Nothing moves: the money is set aside, and counts as spent of the day's limits.
-            until = (book.now + self._hold - _EPOCH) // _MICROSECOND
+            until = book.hold_until
             day, used, count = decision.counter_day, decision.day_amount, decision.day_count
             [(account, aside)] = draws_of(card, decision.draws, decision.amount)
             main = account == card.purse_account

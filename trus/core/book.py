@@ -8,7 +8,7 @@ of one card in one batch, or of two cards on one purse, therefore see each other
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -19,19 +19,32 @@ from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
 from trus.auth.reconcile import HostItem
 from trus.auth.spending import Spent
+from trus.core.dates import HOLD_SECONDS
 from trus.errors import LedgerError
 from trus.values import BusinessDate, Identity, Result
 
 _replace: Final = msgspec.structs.replace
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
 class Book:
     """What a batch knows. `recorded` counts the events that wait for the commit."""
 
-    def __init__(self, unit: UnitOfWork, facts: BatchFacts, now: datetime, grace_days: int = GRACE_DAYS) -> None:
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        facts: BatchFacts,
+        now: datetime,
+        grace_days: int = GRACE_DAYS,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
         """`now` is the moment of the batch (aware); credit that had ended comes back for `grace_days`."""
         self.now = now
         self.grace_days = grace_days
+        self._hold = timedelta(seconds=hold_seconds)
         self.business_date: BusinessDate = unit.business_date
         self.previous_date: BusinessDate = unit.previous_date
         self.requests: dict[Identity, StoredRequest] = dict(facts.requests)
@@ -91,6 +104,11 @@ class Book:
         except KeyError:
             raise LedgerError("the items of a reconciling terminal were not read") from None
 
+    @property
+    def hold_until(self) -> int:
+        """When a pre-authorization of this moment expires, microseconds since 1970-01-01 UTC."""
+        return (self.now + self._hold - _EPOCH) // _MICROSECOND
+
     def is_closed(self, terminal: str, stored: StoredRequest) -> bool:
         """Return whether the batch of a terminal that a request belongs to was closed."""
         return stored.event_id < self._closed.get(terminal, 0)
@@ -138,6 +156,12 @@ class Book:
         """Note that an original was ended by an event of this batch, which gave back so much."""
         self.requests[original] = _replace(
             self.requests[original], reversed_by=event_id, given_back=given_back, ended=kind.value
+        )
+
+    def mark_restored(self, hold: Identity, event_id: int, amount: int) -> None:
+        """Note that a pre-authorization stands again as an event of this batch, with `amount` set aside."""
+        self.requests[hold] = _replace(
+            self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=amount
         )
 
     def mark_refunded(self, purchase: Identity, amount: int) -> None:

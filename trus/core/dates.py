@@ -14,6 +14,8 @@ from trus.values import BusinessDate
 
 #: How long a request may be repeated or taken back, in days.
 RETRY_DAYS: Final = 30
+#: How long a pre-authorization lasts, unless the settings say otherwise: a hotel's week.
+HOLD_SECONDS: Final = 7 * 86_400.0
 
 
 def is_new(asked: BusinessDate, current: BusinessDate, previous: BusinessDate) -> bool:

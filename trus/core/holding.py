@@ -9,10 +9,11 @@ others, recorded under the lock that every batch works under. What was not paid 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from trus.auth.linked import COMPLETION, RELEASE, LinkedCase, Verdict, judge
 from trus.auth.lots import UNCHANGED, Credit
+from trus.auth.model import CardFacts
 from trus.auth.ports import Event, EventKind, Ledger, Posting, PurseUpdate, StoredRequest
 from trus.auth.rules import Figures
 from trus.clock import Clock
@@ -43,13 +44,37 @@ def free(hold: StoredRequest, book: Book, paid: int = 0, credit: Credit = UNCHAN
     Raises LedgerError when the card is gone.
     """
     card = book.card_of(hold.card_id)
-    amount, count, spent = given_back(card, hold, hold.authorized - paid, int(not paid))
-    account, held, balance = account_of_hold(hold, card), card.held - hold.authorized, card.balance - paid
+    amount, count, spent = given_back(card, hold, hold.aside - paid, int(not paid))
+    account, held, balance = account_of_hold(hold, card), card.held - hold.aside, card.balance - paid
     if account == card.purse_account:
         day = card.counter_day
         return (PurseUpdate(account, balance, day, amount, count, held, spent=spent, lots=credit.after),)
     main = PurseUpdate(card.purse_account, card.balance, card.counter_day, amount, count, spent=spent)
-    return (set_aside(card, account, -hold.authorized, paid), main)
+    return (set_aside(card, account, -hold.aside, paid), main)
+
+
+class Restored(NamedTuple):
+    """A pre-authorization that stands again: `amount` of it is set aside."""
+
+    identity: Identity
+    hold: StoredRequest
+    amount: int
+
+
+def restored(completion: StoredRequest, card: CardFacts, back: int, book: Book) -> Restored | None:
+    """Return the pre-authorization of a completion that is taken back, None where it does not stand again.
+
+    As much of it is set aside as the purse can spare once `back` has come back. It stands again once: the
+    completion of one that did so already is a plain purchase.
+    """
+    found = next(
+        ((each, stored) for each, stored in book.requests.items() if stored.event_id == completion.original), None
+    )
+    if found is None or found[1].kind != EventKind.HOLD or account_of_hold(found[1], card) != card.purse_account:
+        return None
+    room = card.spendable + back
+    amount = max(0, min(found[1].authorized, room))
+    return Restored(found[0], found[1], amount) if amount else None
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:
@@ -79,7 +104,7 @@ def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcom
         ends_hold=True,
         credit=credit,
     )
-    figures: Figures = {"asked": request.amount, "currency": request.currency, "held": hold.authorized}
+    figures: Figures = {"asked": request.amount, "currency": request.currency, "held": hold.aside}
     outcome = carry_out(about, book, moved, figures)
     book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.COMPLETION)
     return outcome
@@ -96,7 +121,7 @@ def give_up(asked: Asked, request: Release, book: Book, *, new: bool) -> Outcome
     verdict = judge(RELEASE, LinkedCase(0, about.currency, terminal, hold))
     if verdict is not None or found is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
-    figures: Figures = {"currency": hold.currency, "held": hold.authorized}
+    figures: Figures = {"currency": hold.currency, "held": hold.aside}
     moved = Moved(0, hold, (), free(hold, book), hold.counter_day, ends_hold=True)
     outcome = carry_out(about, book, moved, figures)
     book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.RELEASE)
@@ -159,16 +184,16 @@ class HoldExpiry:
                 digest=_NO_DIGEST,
                 card_id=hold.card_id,
                 shop_id=hold.shop_id,
-                amount=hold.authorized,
+                amount=hold.aside,
                 currency=hold.currency,
                 result=Result.APPROVED.value,
                 code=ResponseCode.APPROVED.value,
                 approval="",
                 rrn=rrn,
                 rule=EXPIRED,
-                figures={"purchase": reference, "held": hold.authorized, "currency": hold.currency},
+                figures={"purchase": reference, "held": hold.aside, "currency": hold.currency},
                 answer=b"",
-                original=hold.event_id,
+                original=hold.stands,
                 purses=free(hold, book),
                 counter_day=hold.counter_day,
                 ends_hold=True,

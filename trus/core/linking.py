@@ -203,7 +203,7 @@ def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figur
             figures,
             encode_outcome(outcome),
             actor_of(about.peer),
-            None if earlier is None else earlier.event_id,
+            None if earlier is None else earlier.stands,
             () if moved is None else moved.postings,
             () if moved is None else moved.purses,
             None,

@@ -22,11 +22,11 @@ from trus.core.advising import FLOOR_LIMIT, Adviser
 from trus.core.answers import declined, settled
 from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked, MoneyAnswer
-from trus.core.authorizing import HOLD_SECONDS, Authorizer
+from trus.core.authorizing import Authorizer
 from trus.core.book import Book
 from trus.core.checking import CardChecker
 from trus.core.closing import close_batch, reconcile
-from trus.core.dates import RETRY_DAYS, is_new, is_within
+from trus.core.dates import HOLD_SECONDS, RETRY_DAYS, is_new, is_within
 from trus.core.faults import describe
 from trus.core.holding import complete, give_up
 from trus.core.keyring import CardKeys
@@ -107,7 +107,7 @@ class MoneyPipeline:
         self._checker = CardChecker(keys, card_keys)
         approvals = ApprovalCodes(entropy)
         self._guard = Guard(settings.watch, note)
-        self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard, settings.hold_seconds)
+        self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard)
         self._adviser = Adviser(approvals, settings.floor_limit, self._guard)
         self._clock = clock
         self._settings = settings
@@ -164,7 +164,7 @@ class MoneyPipeline:
         facts = self._read(asked, unit)
         for each in asked:
             each.settle_card(facts.cards)
-        book = Book(unit, facts, now, self._settings.grace_days)
+        book = Book(unit, facts, now, self._settings.grace_days, self._settings.hold_seconds)
         self._check(asked, facts, book)
         for each in asked:
             if each.answer is None:

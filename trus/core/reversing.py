@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import msgspec
+
 from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.ports import REFUND_TAKEN_BACK, Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.core.answers import encode_outcome, taken_back
@@ -19,7 +21,7 @@ from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.credit import returned, shown, taken_again
-from trus.core.holding import free
+from trus.core.holding import Restored, free, restored
 from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
 from trus.core.purses import accounts_of, others
@@ -74,18 +76,22 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
             },
             encode_outcome(outcome),
             actor_of(request.peer),
-            original.event_id,
+            original.stands,
             undone.postings,
             undone.purses,
             None,
             undone.amount,
             original.counter_day,
-            0,
+            0 if undone.again is None else book.hold_until,
             undone.ends_hold,
             lots=undone.credit.moves,
+            restores=0 if undone.again is None else undone.again.hold.event_id,
+            holds=0 if undone.again is None else undone.again.amount,
         )
     )
     book.mark_ended(request.original, event_id, EventKind.REVERSAL, undone.amount)
+    if undone.again is not None:
+        book.mark_restored(undone.again.identity, event_id, undone.again.amount)
     return outcome
 
 
@@ -99,6 +105,7 @@ class _Undone(NamedTuple):
     figures: Mapping[str, int | str] = MappingProxyType({})
     ends_hold: bool = False
     credit: Credit = UNCHANGED
+    again: Restored | None = None
 
 
 def _undo(original: StoredRequest, book: Book) -> _Undone:
@@ -111,7 +118,16 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
     back = moved(postings, card.purse_account)
     credit = returned(card, original, back, book)
     purse = repay(card, original, left, back, credit, same_day=True, whole=left > 0)
-    return _Undone(left, TAKEN_BACK, postings, (purse, *others(card, postings)), credit=credit)
+    again = restored(original, card, back, book) if original.kind == EventKind.COMPLETION else None
+    figures: dict[str, int | str] = {}
+    if again is not None:
+        # The pre-authorization stands again, and counts for the limits as it did.
+        amount, count, spent = given_back(card, original, left - again.amount, -int(left == 0))
+        held = card.held + again.amount
+        purse = msgspec.structs.replace(purse, held=held, day_amount=amount, day_count=count, spent=spent)
+        figures = {"restored": again.amount}
+    purses = (purse, *others(card, postings))
+    return _Undone(left, TAKEN_BACK, postings, purses, figures, credit=credit, again=again)
 
 
 def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:

@@ -26,7 +26,10 @@ from trus.receipts.links import Receipt
 from trus.values import BatchItem, BusinessDate, CardRef, Identity, ItemKind, ItemState, ShopId, TerminalId
 
 _STATES: Final = {state.value: state for state in State}
-_REFUND: Final = EventKind.REFUND.value
+#: Requests that bring along what they are about.
+_BRINGS: Final = frozenset({EventKind.REFUND.value, EventKind.COMPLETION.value})
+_HOLD: Final = EventKind.HOLD.value
+_COMPLETION: Final = EventKind.COMPLETION.value
 #: What has become of an item, by the kind of the event that ended it.
 _ITEM_STATES: Final = {EventKind.REVERSAL.value: ItemState.REVERSED, EventKind.VOID.value: ItemState.VOIDED}
 #: Distinct policies kept decoded; a network of this size has a few hundred companies.
@@ -100,18 +103,20 @@ class FactsReader:
             rows += self._rows(direct, "requests_by_id", originals)
         if not rows:
             return {}
-        purchases = [row[18] for row in rows if row[4] == _REFUND and row[18] is not None]
+        purchases = [row[18] for row in rows if row[4] in _BRINGS and row[18] is not None]
         if purchases:
             rows += self._rows(direct, "requests_by_id", purchases)
         postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
         for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
+        again = [row[3] for row in rows if row[4] == _HOLD and row[21] == _COMPLETION]
+        restored = {row[0]: (row[1], row[2]) for row in self._rows(direct, "restored_holds", again)}
         lots: dict[int, list[Lot]] = {}
         for dated in self._rows(direct, "request_lots", list(postings)):
             lots.setdefault(dated[0], []).append(Lot(dated[1], dated[2]))
         return {
             Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(
-                row, tuple(postings[row[3]]), tuple(lots.get(row[3], NO_LOTS))
+                row, tuple(postings[row[3]]), tuple(lots.get(row[3], NO_LOTS)), restored.get(row[3])
             )
             for row in rows
         }
@@ -262,7 +267,9 @@ def _terminal(row: Any) -> TerminalFacts:
     )
 
 
-def _stored(row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...]) -> StoredRequest:
+def _stored(
+    row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...], restored: tuple[int, int] | None
+) -> StoredRequest:
     return StoredRequest(
         event_id=row[3],
         kind=row[4],
@@ -275,7 +282,7 @@ def _stored(row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...]) -> S
         rrn=row[11],
         answer=row[12] or b"",
         card_id=row[13],
-        reversed_by=row[14] or 0,
+        reversed_by=0 if restored else row[14] or 0,
         postings=postings,
         counter_day=row[15],
         authorized=row[16],
@@ -283,7 +290,9 @@ def _stored(row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...]) -> S
         original=row[18],
         given_back=row[19] or 0,
         refunded=row[20] or 0,
-        ended=row[21] or "",
+        ended="" if restored else row[21] or "",
         receipt=None if row[24] is None else Receipt(row[22], row[23], row[24]),
         lots=lots,
+        stands_as=restored[0] if restored else 0,
+        held=restored[1] if restored else 0,
     )

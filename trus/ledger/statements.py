@@ -141,6 +141,7 @@ class Statements:
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: _due_holds(),
+            "restored_holds": _restored_holds,
             "lease_numbers": lambda _: _lease_numbers(),
             "insert_nodes": lambda _: _insert(chain_node, [each.name for each in chain_node.columns]),
         }
@@ -421,9 +422,15 @@ def _update_watch() -> Executable:
     return update(terminal).where(terminal.c.terminal == bindparam("name")).values(watch=bindparam("new_watch"))
 
 
+def _restored_holds(size: int) -> Executable:
+    return select(hold.c.restores, hold.c.event_id, hold.c.amount).where(
+        text("hold.restores IS NOT NULL"), hold.c.restores.in_(_markers(size))
+    )
+
+
 def _due_holds() -> Executable:
     return (
-        select(hold.c.event_id)
+        select(func.coalesce(hold.c.restores, hold.c.event_id))
         .where(hold.c.expires_at <= bindparam(None, unique=True))
         .order_by(hold.c.expires_at)
         .limit(bindparam(None, unique=True))

@@ -245,7 +245,8 @@ Index(
 )
 
 #: Pre-authorizations that are open, by the event that made them; the row goes when the hold ends, and the
-#: journal keeps both. No purchase touches this table.
+#: journal keeps both. One that stands again since its completion was taken back is known by the reversal, and
+#: `restores` is the event that made it. No purchase touches this table.
 hold: Final = Table(
     "hold",
     metadata,
@@ -253,6 +254,13 @@ hold: Final = Table(
     Column("account", Number, ForeignKey("account.id"), nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("restores", Number),
+)
+Index(
+    "ix_hold_restores",
+    hold.c.restores,
+    sqlite_where=text("restores IS NOT NULL"),
+    postgresql_where=text("restores IS NOT NULL"),
 )
 
 #: The entries of an event: `amount` into (+) or out of (-) `account`; they sum to zero.

@@ -85,7 +85,7 @@ def _moved_as_said(books: Books, event: EventRow) -> Iterator[Finding]:
         yield Finding("I1", f"{event.kind} {event.rrn} asked {event.amount}")
     if event.kind in (EventKind.PURCHASE, EventKind.HOLD, EventKind.REFUND) and event.authorized > event.amount:
         yield Finding("I1", f"{event.kind} {event.rrn} asked {event.amount} and authorized {event.authorized}")
-    if event.kind == EventKind.COMPLETION and original is not None and event.authorized > original.authorized:
+    if event.kind == EventKind.COMPLETION and original is not None and event.authorized > _aside(original):
         yield Finding("I1", f"completion {event.rrn} took {event.authorized} of a hold of {original.authorized}")
 
 
@@ -121,6 +121,11 @@ def floors_hold(books: Books) -> Iterator[Finding]:
         yield Finding("I1", f"all accounts together hold {sum(held.values())}")
 
 
+def _aside(hold: EventRow) -> int:
+    """Return what a pre-authorization, or the event as which it stands again, has set aside."""
+    return hold.authorized if hold.kind == EventKind.HOLD else int(hold.figures.get("restored", 0))
+
+
 def _set_aside(books: Books, event: EventRow, aside: dict[int, int]) -> None:
     """Follow what pre-authorizations have set aside in each purse."""
     if event.result == "declined":
@@ -132,6 +137,11 @@ def _set_aside(books: Books, event: EventRow, aside: dict[int, int]) -> None:
     original = None if event.original is None else books.events.get(event.original)
     if original is not None and original.kind == EventKind.HOLD and books.ended_by.get(original.id) is event:
         aside[purse] -= original.authorized
+    elif original is not None and original.kind == EventKind.REVERSAL and books.ended_by.get(original.id) is event:
+        aside[purse] -= int(original.figures.get("restored", 0))
+    if event.kind == EventKind.REVERSAL:
+        # The pre-authorization of a completion that is taken back stands again.
+        aside[purse] += int(event.figures.get("restored", 0))
 
 
 def _above_floor(books: Books, event: EventRow, held: dict[int, int], aside: dict[int, int]) -> Iterator[Finding]:
