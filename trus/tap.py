@@ -32,6 +32,7 @@ from trus.clock import Clock, Entropy, SystemClock, SystemEntropy
 from trus.errors import TrusError
 from trus.gateway.service import GatewayService
 from trus.gateway.service import Reactor as GatewayReactor
+from trus.net.steady import steady
 from trus.settings.loading import load
 from trus.settings.model import BackendSettings, GatewaySettings, Settings
 
@@ -218,6 +219,7 @@ def makeService(options: Options) -> Deployment:
     sys.excepthook = _one_line
     config = Path(options["config"]).absolute()
     ready_file = Path(options["ready-file"]).absolute() if options["ready-file"] else None
+    steady(reactor, SystemClock())
     return make_service(load(config), config, SystemClock(), SystemEntropy(), reactor, ready_file)
 
 

@@ -31,6 +31,7 @@ from trus.device.home import JOURNAL, DeviceHome
 from trus.device.journal import Asked, JournalError
 from trus.device.orders import Answer, Reference
 from trus.device.requests import Timing
+from trus.net.steady import steady
 from trus.values import Identity
 
 #: Shorter than in a shop, so that a round of faults lasts seconds.
@@ -178,6 +179,7 @@ def main(plan: Plan) -> int:
     from twisted.protocols.basic import LineOnlyReceiver
 
     loop: Any = reactor
+    steady(loop, SystemClock())
     install(Traps(Path(plan.traps)), (Part.TERMINAL,), loop.callLater)
     till = Till(loop, plan)
 

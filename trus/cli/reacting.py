@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import CancelledError, Deferred, FirstError
 from twisted.python.failure import Failure
 
+from trus.clock import SystemClock
+from trus.net.steady import steady
+
 T = TypeVar("T")
 
 
@@ -23,6 +26,7 @@ def run(main: Callable[[Any], Coroutine[Deferred[Any], Any, T]]) -> T:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
+    steady(reactor, SystemClock())
     outcome: list[T | Failure] = []
     running: list[Deferred[T]] = []
 
