@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Final
 from proofs import report
 from proofs.cases import LAYERS, LIMITS, POSSIBLE, PROOFS, SHORT, STOLEN, TOGETHER, WEAKENINGS, Case
 from proofs.report import Row
-from proofs.spass import ProverFailed, ask
+from proofs.spass import ProverFailed, ask, stop
 
 PARTS: Final = {
     "possible": "what must be possible",
@@ -81,12 +82,17 @@ def prove(title: str, asked: list[tuple[Case, str]], steps: bool) -> list[Row]:
     rows = []
     print(f"{title}:", flush=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        answers = pool.map(lambda case: ask(case.theory()), [case for case, _ in asked])
-        for (case, breaks), answer in zip(asked, answers, strict=True):
-            rows.append(Row(case, breaks, answer))
-            print(rows[-1].line(), flush=True)
-            for step in answer.steps if steps else ():
-                print(f"      {step}", flush=True)
+        try:
+            answers = pool.map(lambda case: ask(case.theory()), [case for case, _ in asked])
+            for (case, breaks), answer in zip(asked, answers, strict=True):
+                rows.append(Row(case, breaks, answer))
+                print(rows[-1].line(), flush=True)
+                for step in answer.steps if steps else ():
+                    print(f"      {step}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop()
+            raise
     return rows
 
 
@@ -102,4 +108,8 @@ def show(name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("script/prove: stopped"))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("script/prove: stopped")

@@ -64,11 +64,8 @@ def claims() -> list[str]:
 def answers(rows: Sequence[Row]) -> list[str]:
     """Return the table of what was asked and answered."""
     return table(
-        ("question", "attacker", "answer", "seconds", "conclusions"),
-        [
-            (row.case.name, row.attacker, row.verdict, f"{row.answer.seconds:.1f}", f"{row.answer.derived:,}")
-            for row in rows
-        ],
+        ("question", "attacker", "answer", "seconds"),
+        [(row.case.name, row.attacker, row.verdict, f"{row.answer.seconds:.1f}") for row in rows],
     )
 
 

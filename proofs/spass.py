@@ -33,6 +33,10 @@ _COUNT: Final = re.compile(r"^SPASS derived (\d+) clauses", re.MULTILINE)
 _NUMBER: Final = re.compile(r"__\d+\Z")
 
 
+#: The provers at work.
+_RUNNING: Final[set[subprocess.Popen[bytes]]] = set()
+
+
 class ProverFailed(Exception):
     """The prover is missing or broke off, or its answer is not understood; str() says which."""
 
@@ -82,11 +86,19 @@ def ask(theory: Theory, *, prover: Path | None = None, seconds: int = TIME_LIMIT
             process = subprocess.Popen(command, stdin=question, stdout=said, stderr=subprocess.STDOUT)
         except OSError as problem:
             raise ProverFailed(f"the prover did not start: {problem}") from problem
+        _RUNNING.add(process)
         _, status, used = os.wait4(process.pid, 0)
+        _RUNNING.discard(process)
         process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         output = said.read().decode("ascii", "replace")
     return read(output, used.ru_utime + used.ru_stime)
+
+
+def stop() -> None:
+    """End every prover at work; who asked it gets ProverFailed."""
+    for process in [*_RUNNING]:
+        process.kill()
 
 
 def read(output: str, seconds: float = 0.0) -> Answer:

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 import proofs.__main__
 from proofs.__main__ import PARTS, main, questions, short
 from proofs.cases import SHORT, Case
-from proofs.report import Row
-from proofs.spass import ask
+from proofs.report import PAGE, Row, claims
+from proofs.spass import Answer, ask
 
 
 class ClaimTests(SynchronousTestCase):
@@ -41,6 +41,32 @@ class ClaimTests(SynchronousTestCase):
             names = [(case.name, breaks) for case, breaks in questions(part)]
             self.assertEqual(len(names), len({*names}), part)
         self.assertEqual({*SHORT} - {case.name for part in PARTS for case, _ in questions(part)}, set())
+
+
+class PageTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.text = PAGE.read_text(encoding="utf-8")
+
+    def rows(self, name: str) -> list[list[str]]:
+        """Return the cells of a table of docs/security/proof.md, without its head."""
+        block = self.text.partition(f"<!-- generated: {name} -->")[2].partition(f"<!-- end of generated: {name} -->")[0]
+        return [line.strip("| ").split(" | ") for line in block.split("\n") if line.startswith("| ")][2:]
+
+    def test_answers(self) -> None:
+        """Every answer that docs/security/proof.md shows is the expected one of a question of script/prove."""
+        for part in PARTS:
+            expected = {}
+            for case, breaks in questions(part):
+                row = Row(case, breaks, Answer((breaks,) if breaks else (), (), 0, 0.0))
+                expected[case.name, row.attacker, breaks] = row.verdict
+            for name, attacker, answer, _ in self.rows(part):
+                fitting = [verdict for (*asked, _), verdict in expected.items() if asked == [name, attacker]]
+                self.assertTrue(any(answer.startswith(each) for each in fitting), f"{part}: {name}: {answer}")
+        self.assertGreater(sum(len(self.rows(part)) for part in PARTS), 50)
+
+    def test_claims(self) -> None:
+        """docs/security/proof.md says in words what is asked."""
+        self.assertIn("\n".join(claims()), self.text)
 
 
 class WrongAnswerTests(SynchronousTestCase):
