@@ -3,7 +3,7 @@
 Pretends nothing: `trus init` provisions, two processes of twistd serve, an admin registers
 everybody at the console, terminals enrol and pay over two-way TLS. Removes only a folder that
 an earlier demo made. Exit code 0 when every answer was the expected one, the settlement is what
-the terminals counted, and the audit finds the ledger sound.
+the terminals counted, a receipt is proved, and the audit finds the ledger sound.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from trus.cli.demo_report import (
     show_settlement,
 )
 from trus.cli.demo_servers import BACKEND, GATEWAY, MARKER, Server, clear, free_ports, split_config
+from trus.cli.heads import HEAD_KEY_FILE
 from trus.cli.init import InitOptions, describe
 from trus.cli.layout import Layout, passphrase_of
 from trus.cli.main import run as run_command
@@ -176,9 +177,25 @@ async def explain(admin: AdminClient, score: Score) -> dict[str, str]:
 
 def audit(demo: Demo) -> bool:
     """Prove the ledger with `trus audit`; return whether it is sound."""
-    command = [sys.executable, "-m", "trus.cli.main", "audit", "--config", str(demo.root / "trus.yaml")]
+    return _trus(demo, "audit", "--config", str(demo.root / "trus.yaml"))
+
+
+def prove_receipt(demo: Demo, score: Score) -> bool:
+    """Have the last purchase's receipt proved by its terminal, and verify it with the public key alone."""
+    terminal = next((each.row.terminal for each in reversed(score.played) if each.paid > 0), None)
+    if terminal is None:
+        return False
+    file, layout = demo.root / "receipt.json", Layout(demo.root)
+    demo.console.print(f"A receipt of {terminal}, proved by the network, verified with its public key alone:")
+    given = _trus(demo, "pos", "--home", str(demo.terminals / terminal), "receipt", "--out", str(file))
+    return given and _trus(demo, "verify-receipt", str(file), "--key", str(layout.pki / HEAD_KEY_FILE))
+
+
+def _trus(demo: Demo, *command: str) -> bool:
+    """Run a command of trus and show what it says; return whether it exits with 0."""
     colours = {"FORCE_COLOR": "1"} if demo.console.is_terminal else {"COLUMNS": str(demo.console.width)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **colours})
+    whole = [sys.executable, "-m", "trus.cli.main", *command]
+    done = subprocess.run(whole, capture_output=True, text=True, check=False, env={**os.environ, **colours})
     demo.console.file.write(done.stdout + done.stderr)
     return done.returncode == 0
 
@@ -209,7 +226,8 @@ async def whole_day(demo: Demo, reactor: Any) -> bool:
         show_settlement(console, settlement, date)
     finally:
         await admin.close()
-    sound = audit(demo)
+    proved = prove_receipt(demo, score)
+    sound = audit(demo) and proved
     differences = compare_settlement(score, settlement, currency)
     return _verdict(console, score, differences, sound)
 
