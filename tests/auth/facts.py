@@ -76,6 +76,8 @@ policies = st.builds(
     ).map(tuple),
     holidays=st.lists(st.sampled_from(("2026-11-20", "2026-12-25")), unique=True).map(tuple),
     floor_limit=limits,
+    velocity_count=st.none() | st.integers(0, 3),
+    travel_speed=st.none() | st.sampled_from((0, 300)),
 )
 spendings = st.builds(
     Spent,

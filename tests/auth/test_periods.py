@@ -232,6 +232,8 @@ class Plans(SynchronousTestCase):
             ({"weekly_count": 0}, "weekly-count"),
             ({"monthly_count": 0}, "monthly-count"),
             ({"shop_limits": (ShopLimit("*"),)}, "shop-daily-count"),
+            ({"velocity_count": 0}, "velocity"),
+            ({"travel_speed": 0}, "too-far"),
             ({"single_amount": 0}, "single-amount"),
             ({"daily_amount": 0}, "daily-amount"),
             ({"weekly_amount": 0}, "weekly-amount"),

@@ -170,6 +170,9 @@ class Kept:
                 self.restored.pop(event.original, None)
             for purse in event.purses:
                 self._update(purse)
+            if event.signals is not None:
+                shown, signals = event.signals
+                self._change(lambda card, shown=shown: card.card_id == shown, signals=signals)
             if event.watch is not None:
                 self._watch(*event.watch)
             if event.pin is not None:

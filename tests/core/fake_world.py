@@ -143,6 +143,11 @@ class FakeWorld:
         account = self._purses[company, employee]
         return next(card.held for card in self._kept.cards.values() if card.purse_account == account)
 
+    def place(self, shop: str, place: str) -> None:
+        for key, terminal in self._kept.terminals.items():
+            if terminal.shop == shop:
+                self._kept.terminals[key] = _replace(terminal, place=place)
+
     def terminal_state(self, terminal: str) -> State:
         return self._kept.terminals[terminal].state
 

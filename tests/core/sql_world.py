@@ -173,6 +173,10 @@ class SqlWorld:
         with self.ledger.reading() as reader:
             return int(reader.execute(select(account.c.held).where(account.c.id == number)).scalar_one())
 
+    def place(self, shop: str, place: str) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            change.shops.set_shop_place(_found(change.shops.shop(shop)).row, place)
+
     def terminal_state(self, terminal: str) -> State:
         with self.registry.reading() as view:
             return State(_found(view.shops.terminal(terminal)).state)

@@ -15,6 +15,7 @@ from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_signals import SignalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.promises_watch import WatchPromises
@@ -66,6 +67,10 @@ class Purses(InMemory, PursePromises, SynchronousTestCase):
 
 
 class Watched(InMemory, WatchPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Signalled(InMemory, SignalPromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

@@ -16,6 +16,7 @@ from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_signals import SignalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
 from tests.core.promises_watch import WatchPromises
@@ -70,6 +71,10 @@ class Purses(OnDisk, PursePromises, SynchronousTestCase):
 
 
 class Watched(OnDisk, WatchPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Signalled(OnDisk, SignalPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

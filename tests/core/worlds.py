@@ -117,6 +117,10 @@ class World(Protocol):
         """Return what pre-authorizations have set aside in a purse."""
         ...
 
+    def place(self, shop: str, place: str) -> None:
+        """Say where a shop is: "latitude,longitude" in degrees."""
+        ...
+
     def terminal_state(self, terminal: str) -> State:
         """Return the durable state of a terminal."""
         ...

@@ -45,6 +45,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "COMPANY-FUND": {"company": "ACME", "amount": "1.00"},
     "REFILL": {"company": "ACME", "amount": "1.00"},
     "POLICY-SET": {"company": "ACME", "valid-from": "2026-12-01"},
+    "SHOP-PLACE": {"shop": "S1", "place": "40.4168,-3.7038"},
     "POLICY-SHOW": {"company": "ACME"},
     "EXPLAIN": {"rrn": "632400000004"},
     "SETTLEMENT": {"date": "2026-11-20"},

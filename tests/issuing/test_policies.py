@@ -31,6 +31,7 @@ class PolicyTests(SynchronousTestCase):
             closes="16:30", categories="5812,5811", pin_above="5.00", weekly_amount="60.00", weekly_count="5",
             monthly_amount="200.00", monthly_count="20", shop_limits="bistro:none/1;*:20.00/2",
             holidays="2027-01-01,2026-12-25", floor_limit="5.00", purses="snack:5814,5411;main", split_purses="yes",
+            velocity_count="6", velocity_minutes="30", travel_speed="300",
         )  # fmt: skip
         expected = {
             "valid-from": "2026-11-20", "daily-amount": "20.00", "daily-count": "2", "single-amount": "15.00",
@@ -39,6 +40,7 @@ class PolicyTests(SynchronousTestCase):
             "weekly-count": "5", "monthly-amount": "200.00", "monthly-count": "20",
             "shop-limits": "*:20.00/2;BISTRO:none/1", "holidays": "2026-12-25,2027-01-01", "floor-limit": "5.00",
             "purses": "SNACK:5411,5814;MAIN", "split-purses": "yes",
+            "velocity-count": "6", "velocity-minutes": "30", "travel-speed": "300",
         }  # fmt: skip
         self.assertEqual(row, expected)
         shown = self.house.done("POLICY-SHOW", company="ACME").rows
@@ -47,6 +49,7 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual((row["daily-amount"], row["daily-count"], row["single-amount"]), ("none", "none", "none"))
         self.assertEqual((row["opens"], row["week-days"]), ("07:00", "1,2,3,4,6"), "what is not named stays")
         more = ("weekly_amount", "weekly_count", "monthly_amount", "monthly_count", "shop_limits", "holidays", "purses")
+        self.set(velocity_count="none", travel_speed="none")
         self.assertEqual(row["weekly-amount"], "60.00")
         row = self.set(**dict.fromkeys((*more, "floor_limit"), "none"))
         self.assertEqual({row[name.replace("_", "-")] for name in (*more, "floor_limit")}, {"none"})
@@ -70,6 +73,23 @@ class PolicyTests(SynchronousTestCase):
             self.assertEqual(answer.code, RefusalCode.ARGUMENTS, text)
         self.set(shop_limits="*:10.00/none")
         self.assertEqual([self.house.pay(self.card, cents).code for cents in (1000, 1)], ["00", "61"])
+
+    def test_places(self) -> None:
+        """A shop's place is set, taken away, and refused where it is none; a policy then looks at distances."""
+        self.assertIn(
+            "is at 40.41678,-3.70379", self.house.done("SHOP-PLACE", shop="S1", place="40.41678,-3.70379").text
+        )
+        self.set(travel_speed="300")
+        self.assertEqual(self.house.pay(self.card, 100).code, "00")
+        self.house.done("SHOP-PLACE", shop="S1", place="-33.8688,151.2093")
+        answer = self.house.pay(self.card, 100)
+        self.assertEqual(answer.code, "34")
+        self.assertIn("0 minutes before, the card paid at S1, 176", self.house.done("EXPLAIN", rrn=answer.rrn).text)
+        self.assertIn("has no place", self.house.done("SHOP-PLACE", shop="S1", place="none").text)
+        self.assertEqual(self.house.pay(self.card, 100).code, "00")
+        for text in ("91,0", "0,181", "48.8566", "north,south", "1.123456,0"):
+            answer = self.house.order("SHOP-PLACE", shop="S1", place=text)
+            self.assertEqual(answer.code, RefusalCode.ARGUMENTS)
 
     def test_purses(self) -> None:
         """A purse is opened by its first refill, pays as the policy says, and is seen in all reports."""

@@ -225,6 +225,16 @@ def purses(text: str) -> str:
     return ";".join(name + categories for name, categories in rules.items())
 
 
+def place(text: str) -> str:
+    """Return a place as `latitude,longitude` in degrees with at most 5 decimals (a metre), or `none`."""
+    if text.lower() == "none":
+        return "none"
+    match = re.fullmatch(r"(-?[0-9]{1,2}(?:\.[0-9]{1,5})?),(-?[0-9]{1,3}(?:\.[0-9]{1,5})?)", text, re.ASCII)
+    if match is None or abs(float(match.group(1))) > 90 or abs(float(match.group(2))) > 180:
+        raise ArgumentRefused("a place such as 48.8566,2.3522 (latitude,longitude) is expected")
+    return text
+
+
 def merchant_category(text: str) -> str:
     """Return a merchant category code of ISO 18245: 4 digits."""
     if _CATEGORY.match(text) is None:

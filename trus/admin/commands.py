@@ -137,6 +137,13 @@ _TABLE: Final[tuple[Command, ...]] = (
         mutating=True,
     ),
     Command("SHOPS", "Lists the shops.", _EVERYONE, _PAGE),
+    Command(
+        "SHOP-PLACE",
+        "Says where a shop is, for policies that look at distances.",
+        _ISSUERS,
+        (_SHOP, _required("place", kinds.place, "LAT,LON|none", "degrees, such as 48.8566,2.3522")),
+        mutating=True,
+    ),
     _state_command("SHOP-BLOCK", "Stops all terminals of a shop.", _ISSUERS, _SHOP),
     _state_command("SHOP-UNBLOCK", "Lets a shop's terminals sell again.", _ISSUERS, _SHOP),
     Command(
@@ -261,6 +268,16 @@ _TABLE: Final[tuple[Command, ...]] = (
             ),
             _optional(
                 "split-purses", kinds.choice("yes", "no"), "yes|no", "whether several purses may share a purchase"
+            ),
+            _optional(
+                "velocity-count", kinds.whole_number_or_none(0, 9999), "N|none", "most requests of a card in a while"
+            ),
+            _optional("velocity-minutes", kinds.whole_number(1, 1440), "N", "how long that is, 60 unless told"),
+            _optional(
+                "travel-speed",
+                kinds.whole_number_or_none(1, 9999),
+                "KM/H|none",
+                "fastest that a card may move between two shops that have a place",
             ),
             _optional("floor-limit", kinds.amount_or_none, "AMOUNT|none", "most a terminal may sell off-line at once"),
         ),

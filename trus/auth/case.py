@@ -85,6 +85,7 @@ class Case:
         "known",
         "local_day",
         "local_time",
+        "moment",
         "month",
         "policy",
         "question",
@@ -105,6 +106,8 @@ class Case:
         self.known = facts.card is not None
         self.checks = facts.checks
         policy = facts.policy
+        #: Seconds since 1970-01-01 UTC, for policies that watch cards.
+        self.moment = 0
         local = None if policy is None else local_moment(policy.time_zone, now)
         if policy is None or local is None:
             policy, local = NO_POLICY, _local(UTC, now)
@@ -121,6 +124,8 @@ class Case:
             self.counter_day, self.day_amount, self.day_count = day, 0, 0
         self.spent: Spent | None = None
         self.shop_limit: ShopLimit | None = None
+        if policy.watches_cards:
+            self.moment = int(now.timestamp())
         if policy.counts_periods:
             self.spent = rolled(card.spent, self.counter_day, self.day_amount, self.day_count)
             self.shop_limit = policy.shop_limit(self.terminal.shop)

@@ -10,16 +10,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+import msgspec
+
 from trus.auth.case import Case
 from trus.auth.model import Decision, Draw, Facts, Kind, Question
 from trus.auth.plan import Plan, plan_of
 from trus.auth.purses import draw, paid_from
 from trus.auth.rules import BEFORE_PIN, PIN, Effect, Figures, Limit
+from trus.auth.signals import after
 from trus.values import ResponseCode, Result
 
 #: Names of what settled a request that no rule declined.
 APPROVED: Final = "approved"
 PARTIAL: Final = "partial"
+#: Rules that answer by what a card did lately, and leave that as it is.
+SIGNALLED: Final = frozenset({"velocity", "too-far"})
 
 # Looked up once, for the purchases that go through.
 _WHOLE: Final = Result.APPROVED
@@ -53,7 +58,13 @@ def decide(question: Question, facts: Facts, now: datetime) -> Decision:
         tries = case.tries_allowed if case.tries_allowed > card.tries_left else card.tries_left
     if question.kind is _BALANCE:
         return _approved(case, 0, APPROVED, {"currency": card.currency, "balance": card.balance}, tries)
-    plan = plan_of(case.policy)
+    decision = _by_policy(case, plan_of(case.policy), tries)
+    if case.policy.watches_cards and decision.rule not in SIGNALLED:
+        return msgspec.structs.replace(decision, signals=after(case, decision.amount > 0))
+    return decision
+
+
+def _by_policy(case: Case, plan: Plan, tries: int | None) -> Decision:
     for rule in plan.rules:
         figures = rule.applies(case)
         if figures is not None:

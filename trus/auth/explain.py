@@ -96,6 +96,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     "shop-daily-amount": (
         "{asked} was asked; {spent} was spent at {shop} on {day} of the {limit} that the company pays a day there."
     ),
+    "velocity": "The card made {count} requests within {minutes} minutes, and the company allows {count_limit}.",
+    "too-far": (
+        "{minutes} minutes before, the card paid at {shop_before}, {distance_km} km away; the company believes in"
+        " {speed} km/h."
+    ),
     "purse-category": "The shop's category {mcc} is not one that any of the company's purses pays.",
     "purses": "{asked} was asked, and the purses that pay for this kind of shop held {purses}.",
     "single-amount": "{asked} was asked, and the company pays at most {limit} at once.",

@@ -32,6 +32,7 @@ class TerminalFacts(Frozen, frozen=True):
     """A terminal and its shop. `merchant_account` is the shop's ledger account.
 
     `watch` is what the terminal has tried lately, as it is kept (trus.auth.watching); "" for nothing.
+    `place` is where the shop is, "latitude,longitude" in degrees, "" where nobody said.
     """
 
     terminal: TerminalId
@@ -44,6 +45,7 @@ class TerminalFacts(Frozen, frozen=True):
     currency: str
     merchant_account: int
     watch: str = ""
+    place: str = ""
 
 
 class PurseFacts(Frozen, frozen=True):
@@ -73,7 +75,8 @@ class CardFacts(Frozen, frozen=True):
     ends (trus.auth.lots), as it is kept, and `ended` what of that has ended and was not posted away yet.
     The counters belong to `counter_day`, a local date of the company ("YYYY-MM-DD"); `spent` is of
     longer periods and of shops, None while no policy counted these. `purses` are those beside the main
-    one, read where a policy of the company names any.
+    one, read where a policy of the company names any. `signals` is what the card did lately, as it is kept
+    (trus.auth.signals).
     """
 
     card_id: int
@@ -96,6 +99,7 @@ class CardFacts(Frozen, frozen=True):
     lots: str = ""
     ended: int = 0
     purses: tuple[PurseFacts, ...] = ()
+    signals: str = ""
 
     @property
     def spendable(self) -> int:
@@ -169,7 +173,8 @@ class Decision(Frozen, frozen=True):
     can explain it. `tries_left` is the card's counter after this decision. `pin_wanted`
     means that no decision was made: the terminal must present a PIN. The counters are those
     of `counter_day` after this decision; `spent` is None where they stay as they are.
-    `draws` is what each purse pays, empty where the main one pays all.
+    `draws` is what each purse pays, empty where the main one pays all. `signals` is what is kept of what the card
+    does lately, "" where that stays as it is.
     """
 
     result: Result
@@ -184,3 +189,4 @@ class Decision(Frozen, frozen=True):
     day_count: int = 0
     spent: Spent | None = None
     draws: tuple[Draw, ...] = ()
+    signals: str = ""

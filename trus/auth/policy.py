@@ -40,6 +40,8 @@ ANY_SHOP: Final = "*"
 #: Holidays and shops that one policy may name: some years' worth, and a town's.
 MAX_HOLIDAYS: Final = 64
 MAX_SHOP_LIMITS: Final = 32
+#: A day: what happened longer ago is no hurry.
+MAX_VELOCITY_MINUTES: Final = 1440
 #: The purse that every cardholder has, and how many a policy may name.
 MAIN_PURSE: Final = "MAIN"
 MAX_PURSES: Final = 8
@@ -87,6 +89,7 @@ class Policy(Frozen, frozen=True, dict=True):
     Weeks are those of ISO 8601. On `holidays` (local dates) nothing is paid for. `floor_limit` is what a
     terminal may sell off-line at once, where the network's own limit is not lower. `purses` are those that
     pay, in this order; none named: the main one alone. With `split_purses` several may share a purchase.
+    A card may make `velocity_count` requests in `velocity_minutes`, and move at `travel_speed` km/h between shops.
     """
 
     policy_id: int
@@ -110,6 +113,14 @@ class Policy(Frozen, frozen=True, dict=True):
     floor_limit: int | None = None
     purses: tuple[PurseRule, ...] = ()
     split_purses: bool = False
+    velocity_count: int | None = None
+    velocity_minutes: int = 60
+    travel_speed: int | None = None
+
+    @cached_property
+    def watches_cards(self) -> bool:
+        """Whether what each card does lately must be kept for it (trus.auth.signals)."""
+        return self.velocity_count is not None or self.travel_speed is not None
 
     @cached_property
     def counts_periods(self) -> bool:
@@ -207,6 +218,9 @@ class _PolicyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     floor_limit: int | None = None
     purses: tuple[PurseRule, ...] = ()
     split_purses: bool = False
+    velocity_count: int | None = None
+    velocity_minutes: int = 60
+    travel_speed: int | None = None
 
 
 _FIELDS: Final = tuple(name for name in _PolicyForm.__struct_fields__ if name != "form")
@@ -221,7 +235,7 @@ def _problems(policy: Policy) -> Iterable[str]:
         limit = getattr(policy, name)
         if limit is not None and not 0 <= limit <= MAX_MINOR_UNITS:
             yield f"{name}: 0 to {MAX_MINOR_UNITS} minor units or no limit is expected"
-    for name in ("daily_count", "weekly_count", "monthly_count"):
+    for name in ("daily_count", "weekly_count", "monthly_count", "velocity_count", "travel_speed"):
         count = getattr(policy, name)
         if count is not None and count < 0:
             yield f"{name}: 0 or more, or no limit, is expected"
@@ -240,6 +254,8 @@ def _problems(policy: Policy) -> Iterable[str]:
         yield "categories: codes of 4 digits (ISO 18245) are expected"
     if len(policy.holidays) > MAX_HOLIDAYS or any(not _is_date(day) for day in policy.holidays):
         yield f"holidays: up to {MAX_HOLIDAYS} dates YYYY-MM-DD are expected"
+    if not 1 <= policy.velocity_minutes <= MAX_VELOCITY_MINUTES:
+        yield f"velocity_minutes: 1 to {MAX_VELOCITY_MINUTES} is expected"
     yield from _problems_of_shops(policy.shop_limits)
     names = [rule.name for rule in policy.purses]
     if len(names) > MAX_PURSES or len(set(names)) != len(names) or not all(map(_PURSE.fullmatch, names)):

@@ -219,6 +219,7 @@ class Event(Frozen, frozen=True):
     watch: tuple[str, str, bool] | None = None
     restores: int = 0  #: the pre-authorization that stands again as this event, with `holds` set aside
     holds: int = 0
+    signals: tuple[int, str] | None = None  #: (card_id, what the card did lately) when that changes
 
 
 class BatchFacts(Frozen, frozen=True):

@@ -66,6 +66,7 @@ class PastRequest(Frozen, frozen=True):
     code: str = ""
     rule: str = ""
     original: int | None = None
+    place: str = ""
     moved: tuple[tuple[int, int], ...] = ()
 
 
@@ -124,6 +125,7 @@ class WhatIf:
         self._since = since
         self._counters: dict[int, _Counters] = {}
         self._paid: dict[int, _Paid] = {}
+        self._signals: dict[int, str] = {}
 
     def feed(self, request: PastRequest) -> Change | None:
         """Take the next event; return how its answer would have been another one, None where it would not."""
@@ -158,6 +160,8 @@ class WhatIf:
             return None
         self.judged += 1
         decision = decide(question, facts, request.at)
+        if decision.signals:
+            self._signals[card.card_id] = decision.signals
         would: dict[int, int] = {}
         if decision.amount:
             drawn = {each.purse: each.amount for each in decision.draws} or {MAIN_PURSE: decision.amount}
@@ -198,6 +202,7 @@ class WhatIf:
             counters.count,
             self._held.get(holder.main, 0),
             counters.spent,
+            signals=self._signals.get(request.card or 0, ""),
             purses=tuple(
                 PurseFacts(name, account, self._balance(account), self._held.get(account, 0))
                 for name, account in holder.purses
@@ -269,7 +274,9 @@ class WhatIf:
 def _terminal(request: PastRequest) -> TerminalFacts:
     name, shop = TerminalId(request.terminal), ShopId(request.shop)
     active = State.ACTIVE
-    return TerminalFacts(name, active, shop, request.shop_id, "", active, request.mcc, request.currency, 0)
+    return TerminalFacts(
+        name, active, shop, request.shop_id, "", active, request.mcc, request.currency, 0, place=request.place
+    )
 
 
 def _account(holder: Holder, name: str) -> int:

@@ -219,6 +219,7 @@ class Authorizer:
                 pin,
                 credit.moves,
                 watch,
+                signals=(card.card_id, decision.signals) if card is not None and decision.signals else None,
             )
         )
         if watch is not None:

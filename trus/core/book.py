@@ -54,6 +54,7 @@ class Book:
         self._purses: dict[int, PurseUpdate] = {}
         self._held: dict[int, int] = {}
         self._spent: dict[int, Spent] = {}
+        self._signals: dict[int, str] = {}
         self._watched: dict[str, tuple[str, bool]] = {}
         self._lots: dict[int, str] = {}
         self._tries: dict[int, int] = {}
@@ -129,6 +130,8 @@ class Book:
                 self._spent[purse.account] = purse.spent
             if purse.lots is not None:
                 self._lots[purse.account] = purse.lots
+        if event.signals is not None:
+            self._signals[event.signals[0]] = event.signals[1]
         if event.watch is not None:
             name, watch, blocked = event.watch
             self._watched[name] = (watch, blocked)
@@ -204,7 +207,7 @@ class Book:
     def _current(self, facts: CardFacts) -> CardFacts:
         purse = self._purses.get(facts.purse_account)
         tries = self._tries.get(facts.card_id)
-        if purse is None and tries is None and not facts.lots:
+        if purse is None and tries is None and not facts.lots and facts.card_id not in self._signals:
             return facts
         if purse is None:
             purse = PurseUpdate(
@@ -232,6 +235,7 @@ class Book:
             lots=lots,
             ended=ended(read_lots(lots), self.business_date) if lots else 0,
             purses=self._others(facts.purses) if facts.purses else (),
+            signals=self._signals.get(facts.card_id, facts.signals),
         )
 
     def _others(self, purses: tuple[PurseFacts, ...]) -> tuple[PurseFacts, ...]:

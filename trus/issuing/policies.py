@@ -20,7 +20,10 @@ from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse, the_com
 from trus.money import AmountError, format_amount, parse_amount
 
 _AMOUNTS: Final = (*("daily-amount", "single-amount", "pin-above", "weekly-amount", "monthly-amount", "floor-limit"),)
-_COUNTS: Final = ("daily-count", "weekly-count", "monthly-count")
+_COUNTS: Final = (
+    *("daily-count", "weekly-count", "monthly-count"),
+    *("velocity-count", "velocity-minutes", "travel-speed"),
+)
 
 
 def set_policy(desk: Desk, order: Order) -> AdminAnswer:
@@ -157,6 +160,9 @@ def _shown(rules: Policy, currency: str) -> dict[str, str]:
         "pin-above": amount(rules.pin_above),
         "holidays": ",".join(rules.holidays) or "none",
         "floor-limit": amount(rules.floor_limit),
+        "velocity-count": count(rules.velocity_count),
+        "velocity-minutes": str(rules.velocity_minutes),
+        "travel-speed": count(rules.travel_speed),
         "purses": ";".join(_purse_shown(each) for each in rules.purses) or "none",
         "split-purses": "yes" if rules.split_purses else "no",
         "currency": currency,

@@ -87,6 +87,16 @@ def list_terminals(desk: Desk, order: Order) -> AdminAnswer:
     return page(order, [_terminal(row) for row in rows], "terminal", "terminals")
 
 
+def place_shop(desk: Desk, order: Order) -> AdminAnswer:
+    """SHOP-PLACE."""
+    said = order.text("place")
+    with desk.registry.changing(desk.clock.now()) as change:
+        row = the_shop(change, order)
+        change.shops.set_shop_place(row.row, "" if said == "none" else said)
+        audit(change, order, {"shop": row.shop, "place": said})
+    return done(f"Shop {row.shop} is at {said}." if said != "none" else f"Shop {row.shop} has no place.")
+
+
 def change_terminal(desk: Desk, order: Order) -> AdminAnswer:
     """TERMINAL-BLOCK, TERMINAL-UNBLOCK."""
     with desk.registry.changing(desk.clock.now()) as change:
@@ -153,6 +163,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "TERMINAL-ADD": add_terminal,
     "TERMINAL-CODE": new_code,
     "TERMINALS": list_terminals,
+    "SHOP-PLACE": place_shop,
     "TERMINAL-BLOCK": change_terminal,
     "TERMINAL-UNBLOCK": change_terminal,
     "REVOKE": revoke,

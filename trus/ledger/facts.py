@@ -249,6 +249,7 @@ def _card(row: Any) -> CardFacts:
         row[16],
         spent_from_text(row[17]) if row[17] else None,
         row[18],
+        signals=row[19],
     )
 
 
@@ -264,6 +265,7 @@ def _terminal(row: Any) -> TerminalFacts:
         row[7],
         row[8],
         row[9],
+        row[10],
     )
 
 

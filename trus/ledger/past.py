@@ -109,6 +109,7 @@ class PastReader:
                 shop.c.mcc,
                 *(event.c[name] for name in ("terminal", "business_date", "amount", "authorized", "currency")),
                 *(event.c[name] for name in ("result", "code", "rule", "original")),
+                shop.c.place,
             )
             .outerjoin_from(event, shop, shop.c.id == event.c.shop_id)
             .where(event.c.id > first, event.c.id < last)
@@ -200,5 +201,6 @@ def _request(number: int, row: Any, moved: tuple[tuple[int, int], ...]) -> PastR
         code=row[13],
         rule=row[14],
         original=row[15],
+        place=row[16] or "",
         moved=moved,
     )

@@ -72,6 +72,10 @@ class ShopRegistry:
         """Change a shop's state."""
         self._connection.execute(update(shop).where(shop.c.id == row).values(state=state))
 
+    def set_shop_place(self, row: int, place: str) -> None:
+        """Say where a shop is: "latitude,longitude" in degrees, "" for nowhere."""
+        self._connection.execute(update(shop).where(shop.c.id == row).values(place=place))
+
     def add_terminal(self, *, terminal_id: str, owner: ShopRow, model: str, at: int) -> TerminalRow:
         """Store a terminal of a shop."""
         row = self._connection.execute(

@@ -81,6 +81,7 @@ _CARD_FACTS: Final[tuple[ColumnElement[Any], ...]] = (
     account.c.held,
     account.c.spent,
     account.c.lots,
+    card.c.signals,
 )
 
 #: What a batch's items are made of.
@@ -135,6 +136,7 @@ class Statements:
             "update_held": lambda _: _update_held(),
             "update_spent": lambda _: _update_spent(),
             "update_watch": lambda _: _update_watch(),
+            "update_signals": lambda _: _update_signals(),
             "update_lots": lambda _: _update_lots(),
             "insert_lots": lambda _: _insert(lot_move, _LOT_COLUMNS),
             "due_lots": lambda _: _due_lots(),
@@ -263,6 +265,7 @@ def _terminals(size: int) -> Executable:
             shop.c.currency,
             shop.c.account,
             terminal.c.watch,
+            shop.c.place,
         )
         .join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
         .where(terminal.c.terminal.in_(_markers(size)))
@@ -416,6 +419,10 @@ def _due_lots() -> Executable:
         .limit(bindparam(None, unique=True))
         .offset(literal_column("0"))
     )
+
+
+def _update_signals() -> Executable:
+    return update(card).where(card.c.id == bindparam("card")).values(signals=bindparam("new_signals"))
 
 
 def _update_watch() -> Executable:

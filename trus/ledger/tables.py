@@ -65,7 +65,8 @@ employee: Final = Table(
 )
 
 #: A card. `pan_key` is the keyed hash that it is found by, `pan` the ciphered number,
-#: `expiry` YYMM, `sequence` counts the cards issued under one number (ISO 8583 field 23).
+#: `expiry` YYMM, `sequence` counts the cards issued under one number (ISO 8583 field 23), `signals`
+#: is what it did lately (trus.auth.signals).
 card: Final = Table(
     "card",
     metadata,
@@ -81,6 +82,7 @@ card: Final = Table(
     Column("state", String(9), nullable=False),
     Column("employee_id", Number, ForeignKey("employee.id"), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("signals", Text, nullable=False, server_default=""),
     CheckConstraint("tries_left >= 0", name="tries_left"),
 )
 
@@ -127,7 +129,8 @@ purse: Final = Table(
     Column("account", Number, ForeignKey("account.id"), nullable=False),
 )
 
-#: A shop (ISO 8583 field 42 names it, ISO 18245 categorises it). `account` is what it is owed.
+#: A shop (ISO 8583 field 42 names it, ISO 18245 categorises it). `account` is what it is owed,
+#: `place` where it is: "latitude,longitude" in degrees, "" where nobody said.
 shop: Final = Table(
     "shop",
     metadata,
@@ -139,6 +142,7 @@ shop: Final = Table(
     Column("state", String(9), nullable=False),
     Column("account", Number, ForeignKey("account.id"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("place", String(24), nullable=False, server_default=""),
 )
 
 #: A terminal of a shop (ISO 8583 field 41). `watch` is what it has tried lately (trus.auth.watching).

@@ -118,6 +118,7 @@ class SqlUnit:
         self._spent: dict[int, Spent] = {}
         self._watches: dict[str, str] = {}
         self._blocked: list[str] = []
+        self._signals: dict[int, str] = {}
         self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
@@ -240,6 +241,8 @@ class SqlUnit:
             self._holds.append((event.event_id, event.purses[0].account, amount, event.hold_until, restores))
         if event.ends_hold:
             self._ended_holds.append((event.original,))
+        if event.signals is not None:
+            self._signals[event.signals[0]] = event.signals[1]
         if event.watch is not None:
             name, watch, blocked = event.watch
             self._watches[name] = watch
@@ -307,6 +310,8 @@ class SqlUnit:
             send(text("update_pins"), [(reference, card) for card, reference in self._pins.items()])
         if self._tries:
             send(text("update_tries"), [(tries, card) for card, tries in self._tries.items()])
+        if self._signals:
+            send(text("update_signals"), [(signals, card) for card, signals in self._signals.items()])
         if self._watches:
             send(text("update_watch"), [(watch, name) for name, watch in self._watches.items()])
         if self._blocked:
