@@ -13,6 +13,7 @@ from trus.ledger.heads import HeadLog
 from trus.receipts.links import KEY_BYTES, Receipt
 from trus.receipts.proofs import Evidence, read_evidence
 from trus.receipts.verdicts import Verdict, judge
+from trus.values import BusinessDate
 
 
 class ReceiptsCase(SynchronousTestCase):
@@ -66,3 +67,20 @@ class ReceiptsCase(SynchronousTestCase):
         self.assertEqual(self.house.journal("admin")[-1].rule, "RECEIPT-KEY")
         self.assertEqual(self.house.order("RECEIPT-KEY", head="9").code, "25")
         self.assertEqual(self.house.order("RECEIPT-KEY", "auditor", head="1").code, "63")
+
+    def test_rotated(self) -> None:
+        """A receipt holds after K_DB was replaced and its old version destroyed, and the journal goes on."""
+        self.sign()
+        before = self.evidence(since="1")
+        self.house.done("KEY-ROTATE")
+        while self.house.rotation.waiting:
+            self.house.rotation.work(lambda seconds: None)
+        later = self.house.clock.now() + timedelta(days=32)
+        self.house.ledger.advance_day(later, BusinessDate(later.date().isoformat()))
+        self.house.clock.moment = later
+        self.house.done("KEY-DESTROY", version="1")
+        self.sign()
+        after = self.evidence(since="2")
+        assert before.proof is not None
+        judgement = judge(after, self.signed, [before.proof.head])
+        self.assertEqual((judgement.verdict, judgement.head), (Verdict.INCLUDED, 3), judgement)
