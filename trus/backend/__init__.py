@@ -6,6 +6,7 @@
 | batching | gathers requests of a reactor turn into batches |
 | corelink | the core as a process of its own behind a socket pair |
 | dispatch | messages of the wire to requests of the core, outcomes to fields |
+| batchlists | the items of a batch that a terminal lists, and where the ledger differs |
 | certificates | renewals and look-ups inside a session |
 | receipts | questions for proofs inside a session |
 | sessions | handshakes and sealed sessions of one device connection |

@@ -3,9 +3,10 @@
 | module | what it does |
 |---|---|
 | orders | what a cashier asks for and what the cashier is told, as frozen values |
-| journal | the terminal's memory across power cuts: who asked, under which identity, and how it ended |
+| journal, records | the terminal's memory across power cuts: who asked, under which identity, how it ended, the batch |
 | terminal, effects | the state machine without input or output: requests, retries, reversals, time-outs |
 | requests, book | one request's phases; all of them with their records in the journal |
+| blocks | PIN blocks under the keys of a session |
 | wire | the terminal's requests as lines of the protocol, and answers back |
 | conversation | lines of one connection to a sealed session with the backend, and back |
 | connection | bytes of one TLS connection to its conversation, and back |

@@ -10,11 +10,12 @@
 | writer | the one writing connection: slot, transactions, what an error means |
 | unit, facts | one batch: facts in a few statements, events in a few more |
 | posting | movements that no terminal asked for: refills, payouts |
+| lots, expiring | credit that ends: followed through a batch, posted away when it has ended |
 | days | business dates and cut-over |
 | lookup | keyed hashes and field encryption |
 | chain, heads | the hash chain over events, and its signed heads |
 | tree | the tree over each slot's links, from which receipts are proved |
-| audit (audit_chain, audit_heads, findings) | proves the whole ledger, and names the row that does not hold |
+| audit (audit_chain, audit_heads, audit_links, audit_lots, findings) | proves the whole ledger, and names the row that does not hold |
 | erasure | takes out what names a person; the chain still proves the rest |
 | registry, registry_* | companies, people, shops, cards, identities and reports, for the issuer |
 | keyring | which version of K_DB a file opens under |

@@ -7,6 +7,7 @@
 | spec, verbs, table | how a line is described, the one list of lines, the parser made from it |
 | messages | lines to messages and back |
 | buffer | bytes to lines, bounded |
+| batches | items of a batch and differences about them, to fields and back |
 | states | what may be said when: connection, session, dialogue |
 | effects | what a handshake asks of its owner; the ports Signer and PeerVerifier |
 | handshake | front of proofs, initiator, responder: SIGMA-I, and a driver |
