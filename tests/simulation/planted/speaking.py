@@ -36,6 +36,20 @@ def _says_before_it_writes(replace: Replace) -> None:
     replace(FileJournal, "sync", lazily)
 
 
+def _does_not_sync(replace: Replace) -> None:
+    """The journal is written before anything is said, and the system will put it on the disk some time."""
+    sync = FileJournal.sync
+
+    def hasty(self: FileJournal) -> None:
+        flush, self._fsync = self._fsync, lambda file: None
+        try:
+            sync(self)
+        finally:
+            self._fsync = flush
+
+    replace(FileJournal, "sync", hasty)
+
+
 def _reuses_nonces(replace: Replace) -> None:
     """The count of records is kept in four bits."""
 
@@ -131,6 +145,13 @@ BUGS = (
         _says_before_it_writes,
         within=100,
         plan=Plan(400, quick=True, faults=("terminal killed", "terminal's power cut", "died at an await")),
+    ),
+    Bug(
+        "does not sync its journal",
+        caught("I4", "I2"),
+        _does_not_sync,
+        within=100,
+        plan=Plan(400, quick=True, faults=("terminal's power cut",)),
     ),
     Bug("reuses nonces", caught("NONCE"), _reuses_nonces, within=20),
     Bug(

@@ -13,7 +13,7 @@ from tests.simulation.planted import Bug, Replace, caught
 from trus.auth.model import CardFacts
 from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind
 from trus.errors import LedgerError
-from trus.ledger import chain, unit
+from trus.ledger import chain, engine, reopening, unit
 from trus.ledger.chain import ChainHead
 from trus.ledger.dialect import Direct
 from trus.ledger.facts import FactsReader
@@ -37,6 +37,18 @@ def _answers_before_the_commit(replace: Replace) -> None:
 
     replace(Direct, "commit", put_off)
     replace(Direct, "begin", catch_up)
+
+
+def _does_not_wait_for_the_medium(replace: Replace) -> None:
+    """Commits do not wait until the medium has them, as databases are often tuned."""
+    open_connection = engine.open_connection
+
+    def hasty(*arguments: Any, **options: Any) -> Any:
+        connection = open_connection(*arguments, **options)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    replace(reopening, "open_connection", hasty)
 
 
 def _approves_after_a_failed_commit(replace: Replace) -> None:
@@ -152,6 +164,13 @@ def _forgets_to_store_declines(replace: Replace) -> None:
 
 BUGS = (
     Bug("answers before the commit", caught("I2", "I4"), _answers_before_the_commit, within=100),
+    Bug(
+        "does not wait for the medium",
+        caught("I2", "I4"),
+        _does_not_wait_for_the_medium,
+        within=100,
+        plan=Plan(400, quick=True, faults=("backend's power cut", "power cut at a commit")),
+    ),
     Bug("approves after a failed commit", caught("I2", "I4"), _approves_after_a_failed_commit, within=250),
     Bug("reads balances before their lock", caught("I3", "I5"), _reads_before_the_lock),
     Bug("takes the ledger date from the clock", caught("DAY", "I5"), _dates_by_the_clock),
