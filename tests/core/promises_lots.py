@@ -115,6 +115,13 @@ class LotPromises(PipelineCase):
         self.assertEqual(self.codes(self.till.reverse(refund)), ["00"])
         self.assertEqual(self.credit(), ("", 1000))
 
+    def test_undated_refund_taken_back(self) -> None:
+        """What a refund gave of credit that never ends is taken from that again, not from credit that ends."""
+        refund = self.till.refund(self.pay(500), 400)
+        self.world.add_credit(*BOB, 300, SECOND)
+        self.assertEqual(self.codes(refund, self.till.reverse(refund)), ["00", "00"])
+        self.assertEqual(self.credit(), (f"{SECOND}:300", 800))
+
     def test_held_credit_stays(self) -> None:
         """What a pre-authorization has set aside does not end before it; what it leaves ends then."""
         self.world.add_credit(*BOB, 500, FIRST)

@@ -12,7 +12,6 @@ from trus.auth.ports import EventKind, StoredRequest
 from trus.auth.rules import Figures
 from trus.core.book import Book
 from trus.core.purses import accounts_of
-from trus.core.purses import accounts_of
 
 
 def spending(card: CardFacts, amount: int, book: Book, *, kept: bool = False) -> Credit:

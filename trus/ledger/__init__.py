@@ -15,7 +15,7 @@
 | lookup | keyed hashes and field encryption |
 | chain, heads | the hash chain over events, and its signed heads |
 | tree | the tree over each slot's links, from which receipts are proved |
-| audit (audit_chain, audit_heads, audit_links, audit_lots, findings) | proves the whole ledger, and names the row that does not hold |
+| audit (audit_*, findings) | proves the whole ledger, and names the row that does not hold |
 | erasure | takes out what names a person; the chain still proves the rest |
 | registry, registry_* | companies, people, shops, cards, identities and reports, for the issuer |
 | keyring | which version of K_DB a file opens under |
