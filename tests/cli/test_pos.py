@@ -90,6 +90,9 @@ class Screens(unittest.SynchronousTestCase):
         """A balance, a reversal and a batch have words of their own."""
         balance = Answer(Result.APPROVED, "00", REFERENCE, balance=8750, currency="USD")
         self.assertIn("the card holds 87.50 USD", screen(Asked.BALANCE, balance))
+        # What the terminal asked for bears no amount, so no currency either: there is no receipt.
+        asked = Answer(Result.APPROVED, "00", replace(REFERENCE, amount=0, currency=""), balance=8750, currency="USD")
+        self.assertNotIn("receipt", screen(Asked.BALANCE, asked))
         self.assertIn("TAKEN BACK", screen(Asked.REVERSE, Answer(Result.REVERSED, "00", REFERENCE)))
         closed = Answer(Result.APPROVED, "00", REFERENCE, balanced=True)
         text = screen(Asked.CLOSE, closed, totals=Totals(3, 3000, 1, 1000))

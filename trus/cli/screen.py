@@ -42,6 +42,8 @@ _DONE = {
     Asked.CLOSE: "batch-closed",
     Asked.BALANCE: "balance",
 }
+#: What moves no money of a cardholder's has no receipt.
+_NO_RECEIPT = (Asked.CLOSE, Asked.BALANCE)
 
 
 def masked(track2: str) -> str:
@@ -80,7 +82,7 @@ def show(
     console.print(Panel(Text("\n").join(lines), width=WIDTH, box=box.HEAVY, padding=(0, 1)))
     if answer.differing:
         differences(console, answer)
-    if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, *_DONE):
+    if answer.answered and asked in (Asked.PURCHASE, Asked.REVERSE, *_DONE) and asked not in _NO_RECEIPT:
         receipt(console, answer, card, shop, said)
 
 
