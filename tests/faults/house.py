@@ -11,6 +11,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ from tests.faults.steps import Part
 from tests.faults.store import SqlCipherStore, Store
 from tests.faults.till import Plan
 from tests.faults.tools import Tool, clock_environment, mount, unmount
-from tests.integration.network import PROJECT, Network, free_ports
+from tests.integration.network import PROJECT, Network
 from trus.device.home import DeviceHome
 from trus.simulation.papers import Papers
 from trus.values import TerminalId
@@ -39,6 +40,8 @@ from trus.values import TerminalId
 LOOK_SECONDS: Final = 0.1
 #: A process that does not become ready within this time never will, however busy the machine is.
 READY_SECONDS: Final = 120.0
+#: Below the range from which Linux draws ports of outgoing connections (ip_local_port_range).
+LASTING_PORTS: Final = (12_000, 32_000)
 #: The small disk under the ledger, in bytes.
 DISK_BYTES: Final = 48 << 20
 #: A terminal's journal is rewritten above this size, so that it happens now and then.
@@ -175,7 +178,8 @@ class House:
         chance = random.Random(f"wires/{shape.seed}")
         self.front_door = Wire(reactor, "terminals to gateways", chance)
         self.link = Wire(reactor, "gateways to backend", chance)
-        self.link.targets = [self.network.link_port]
+        self._drawn = (self.network.devices_port, self.network.admin_port, self.network.directory_port)
+        self.link.targets = self._move_link_port()
         self.clocks = {"backend": self.folder / "backend.clock", "gateways": self.folder / "gateways.clock"}
         self._faketime = faketime
         for which in self.clocks:
@@ -313,6 +317,14 @@ class House:
             environment |= clock_environment(Path(self._faketime.command[0]), self.clocks[clock])
         return environment
 
+    def _move_link_port(self) -> list[int]:
+        """Give the backend a port that it finds free whenever it is started again; return it."""
+        file = self.root / "backend.yaml"
+        ports = lasting_ports(1)
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace(f"port: {self.network.link_port}\n", f"port: {ports[0]}\n"), encoding="utf-8")
+        return ports
+
     def _server(self, name: str, environment: dict[str, str]) -> Program:
         config, ready = self.root / f"{name}.yaml", self.root / f"{name}.ready"
         command = [sys.executable, "-m", "tests.faults.entry", "serve", str(config), str(ready)]
@@ -321,13 +333,12 @@ class House:
     def _gateway(self, number: int) -> Program:
         """Write a gateway's configuration: ports of its own, and the spoilable wire as its way to the backend."""
         text = (self.root / "gateway.yaml").read_text(encoding="utf-8")
-        network = self.network
-        fresh = free_ports(3)
-        if number == 1:
-            fresh[1] = network.admin_port
-        for old, new in zip((network.devices_port, network.admin_port, network.directory_port), fresh, strict=True):
+        drawn, fresh = self._drawn, lasting_ports(3)
+        for old, new in zip(drawn, fresh, strict=True):
             text = text.replace(f"port: {old}\n", f"port: {new}\n")
-        text = text.replace(f"port: {network.link_port}\n", f"port: {self.link.port}\n")
+        text = text.replace(f"port: {self.network.link_port}\n", f"port: {self.link.port}\n")
+        if number == 1:
+            self.network.admin_port = fresh[1]
         text = text.replace("name: gateway-1\n", f"name: gateway-{number}\n")
         waits = "    keep_alive: 2s\n    silence: 6s\n    max_reconnect_delay: 2s\n"
         text = re.sub(r"(?m)^  link:\n", "  link:\n" + waits, text, count=1)
@@ -373,6 +384,21 @@ class House:
             file.unlink()
         aside.rmdir()
         return problem
+
+
+def lasting_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, and that the system gives to no outgoing connection meanwhile."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(*LASTING_PORTS)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # somebody's
+        if port not in ports:
+            ports.append(port)
+    return ports
 
 
 def children(pid: int) -> list[int]:

@@ -25,9 +25,9 @@ from tests.faults.tools import Tool
 from trus.simulation.invariants import Finding
 
 #: How long the harness waits until a request comes to an armed step: the terminals trade all the time.
-CATCH_SECONDS: Final = 90.0
+CATCH_SECONDS: Final = 240.0
 #: How long a fault waits at most for somebody to notice it.
-NOTICE_SECONDS: Final = 20.0
+NOTICE_SECONDS: Final = 90.0
 #: Connections of one flood: more than one address may open at once.
 FLOOD_CONNECTIONS: Final = 300
 

@@ -23,7 +23,7 @@ BACK_WITHIN_SECONDS = 240.0
 
 
 class ShortRunTests(TestCase):
-    """TR-11, TR-16, TR-19: whatever happens to the machines, the money is right and service comes back."""
+    """TR-2, TR-11: whatever happens to the machines, the money is right and service comes back."""
 
     timeout = 1800
 
