@@ -45,7 +45,7 @@ class ReceiptTests(TestCase):
 
     @inlineCallbacks
     def test_a_shop_can_show_it(self) -> Generator[Deferred[Any], Any, None]:
-        """TR-16, TR-19: what a shop was answered is proved to anybody, and what is dropped or changed is shown."""
+        """TR-11: what a shop was answered is proved to anybody, and what is dropped or changed is shown."""
         town, home = yield Deferred.fromCoroutine(self._open())
         yield Deferred.fromCoroutine(self._pay(town, home, 300, 1250))
         self._type_the_page(home)

@@ -173,6 +173,7 @@ def _assemble(
         # The first of all: what the others cannot do, because the token is away, is what metrics are for.
         upkeep.keepers.insert(0, MetricsFile(backend.metrics, clock, metrics.collect, note).keep)
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
+    desk.day_closed = upkeep.want_head
     return Core(
         money=MoneyPipeline(
             ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note, upkeep.want_head

@@ -112,6 +112,8 @@ class Desk:
         self.health = health
         self.counters = counters
         self.rotation = rotation
+        #: What is owed when a business date is closed: a signed head of the journal.
+        self.day_closed: Callable[[], object] = lambda: None
         self.maker = CardMaker(keys, entropy, settings.iin, registry.card_names)
         self.folder = PersonalisationFolder(Path(settings.personalisation))
 

@@ -38,6 +38,7 @@ def advance_day(desk: Desk, order: Order) -> AdminAnswer:
     with desk.registry.changing(desk.clock.now()) as change:
         audit(change, order, {"business-date": change.business_date})
     day = desk.registry.advance_day(desk.clock.now())
+    desk.day_closed()
     return done(f"The business date is {day}.", [{"business-date": day}])
 
 
