@@ -10,7 +10,7 @@ from tests.core.promises import ADA, PipelineCase
 from tests.core.tills import Till
 from trus.auth.model import State
 from trus.auth.watching import WatchLimits
-from trus.core.messages import Failed
+from trus.core.messages import Failed, PinWanted
 from trus.values import ResponseCode
 
 replace = msgspec.structs.replace
@@ -163,6 +163,27 @@ class WatchPromises(PipelineCase):
         self.assertEqual(self.bank.one(advice), Failed(ResponseCode.ISSUER_UNAVAILABLE, "terminal-slowed"))
         self.world.clock.advance(seconds=LIMITS.longest_wait)
         self.assertEqual(self.codes(replace(advice, repeat=True)), ["00"])
+
+    def test_range_swept_by_many(self) -> None:
+        """A range that many terminals sweep, each below its own limit, raises an alarm; its cards then need a PIN."""
+        self.world.add_company("FREE", pin_above=1000)
+        self.world.add_employee("FREE", "FAY", balance=10_000)
+        fay = self.bank.issue("FREE", "FAY", card="CARD000000F1")
+        self.assertEqual(self.codes(self.till.purchase(fay, 100, pin=None)), ["00"])
+        tills = []
+        for number in range(7):
+            self.world.add_terminal(f"SHOP{number}", f"T000010{number}", "5812")
+            tills.append(Till(f"T000010{number}", f"SHOP{number}"))
+        forged = [replace(till.purchase(self.ada, 1), track2=self.ada.forged()) for till in tills for _ in range(5)]
+        self.assertEqual(self.codes(*forged), ["14"] * 35)
+        self.assertEqual([line.rule for line in self.world.journal() if line.kind == "alarm"], ["range-swept"])
+        [(level, text)] = self.bank.notes
+        self.assertEqual(level, "critical")
+        self.assertNotIn(self.ada.number.digits[:8], text)
+        self.assertIsInstance(self.bank.one(self.till.purchase(fay, 100, pin=None)), PinWanted)
+        self.assertEqual(self.codes(self.till.purchase(fay, 100)), ["00"])
+        self.world.clock.advance(hours=4)
+        self.assertEqual(self.codes(self.till.purchase(fay, 100, pin=None)), ["00"])
 
     def test_repeats(self) -> None:
         """A wrong try that is repeated is answered from what is stored, and counts once."""

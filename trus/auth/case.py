@@ -30,6 +30,13 @@ Figures = dict[str, int | str]
 _DAY: Final = timedelta(days=1)
 
 
+class Held(NamedTuple):
+    """What a purse can spend, minor units."""
+
+    name: str
+    room: int
+
+
 class LocalMoment(NamedTuple):
     """A moment on a company's clocks: "YYYY-MM-DD", YYMM, "HH:MM", ISO week day; and what yesterday was."""
 
@@ -93,6 +100,7 @@ class Case:
         "spent",
         "terminal",
         "tries_allowed",
+        "usable",
         "week_day",
         "window_day",
     )
@@ -122,6 +130,8 @@ class Case:
             self.counter_day, self.day_amount, self.day_count = card.counter_day, card.day_amount, card.day_count
         else:
             self.counter_day, self.day_amount, self.day_count = day, 0, 0
+        #: The purses that may pay, found once (trus.auth.purses).
+        self.usable: list[Held] | None = None
         self.spent: Spent | None = None
         self.shop_limit: ShopLimit | None = None
         if policy.watches_cards:

@@ -139,6 +139,10 @@ SENTENCES: Final[Mapping[str, str]] = {
         "The network blocked the terminal {terminal} after {wrong_values} wrong verification values and wrong PINs of"
         " {wrong_cards} cards; an admin lifts that with TERMINAL-UNBLOCK."
     ),
+    "range-swept": (
+        "{wrong_values} wrong verification values, or numbers of no card, came for one range of card numbers, from"
+        " whatever terminals: its cards pay nothing without PIN for a while."
+    ),
     "over-floor": "{asked} was sold off-line, and a terminal may sell {limit} at once without asking.",
     "advised": ("{asked} was sold off-line; the purse held {balance}, and {shortfall} of it is the issuer's risk."),
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",

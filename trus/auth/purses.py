@@ -6,18 +6,9 @@ trus.auth.rules. A purse is named by the issuer; MAIN is the one that every card
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from trus.auth.case import Case, Figures
+from trus.auth.case import Case, Figures, Held
 from trus.auth.model import CardFacts, Draw
 from trus.auth.policy import MAIN_PURSE, PurseRule
-
-
-class Held(NamedTuple):
-    """What a purse can spend, minor units."""
-
-    name: str
-    room: int
 
 
 def room_of(card: CardFacts, name: str) -> int | None:
@@ -47,11 +38,14 @@ def purses_figures(case: Case) -> Figures:
 
 def usable(case: Case) -> list[Held]:
     """Return the purses that may pay this purchase and what they can spend, in the policy's order."""
+    if case.usable is not None:
+        return case.usable
     found: list[Held] = []
     for rule in case.policy.purses:
         room = room_of(case.card, rule.name) if _pays(rule, case) else None
         if room is not None:
             found.append(Held(rule.name, max(0, room)))
+    case.usable = found
     return found
 
 

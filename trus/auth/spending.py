@@ -34,11 +34,25 @@ class Spent(msgspec.Struct, frozen=True, array_like=True):
         return self.shops.get(shop_id, _NOTHING)
 
     def plus(self, shop_id: int | None, amount: int, count: int = 1) -> Spent:
-        """Return the figures with a purchase of `day` more; less with negative figures, never below zero."""
-        return self.plus_of(self.day, shop_id, amount, count)
+        """Return the figures with a purchase of `day` more."""
+        shops = self.shops
+        if shop_id is not None:
+            there = shops.get(shop_id, _NOTHING)
+            shops = {**shops, shop_id: (there[0] + amount, there[1] + count)}
+        return Spent(
+            self.day,
+            self.week_amount + amount,
+            self.week_count + count,
+            self.month_amount + amount,
+            self.month_count + count,
+            shops,
+        )
 
     def plus_of(self, day: str, shop_id: int | None, amount: int, count: int) -> Spent:
-        """Return the figures with a purchase of a day, as far as that lies in their periods."""
+        """Return the figures with a purchase of a day, as far as that lies in their periods.
+
+        Less with negative figures, never below zero.
+        """
         week = self.week_amount, self.week_count
         if week_of(day) == week_of(self.day):
             week = _added(week, amount, count)

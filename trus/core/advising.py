@@ -58,6 +58,7 @@ class Adviser:
             watch = self._guard.learn(terminal, card, rule, checks, book)
             outcome = _record(asked, request, book, outcome, rule, figures, terminal, card, watch=watch)
             self._guard.block_if_swept(terminal, book, watch)
+            self._guard.learn_range(asked, rule, book)
             return outcome
         amount, currency = request.amount, request.currency
         drawn = _drawn(case, amount)

@@ -71,7 +71,7 @@ class Authorizer:
         slowed = self._guard.slowed(terminal, book)
         if slowed is not None:
             return self._record(asked, request.peer, question, slowed, terminal, None, book)
-        policy = None if card is None else book.policy(card.company_id)
+        policy = self._guard.policy(asked, None if card is None else book.policy(card.company_id), book)
         decision = decide(question, Facts(terminal, card, checks, policy, self._tries_allowed), book.now)
         if decision.pin_wanted:
             tries = decision.tries_left
@@ -224,6 +224,7 @@ class Authorizer:
         )
         if watch is not None:
             self._guard.block_if_swept(terminal, book, watch)
+            self._guard.learn_range(asked, decision.rule, book)
         return outcome
 
 

@@ -49,6 +49,7 @@ from trus.core.messages import (
     Reverse,
     Void,
 )
+from trus.core.ranges import RangeLimits, Ranges
 from trus.core.refunding import give_back
 from trus.core.reversing import take_back
 from trus.core.voiding import cancel
@@ -76,7 +77,8 @@ class PipelineSettings(Frozen, frozen=True):
 
     A pre-authorization expires after `hold_seconds`. `floor_limit` is what a terminal may sell off-line
     at once, in minor units. What comes back to credit that has ended can be spent for `grace_days` more.
-    `watch` says when a terminal that tries cards out is slowed down, and when it is blocked.
+    `watch` says when a terminal that tries cards out is slowed down, and when it is blocked, `ranges` when a
+    range of card numbers is swept.
     """
 
     pin_tries: int = PIN_TRIES
@@ -85,6 +87,7 @@ class PipelineSettings(Frozen, frozen=True):
     floor_limit: int = FLOOR_LIMIT
     grace_days: int = GRACE_DAYS
     watch: WatchLimits = WatchLimits()
+    ranges: RangeLimits = RangeLimits()
 
 
 class MoneyPipeline:
@@ -106,7 +109,8 @@ class MoneyPipeline:
         self._ledger = ledger
         self._checker = CardChecker(keys, card_keys)
         approvals = ApprovalCodes(entropy)
-        self._guard = Guard(settings.watch, note)
+        ranges = Ranges(lambda digits: ledger.card_names(digits).current, settings.ranges)
+        self._guard = Guard(settings.watch, ranges, note)
         self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard)
         self._adviser = Adviser(approvals, settings.floor_limit, self._guard)
         self._clock = clock

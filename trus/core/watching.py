@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from trus.auth.model import CardFacts, Checks, Decision, State, TerminalFacts
+from trus.auth.policy import Policy
 from trus.auth.ports import Event, EventKind
 from trus.auth.watching import (
     UNWATCHED,
@@ -24,12 +27,16 @@ from trus.auth.watching import (
     wrong_pin,
     wrong_value,
 )
+from trus.core.asked import Asked
 from trus.core.book import Book
+from trus.core.ranges import Ranges
 from trus.values import ResponseCode, Result, TerminalId
 
 #: The rule that answers while a terminal is slowed down, and the one under which it is blocked.
 SLOWED: Final = "terminal-slowed"
 SWEPT: Final = "terminal-swept"
+#: The rule of the alarm about a range of card numbers.
+RANGE_SWEPT: Final = "range-swept"
 #: Who blocks it.
 NETWORK: Final = "network"
 
@@ -45,10 +52,29 @@ WatchUpdate = tuple[TerminalId, str, bool]
 class Guard:
     """Watches what terminals try."""
 
-    def __init__(self, limits: WatchLimits, note: Callable[[str, str], None]) -> None:
+    def __init__(self, limits: WatchLimits, ranges: Ranges, note: Callable[[str, str], None]) -> None:
         """`note(level, text)` receives alarms for the operator's log."""
         self._limits = limits
+        self._ranges = ranges
         self._note = note
+
+    def policy(self, asked: Asked, policy: Policy | None, book: Book) -> Policy | None:
+        """Return the policy of a card: while its range of numbers is swept, one that always wants the PIN."""
+        stripe = asked.stripe
+        if policy is None or stripe is None or not policy.pin_above:
+            return policy
+        if not self._ranges.is_swept(stripe.number.digits, int(book.now.timestamp())):
+            return policy
+        return msgspec.structs.replace(policy, pin_above=0)
+
+    def learn_range(self, asked: Asked, rule: str, book: Book) -> None:
+        """Count a stripe that is not genuine for its range, with an alarm when that is swept. Raises LedgerError."""
+        if rule != _NOT_GENUINE or asked.stripe is None:
+            return
+        count = self._ranges.wrong(asked.stripe.number.digits, int(book.now.timestamp()))
+        if count:
+            rrn = _alarm(book, RANGE_SWEPT, {"wrong_values": count})
+            self._note("critical", f"alarm {rrn}: a range of card numbers is swept: {count} wrong verification values")
 
     def slowed(self, terminal: TerminalFacts | None, book: Book) -> Decision | None:
         """Return the decline of a terminal for which nothing is checked yet, None when it may ask."""
@@ -86,34 +112,51 @@ class Guard:
         watch = watch_from_text(update[1])
         if not is_swept(watch, self._limits):
             return
-        event_id, rrn = book.number()
-        book.record(
-            Event(
-                event_id=event_id,
-                kind=EventKind.ALARM.value,
-                identity=None,
-                rid=_NO_RID,
-                digest=_NO_DIGEST,
-                card_id=None,
-                shop_id=terminal.shop_id,
-                amount=0,
-                currency="",
-                result=Result.DECLINED.value,
-                code=ResponseCode.SECURITY_VIOLATION.value,
-                approval="",
-                rrn=rrn,
-                rule=SWEPT,
-                figures={"terminal": terminal.terminal, "wrong_values": watch.values, "wrong_cards": watch.pins},
-                answer=b"",
-                actor=NETWORK,
-                watch=(update[0], update[1], True),
-            )
-        )
+        figures: dict[str, int | str] = {
+            "terminal": terminal.terminal,
+            "wrong_values": watch.values,
+            "wrong_cards": watch.pins,
+        }
+        rrn = _alarm(book, SWEPT, figures, terminal.shop_id, (update[0], update[1], True))
         self._note(
             "critical",
             f"alarm {rrn}: terminal {terminal.terminal} of {terminal.shop} is blocked after {watch.values} wrong"
             f" verification values and wrong PINs of {watch.pins} cards",
         )
+
+
+def _alarm(
+    book: Book,
+    rule: str,
+    figures: dict[str, int | str],
+    shop_id: int | None = None,
+    watch: tuple[str, str, bool] | None = None,
+) -> str:
+    """Record an event of the network's own and return its reference number. Raises LedgerError."""
+    event_id, rrn = book.number()
+    book.record(
+        Event(
+            event_id=event_id,
+            kind=EventKind.ALARM.value,
+            identity=None,
+            rid=_NO_RID,
+            digest=_NO_DIGEST,
+            card_id=None,
+            shop_id=shop_id,
+            amount=0,
+            currency="",
+            result=Result.DECLINED.value,
+            code=ResponseCode.SECURITY_VIOLATION.value,
+            approval="",
+            rrn=rrn,
+            rule=rule,
+            figures=figures,
+            answer=b"",
+            actor=NETWORK,
+            watch=watch,
+        )
+    )
+    return rrn
 
 
 def _watch(terminal: TerminalFacts) -> Watch:
