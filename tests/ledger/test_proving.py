@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ledger.books import DB_KEY, Books
 from tests.ledger.test_chain import Signer
 from trus.auth.ports import Event
+from trus.errors import LedgerError
 from trus.ledger.engine import open_engine
 from trus.ledger.erasure import erase_employee
 from trus.ledger.heads import HeadLog
@@ -252,6 +253,23 @@ class ProvingCase(SynchronousTestCase):
         self.sign()
         judgement = judge(self.prove(receipt, slip), lambda payload, signature: False)
         self.assertEqual(judgement.verdict, Verdict.NOT_SIGNED)
+
+    def test_a_neighbour_that_was_dropped(self) -> None:
+        """An answer whose neighbour was taken out is proved no more; a head that knew nothing continues into any."""
+        self.pay()
+        receipt, slip = self.pay()
+        self.sign()
+        self.tamper(
+            f"DELETE FROM event WHERE sequence = {receipt.sequence - 1}",
+            "UPDATE signed_head SET document = CAST(replace(document, '[[1,', '[[2,') AS BLOB) WHERE number = 1",
+        )
+        evidence = self.prove(receipt, slip, since=1)
+        alone = msgspec.structs.replace(evidence, since=None)
+        self.assertEqual(self.judge(alone).verdict, Verdict.CHANGED)
+        assert evidence.since is not None
+        self.assertEqual(evidence.since.path, [])
+        self.tamper("UPDATE signed_head SET document = x'00' WHERE number = 1")
+        self.assertRaises(LedgerError, self.prove, receipt, slip, 1)
 
     def test_in_one_snapshot(self) -> None:
         """A proof is of one snapshot: head, path and row belong together."""

@@ -99,6 +99,10 @@ class TreeCase(SynchronousTestCase):
             unit.connection.execute(delete(chain_node).where(chain_node.c.level > 8))
         with self.books.ledger.reading() as connection:
             self.assertEqual(root_of_slot(connection, 1, self.size), by_the_book(self.links()))
+        with self.books.ledger.order(self.books.clock.now()) as unit:
+            unit.connection.execute(delete(chain_node))
+        with self.books.ledger.reading() as connection:
+            self.assertEqual(root_of_slot(connection, 1, self.size), by_the_book(self.links()))
 
     def test_a_link_that_is_gone(self) -> None:
         """A row that was taken out leaves its place empty: what comes after keeps its own."""

@@ -9,12 +9,15 @@ from typing import Any
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.receipts.vectors import VECTORS
+from tests.receipts.vectors import VECTORS, sign
 from trus.cli.verify_receipt import verify_receipt_command
 from trus.errors import ConfigurationError
+from trus.receipts.documents import ExportedLine, HeadDocument, decode_document, encode_document
 from trus.receipts.links import Receipt, ReceiptError
+from trus.receipts.proofs import Continuation, read_evidence
 
 
 class CommandCase(SynchronousTestCase):
@@ -145,6 +148,47 @@ class CommandCase(SynchronousTestCase):
         self.assertEqual(self.verdict(held, code=3), "inconsistent")
         held["since"]["path"] = []
         self.assertEqual(self.verdict(held, code=3), "inconsistent")
+
+    def test_heads_that_contradict(self) -> None:
+        """Two heads that cannot be of one journal that only grows are told, each with the reason."""
+        two = decode_document(self.head(2)["document"].encode())
+        assert isinstance(two, HeadDocument)
+        three = json.loads(self.head(3)["document"])
+        [(slot, size, link, tree)] = two.slots
+        cases = (
+            ({"ledger": "f" * 32}, "are of two ledgers"),
+            ({"number": 3}, "there are two heads 3"),
+            ({"at": three["at"] + 1}, "the journal was set back"),
+            ({"receipts": "00" * 32}, "head 3 does not name head 2"),
+            ({"number": 1, "slots": [(slot, 10, link, tree)]}, "head 3 has less of slot 1 than head 1"),
+            ({"number": 1, "slots": [(slot, size, link, tree), (2, 1, link, tree)]}, "has less of slot 2 than head 1"),
+            ({"number": 1, "slots": [(slot, 9, link, tree)]}, "head 3 says another thing of slot 1 than head 1"),
+        )
+        for changes, words in cases:
+            kept = self.write("kept.json", sign(encode_document(replace(two, **changes))))
+            done = self.run_command(self.evidence(7), "--head", kept)
+            self.assertEqual(done.exit_code, 3, done.output)
+            self.assertIn(words, " ".join(done.output.replace("│", "").split()))
+        of_another = {"number": 1, "slots": [(2, 0, link, tree)]}
+        held = self.evidence(7, since=2)
+        held["since"]["head"] = sign(encode_document(replace(two, **of_another)))
+        self.assertIn("less of slot 2", " ".join(self.run_command(held).output.split()))
+
+    def test_slots_that_a_head_does_not_know(self) -> None:
+        """A slot that began after a head is new to it; a proof for a slot that its own head does not know is none."""
+        two = decode_document(self.head(2)["document"].encode())
+        assert isinstance(two, HeadDocument)
+        held = self.evidence(7, since=2)
+        earlier = replace(two, number=1, slots=[])
+        held["since"] = {"head": sign(encode_document(earlier)), "path": []}
+        self.assertEqual(self.verdict(held, code=0), "included")
+        gone = {**self.evidence(7), "receipt": self.vectors["answers"][6]["proof"].replace("1-", "2-", 1)}
+        self.assertEqual(self.verdict(gone, code=1), "not-yet")
+        continued = Continuation(ExportedLine(**self.head(2)), [])
+        self.assertFalse(continued.continues(earlier, 1))
+        proof = read_evidence(json.dumps(self.evidence(7)).encode()).proof
+        assert proof is not None
+        self.assertFalse(proof.leads(Receipt.parse(gone["receipt"])))
 
     def test_opening(self) -> None:
         """An opened key shows whether the network gave the answer; another key is not the one it committed to."""

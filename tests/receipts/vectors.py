@@ -29,7 +29,7 @@ _SCALAR: Final = int.from_bytes(hashlib.sha256(b"trus receipt vectors").digest()
 
 def made() -> dict[str, Any]:
     """Return everything that the file holds."""
-    key = ec.derive_private_key(_SCALAR, ec.SECP256R1())
+    key = private_key()
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
     start = previous = hashlib.sha256(b"the link before the first").digest()
     answers: list[dict[str, Any]] = []
@@ -75,10 +75,7 @@ def made() -> dict[str, Any]:
             )
         )
         before = hashlib.sha256(document).hexdigest()
-        signature = key.sign(CONTEXT + document, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        heads.append(
-            {"document": document.decode("ascii"), "signature": signature.hex(), "key": _receipt_key(number).hex()}
-        )
+        heads.append({**sign(document), "key": _receipt_key(number).hex()})
     for sequence, answer in enumerate(answers, start=1):
         answer["paths"] = {
             str(number): [each.hex() for each in inclusion_path(sequence - 1, size, subtree)]
@@ -87,6 +84,17 @@ def made() -> dict[str, Any]:
         }
     consistency = {"2-3": [each.hex() for each in consistency_path(SIZES[1], SIZES[2], subtree)]}
     return {"public-key": public, "answers": answers, "heads": heads, "consistency": consistency}
+
+
+def private_key() -> ec.EllipticCurvePrivateKey:
+    """Return the key that signs the vectors' heads."""
+    return ec.derive_private_key(_SCALAR, ec.SECP256R1())
+
+
+def sign(document: bytes) -> dict[str, str]:
+    """Return a head of these bytes."""
+    signature = private_key().sign(CONTEXT + document, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    return {"document": document.decode("ascii"), "signature": signature.hex()}
 
 
 def _receipt_key(head: int) -> bytes:

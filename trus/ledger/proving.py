@@ -9,15 +9,17 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+import msgspec
 from sqlalchemy import Connection, select
 
+from trus.errors import LedgerError
 from trus.ledger.chain import CHAINED, PERSONAL, commit_personal, genesis, rest_of, stated_of
 from trus.ledger.heads import Head, last_head
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import entry, event, signed_head
 from trus.ledger.tree import GONE, subtrees
 from trus.ledger.writer import ledger_id
-from trus.receipts.documents import decode_document
+from trus.receipts.documents import Document, decode_document
 from trus.receipts.links import Receipt
 from trus.receipts.merkle import consistency_path, inclusion_path
 from trus.receipts.proofs import NotCovered, ShownProof, end_of
@@ -40,7 +42,8 @@ class LedgerProver:
 def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProof | None:
     """Return the proof of an answer, None when the journal has no such answer under that mark.
 
-    With `since` also the proof that the newest head continues head `since`. Raises NotCovered.
+    With `since` also the proof that the newest head continues head `since`. Raises NotCovered, and
+    LedgerError for heads that somebody has altered beyond reading.
     """
     slot, sequence = receipt.slot, receipt.sequence
     columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "salt", "commitment", "mark", "id")]
@@ -48,7 +51,7 @@ def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProo
     if row is None or not isinstance(row[-2], bytes) or not hmac.compare_digest(row[-2], receipt.mark):
         return None
     newest = last_head(connection)
-    end = None if newest is None else end_of(decode_document(newest.document), slot)
+    end = None if newest is None else end_of(_said(newest), slot)
     if newest is None or end is None or not end.tree or end.sequence < sequence:
         raise NotCovered
     salt, kept = row[-4], row[-3]
@@ -59,7 +62,7 @@ def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProo
     read = subtrees(connection, slot)
     older, consistency = _head(connection, since), []
     if older is not None:
-        begun = end_of(decode_document(older.document), slot)
+        begun = end_of(_said(older), slot)
         if begun is not None and begun.tree and 0 < begun.sequence <= end.sequence:
             consistency = consistency_path(begun.sequence, end.sequence, read)
     return ShownProof(
@@ -92,6 +95,13 @@ def _head(connection: Connection, number: int) -> Head | None:
     columns = (signed_head.c.number, signed_head.c.document, signed_head.c.digest, signed_head.c.signature)
     row = connection.execute(select(*columns).where(signed_head.c.number == number)).first() if number else None
     return None if row is None else Head(*row)
+
+
+def _said(head: Head) -> Document:
+    try:
+        return decode_document(head.document)
+    except msgspec.MsgspecError:
+        raise LedgerError(f"signed head {head.number} cannot be read: audit the ledger") from None
 
 
 def _link(connection: Connection, slot: int, sequence: int) -> bytes:
