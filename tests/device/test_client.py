@@ -46,6 +46,14 @@ class Paying(NetworkCase):
         for line in self.network.heard:
             self.assertNotIn(TRACK2.encode(), line)
 
+    async def test_before_the_first_connection(self) -> None:
+        """An off-line sale can be told of before the first connection, when the cashier names the currency."""
+        client = self.client(await self.enrolled())
+        told = Deferred.fromCoroutine(client.advise(1250, TRACK2, currency="USD"))
+        await client.start()
+        self.assertTrue((await told).approved)
+        self.assertEqual([type(each) for each in self.network.requests], [core.Advise])
+
     async def test_asks_for_the_pin(self) -> None:
         """When the backend wants a PIN, the cardholder is asked for it."""
         asked: list[int | None] = []
