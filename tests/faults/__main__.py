@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from tests.faults import plans, report
-from tests.faults.house import Shape
+from tests.faults.house import House, Shape
 from tests.faults.injections import Fault
 from tests.faults.run import BACK_WITHIN_SECONDS, Record, Run
 from tests.faults.tools import PROJECT, find_faketime, find_strace
@@ -70,9 +70,11 @@ def main(
         return done >= rounds if rounds else time.monotonic() > ends and not short
 
     outcome: list[Record] = []
+    houses: list[House] = []
 
     async def play(reactor: Any) -> None:
         run = Run(reactor, shape, strace, faketime, small_disk=not no_mount, back_within=back_within, say=say)
+        houses.append(run.house)
         kept = keep
         try:
             faults = (each for each in _faults(seed, short) if plans.possible(each, strace, faketime, only))
@@ -92,6 +94,11 @@ def main(
     except SystemExit as end:
         if end.code:
             raise
+    if not outcome:
+        for house in houses:
+            house.end(keep=False)
+        say("interrupted: nothing was judged")
+        sys.exit(1)
     result = outcome[0]
     if as_json:
         click.echo(json.dumps(report.as_dict(result, missing), indent=2))
@@ -110,7 +117,7 @@ def _faults(seed: int, short: bool) -> Iterator[Fault]:
     chance = random.Random(f"plan/{seed}")
     if short:
         return plans.short(chance)
-    return chain(plans.enumerated(), plans.one_of_each(chance), plans.at_random(chance))
+    return chain(plans.one_of_each(chance), plans.enumerated(), plans.at_random(chance))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ trus.simulation.invariants judges.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from trus.device.journal import Asked, FileJournal, Memory, Opened, Record, Settled, Summary
+from trus.device.journal import Asked, FileJournal, Memory, Opened, Record, Settled, Summary, decode
 from trus.device.orders import Answer
 from trus.simulation.papers import Ordered, Papers
 from trus.values import Identity, TerminalId
@@ -114,19 +114,41 @@ class Reader:
 class WatchedJournal(FileJournal):
     """The terminal's own journal, which puts down what has become durable."""
 
-    def __init__(self, path: Path, compact_above: int, evidence: Writer, now: object) -> None:
+    def __init__(self, path: Path, compact_above: int, evidence: Writer, now: Callable[[], float]) -> None:
         """`now()` is the machine's monotonic clock, one for all processes."""
         self._evidence = evidence
         self._now = now
+        self._durable_records: list[Record] = []
         super().__init__(path, compact_above=compact_above)
 
     def sync(self) -> None:
         """Make the records durable, and put them down."""
-        waiting = list(self._waiting)
+        self._durable_records = list(self._waiting)
         super().sync()
-        for record in waiting:
-            if isinstance(record, Opened | Settled):
-                self._evidence.put(Wrote(self._now(), record))  # type: ignore[operator]
+        self._put_down()
+
+    def _compact(self) -> None:
+        self._put_down()  # before the lines that hold them are gone
+        super()._compact()
+
+    def _put_down(self) -> None:
+        records, self._durable_records = self._durable_records, []
+        put_down(records, self._evidence, self._now())
+
+
+def put_down(records: Sequence[Record], evidence: Writer, at: float) -> None:
+    """Say that the journal holds these, durably."""
+    for record in records:
+        if isinstance(record, Opened | Settled):
+            evidence.put(Wrote(at, record))
+
+
+def last_records(journal: Path) -> Sequence[Record]:
+    """Return the last line of a journal: the process before may have died before it could put that down."""
+    if not journal.exists():
+        return []
+    *lines, unfinished = journal.read_bytes().split(b"\n")
+    return [] if unfinished or not lines else decode(lines[-1]) or []
 
 
 class Book:
@@ -186,6 +208,3 @@ class Book:
                 self.rested = line.request
             case Broken():
                 self.broken = line.why
-
-
-__all__ = ["Book", "Broken", "Reader", "Record", "Rested", "Started", "Told", "WatchedJournal", "Writer", "Wrote"]

@@ -208,15 +208,19 @@ class House:
 
     async def close(self, *, keep: bool) -> None:
         """End every process; remove the folder unless `keep`."""
-        for program in (*self.tills, *self.gateways, self.backend):
-            if program.popen is not None:
-                with_children = [*children(program.popen.pid), program.popen.pid] if not program.dead else []
-                for each in with_children:
-                    resume(each)
-                program.kill()
+        self.end(keep=keep)
         await self.front_door.close()
         await self.link.close()
+
+    def end(self, *, keep: bool) -> None:
+        """End every process at once, stopped ones too; remove the folder unless `keep`. Twice is once."""
+        for program in (*self.tills, *self.gateways, self.backend):
+            if program.popen is not None and not program.dead:
+                for each in [*children(program.popen.pid), program.popen.pid]:
+                    resume(each)
+                program.kill()
         if self.mounted:
+            self.mounted = False
             self._keep_disk() if keep else unmount(self.root / "db")
         if not keep:
             self.network.remove()

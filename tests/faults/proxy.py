@@ -40,6 +40,7 @@ class _End(Protocol):
         self.wire = wire
         self.other: _End | None = None
         self._waiting: deque[bytes] = deque()
+        self._held: deque[bytes] = deque()
         self._due = 0.0
 
     def dataReceived(self, data: bytes) -> None:
@@ -57,15 +58,16 @@ class _End(Protocol):
             self._due = max(self._due, now + wire.chance.uniform(0, SLOW_SECONDS))
         data = b"".join(self._waiting)
         self._waiting.clear()
-        if self._due > now:  # nothing overtakes what was held before
+        if self._due > now or self._held:  # nothing overtakes what was held before
             wire.under_way += 1
-            wire.reactor.callLater(self._due - now, self._release, data)
+            self._held.append(data)
+            wire.reactor.callLater(max(0.0, self._due - now), self._release)
         else:
             self._send(data)
 
-    def _release(self, data: bytes) -> None:
+    def _release(self) -> None:
         self.wire.under_way -= 1
-        self._send(data)
+        self._send(self._held.popleft())  # the first one, whichever timer was faster
 
     def _send(self, data: bytes) -> None:
         if self.other is not None and self.other.transport is not None:

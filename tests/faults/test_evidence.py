@@ -6,8 +6,20 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.faults.evidence import Asking, Book, Broken, Reader, Rested, Started, Told, Writer, Wrote
-from trus.device.journal import Asked, Memory, Opened, Settled
+from tests.faults.evidence import (
+    Asking,
+    Book,
+    Broken,
+    Reader,
+    Rested,
+    Started,
+    Told,
+    Writer,
+    Wrote,
+    last_records,
+    put_down,
+)
+from trus.device.journal import Asked, Memory, Opened, Settled, encode
 from trus.device.orders import Answer
 from trus.simulation.papers import Papers
 from trus.values import BusinessDate, Identity, Result, TerminalId
@@ -73,6 +85,27 @@ class EvidenceTests(SynchronousTestCase):
         self.start(2, memory)
         self.book.read()
         self.assertEqual(self.papers.written[IDENTITY].opened_in, 1)
+
+    def test_the_last_line_of_a_journal(self) -> None:
+        """What a process had made durable and could not put down any more is put down by the next one."""
+        journal = Path(self.mktemp())
+        self.assertEqual(list(last_records(journal)), [])
+        with journal.open("wb") as file:
+            file.write(encode([OPENED]) + encode([SETTLED]))
+        self.assertEqual(list(last_records(journal)), [SETTLED])
+        self.start(1).put(Wrote(10.6, OPENED))
+        writer = Writer(self.path)
+        put_down(last_records(journal), writer, 10.7)
+        writer.put(Started(10.8, 2, Memory().summary()))
+        self.book.read()
+        written = self.papers.written[IDENTITY]
+        self.assertEqual((written.settled, written.settled_in, written.ended), (SETTLED, 1, False))
+
+    def test_a_last_line_that_is_torn(self) -> None:
+        """A line of the journal that was never whole was never durable."""
+        journal = Path(self.mktemp())
+        journal.write_bytes(encode([OPENED]) + encode([SETTLED])[:-1])
+        self.assertEqual(list(last_records(journal)), [])
 
     def test_out_of_order(self) -> None:
         """A terminal whose journal failed is out of order until it is started again."""

@@ -21,7 +21,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from tests.faults.evidence import Asking, Broken, Rested, Started, Told, WatchedJournal, Writer
+from tests.faults.evidence import Asking, Broken, Rested, Started, Told, WatchedJournal, Writer, last_records, put_down
 from tests.faults.hooks import Traps, install
 from tests.faults.steps import Part
 from trus.clock import SystemClock, SystemEntropy
@@ -66,6 +66,8 @@ class Till:
         self._plan = plan
         self._evidence = Writer(Path(plan.evidence))
         self._random = random.Random(f"{plan.seed}/{plan.home}/{plan.incarnation}")
+        # What the process before had made durable and could not put down any more belongs to that one.
+        put_down(last_records(home.path / JOURNAL), self._evidence, time.monotonic())
         journal = WatchedJournal(home.path / JOURNAL, plan.compact_above, self._evidence, time.monotonic)
         self._memory = journal.memory
         self._evidence.put(Started(time.monotonic(), plan.incarnation, journal.memory.summary()))
