@@ -15,5 +15,5 @@
 | papers, watching | what people know for sure; what is noticed from outside |
 | invariants, run | what must hold; one run from seed to judgement |
 
-The rules of the simulated world are docs/reliability.md.
+The rules of the simulated world are docs/reference/simulation.md.
 """
