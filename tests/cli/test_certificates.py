@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pki.registers import SetClock
+from trus.cli.admin_certificates import renew_by_hand
 from trus.cli.certificates import certificates_group, open_desk
 from trus.cli.compose import compose_core
 from trus.cli.layout import InitOptions, Layout, passphrase_of
 from trus.cli.provisioning import provision
 from trus.clock import SystemClock, SystemEntropy
+from trus.core.messages import AdminAnswer, AdminCommand
 from trus.errors import ConfigurationError
 from trus.settings.loading import load
 
@@ -119,3 +121,51 @@ class CertificatesTests(SynchronousTestCase):
             channel.unlink()
             self.assertRaises(ConfigurationError, desk.lists.renew)
             self.assertRaises(ConfigurationError, desk.lists.revoke, "individual", 5)
+
+    def test_an_admin_who_cannot_come_in_is_renewed_by_hand(self) -> None:
+        """TR-15: the only admin, whose certificate has ended, comes in again under the same name; it is on record."""
+        clock = SetClock(SystemClock().now() + timedelta(days=400))
+        told = renew_by_hand(self.layout.config, "admin", timedelta(0), clock, SystemEntropy())
+        [path] = self.layout.admins.glob("admin-*.p12")
+        self.assertIn(str(path), told)
+        _, leaf, _ = pkcs12.load_key_and_certificates(path.read_bytes(), passphrase_of(path).read_bytes().strip())
+        assert leaf is not None
+        former = x509.load_pem_x509_certificate(self.layout.admin_bundle("admin").with_suffix(".pem").read_bytes())
+        core = compose_core(load(self.layout.config), clock, SystemEntropy(), lambda level, text: None)
+        try:
+            serials = (f"{former.serial_number:x}", f"{leaf.serial_number:x}")
+            answers = core.handle(
+                [AdminCommand("admin", serial, "ORDERS", {"admin": "operator"}) for serial in serials]
+            )
+            self.assertEqual([each.code for each in answers if isinstance(each, AdminAnswer)], ["63", "00"])
+            self.assertIn("ADMIN-RENEW", repr(answers[1]))
+            busy = self.run_command("renew-admin", "admin")
+            self.assertEqual((busy.exit_code, busy.output.count("\n")), (1, 1), busy.output)
+        finally:
+            core.close()
+        self.assertEqual(len(list(self.layout.admins.glob("admin-*.p12"))), 1)
+
+    def test_by_hand_nobody_else_is_let_in(self) -> None:
+        """An admin who is unknown is not made by a renewal."""
+        for name in ("nobody", "../admin"):
+            done = self.run_command("renew-admin", name)
+            self.assertEqual((done.exit_code, done.output.count("\n")), (1, 1), name)
+        self.assertEqual([path.name for path in self.layout.admins.glob("*.p12")], ["admin.p12"])
+
+
+class TwoAdminsTests(SynchronousTestCase):
+    """A deployment of two admins, where another must agree to a renewal."""
+
+    def test_dual_control_by_hand(self) -> None:
+        """TR-23: while another admin can approve, nobody renews by hand alone; when both have ended, the host can."""
+        layout = Layout(Path(self.mktemp()).absolute())
+        provision(layout.root, InitOptions(admins=("ada", "bob")), SystemClock(), SystemEntropy())
+        layout.policy.write_text("approvals:\n  commands:\n    - name: ADMIN-RENEW\n")
+        clock = SetClock(SystemClock().now())
+        zero = timedelta(0)
+        refused = self.assertRaises(
+            ConfigurationError, renew_by_hand, layout.config, "ada", zero, clock, SystemEntropy()
+        )
+        self.assertIn("others can approve", str(refused))
+        clock.advance(timedelta(days=400))
+        self.assertIn("ended", renew_by_hand(layout.config, "ada", zero, clock, SystemEntropy()))

@@ -171,10 +171,21 @@ class CertificateTests(Deployed):
 
     def test_expiry_is_told_ahead(self) -> None:
         """TR-15: a month before a certificate ends, doctor warns and says which command lists it."""
-        [far] = self.findings(0)
+        [far, _] = self.findings(0)
         self.assertEqual((far.state, far.text), (State.OK, "1 are good, none ends within 30 days"))
-        [near] = self.findings(340)
+        [near, _] = self.findings(340)
         self.assertEqual(near.state, State.WARNING)
         self.assertIn("1 certificate ends within 30 days: CERTIFICATES state=expiring", near.text)
-        [over] = self.findings(400)
+        [over, _] = self.findings(400)
         self.assertEqual(over.state, State.OK)
+
+    def test_admins_are_told_ahead(self) -> None:
+        """TR-15: doctor warns before an admin's certificate ends, and says how to renew one that has ended."""
+        for days, state, told in (
+            (0, State.OK, "is good until"),
+            (350, State.WARNING, "ADMIN-RENEW at the console"),
+            (400, State.WRONG, "trus certificates renew-admin admin"),
+        ):
+            [_, admin] = self.findings(days)
+            self.assertEqual((admin.subject, admin.state), ("admins' certificates", state))
+            self.assertIn(told, admin.text)

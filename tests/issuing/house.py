@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from trus.admin.model import AdminRole
 from trus.cards.pin import Pin, seal_pin
 from trus.cards.tracks import parse_track_two
+from trus.cli.admin_bundles import AdminBundles
 from trus.cli.database_keys import TokenKeySource
+from trus.cli.layout import Layout
 from trus.clock import SystemEntropy
 from trus.core.keyring import find_card_keys
 from trus.core.messages import AdminAnswer, AdminCommand, Outcome, Purchase, Reverse
@@ -31,8 +33,10 @@ from trus.ledger.registry_reports import JournalFilter
 from trus.ledger.registry_values import TransactionRow
 from trus.ledger.rotation import KeyRotation
 from trus.pki.authority import Authority
+from trus.pki.channel import ADMIN
 from trus.pki.identity import INDIVIDUAL, IdentityService, create_backend_identity
-from trus.pki.profiles import INDIVIDUAL_AUTHORITY
+from trus.pki.policy import DEFAULT_POLICY
+from trus.pki.profiles import ADMIN_AUTHORITY, INDIVIDUAL_AUTHORITY
 from trus.values import BusinessDate, DeviceRole, Identity, PeerIdentity, PinMaterial, TerminalId, TrackTwo
 
 #: A Friday.
@@ -137,6 +141,10 @@ class House:
             lambda: self.health,
             rotation=self.rotation,
         )
+        admins = Authority.create(
+            self.keys, self.keys, ADMIN, ADMIN_AUTHORITY, "trus admin authority", self.clock, SystemEntropy()
+        )
+        self.desk.admin_certificates = AdminBundles(admins, DEFAULT_POLICY, Layout(self.folder), SystemEntropy())
         self.handlers = AdminHandlers(self.desk)
         self.notes: list[tuple[str, str]] = []
         self.pipeline = MoneyPipeline(

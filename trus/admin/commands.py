@@ -346,6 +346,17 @@ _TABLE: Final[tuple[Command, ...]] = (
         ),
         mutating=True,
     ),
+    Command(
+        "ADMIN-RENEW",
+        "Renews the certificate that you came with; the former one is accepted for a while yet.",
+        _EVERYONE,
+        (
+            _optional(
+                "overlap", kinds.whole_number(0, 365), "DAYS", "how long the former one is accepted, 30 unless told"
+            ),
+        ),
+        mutating=True,
+    ),
     Command("ADMIN-ROLES", "Changes what an admin may do.", _ADMINISTRATORS, (_ADMIN_NAME, _ROLES), mutating=True),
     _state_command("ADMIN-BLOCK", "Takes an admin's rights away.", _ADMINISTRATORS, _ADMIN_NAME),
     _state_command("ADMIN-UNBLOCK", "Gives an admin's rights back.", _ADMINISTRATORS, _ADMIN_NAME),

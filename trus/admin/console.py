@@ -33,10 +33,14 @@ MAX_REFUSED_IN_A_ROW: Final = 100
 
 
 class AdminIdentity(Frozen, frozen=True):
-    """Whom the TLS client certificate names; `serial` in lower-case hexadecimal."""
+    """Whom the TLS client certificate names; `serial` in lower-case hexadecimal.
+
+    `ends` is when it ends, in seconds since 1970-01-01 UTC; 0 when that is not known.
+    """
 
     name: str
     serial: str
+    ends: int = 0
 
 
 class _Turn:
@@ -169,7 +173,7 @@ class ConsoleSession:
         elif command.local:
             self._turns.append(_Turn(None, format_answer(_help(order.arguments))))
         else:
-            asked = AdminCommand(self._admin.name, self._admin.serial, command.verb, order.arguments)
+            asked = AdminCommand(self._admin.name, self._admin.serial, command.verb, order.arguments, self._admin.ends)
             self._turns.append(_Turn(asked, None))
 
     def _end(self, last: bytes) -> None:

@@ -41,7 +41,7 @@ def _channel(tls: TlsSettings, role: ChannelRole) -> ServerChannel:
 
 def _identify(transport: object) -> AdminIdentity:
     peer = channel_peer(transport)
-    return AdminIdentity(peer.name, peer.serial)
+    return AdminIdentity(peer.name, peer.serial, int(peer.not_after.timestamp()))
 
 
 class _Admins:

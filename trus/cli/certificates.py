@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import click
 
+from trus.cli.admin_certificates import renew_admin_command
 from trus.cli.channels import PLANS, ChannelBundles, read_retiring
 from trus.cli.compose import tls_authorities
 from trus.cli.keystore import open_token
@@ -161,6 +162,9 @@ def revoke_command(authority: str, serial: str, config: Path) -> None:
     with _asked(config) as desk:
         desk.lists.revoke(authority, parse_serial(serial))
         click.echo(f"{serial} is on the list of the {authority} authority")
+
+
+certificates_group.add_command(renew_admin_command)
 
 
 def parse_serial(text: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trus.certificates.chains import load_anchors
+from trus.cli.admin_bundles import admins_health, find_maker
 from trus.cli.authorities import AuthorityWatch, CeremonyRecorder, ceremonies_path, revoked_issuers
 from trus.cli.channels import ChannelBundles, Retirement, ends_of, say_ends
 from trus.cli.database_keys import TokenKeySource
@@ -142,7 +143,8 @@ def _assemble(
         revoked_issuers=revoked_issuers(backend, load_anchors(read_file(backend.identity.anchor, "the anchor"))),
     )
     head_log = HeadLog(ledger, TokenHeadSigner(keys), backend.database.heads)
-    lists = RevocationLists(tls_authorities(backend, keys, clock, entropy), clock, policy.crl_validity)
+    channels = tls_authorities(backend, keys, clock, entropy)
+    lists = RevocationLists(channels, clock, policy.crl_validity)
     upkeep = CoreUpkeep(ledger, chamber, clock, lambda: head_log.sign(clock.now()), lists.keep, chamber.tend)
     # The first head commits to the key of the first receipts.
     upkeep.want_head()
@@ -158,6 +160,7 @@ def _assemble(
     directory = compose_directory(backend, registry, keys, chamber.certificates, service, clock, note, bundles)
     upkeep.keepers.append(Retirement(bundles, pki, lists, clock, note).keep)
     upkeep.more_health["channel certificates"] = lambda: say_ends(ends_of(bundles), clock.now())
+    upkeep.more_health["admins"] = lambda: admins_health(registry, policy, clock)
     upkeep.keepers.append(directory.upkeep.keep)
     upkeep.keepers.append(AuthorityWatch(backend, service, identities.concern_everybody, clock, note).keep)
     recorder = CeremonyRecorder(registry, ceremonies_path(backend), lambda: service.authorities, clock, note)
@@ -174,6 +177,7 @@ def _assemble(
         upkeep.keepers.insert(0, MetricsFile(backend.metrics, clock, metrics.collect, note).keep)
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     desk.day_closed = upkeep.want_head
+    desk.admin_certificates = find_maker(backend, channels, policy, entropy)
     return Core(
         money=MoneyPipeline(
             ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note, upkeep.want_head

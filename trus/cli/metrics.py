@@ -15,6 +15,7 @@ from trus.cli.directory import LIVE, ending
 from trus.clock import Clock
 from trus.core.upkeep import OK
 from trus.errors import ConfigurationError, LedgerError
+from trus.issuing.admins import ends_of_admins
 from trus.issuing.identities import microseconds, moment
 from trus.ledger.registry import Registry
 from trus.ledger.registry_directory import Wanted
@@ -94,6 +95,7 @@ class CoreMetrics:
                 soon = view.directory.count(ending(now))
                 good = view.directory.count(Wanted(states=LIVE, ends_after=microseconds(now)))
                 lists = view.directory.lists()
+                admins = list(ends_of_admins(view.identities.admins()))
         except LedgerError:
             return  # the part "database" says so
         yield Sample("trus_devices_certificates", {"state": "good"}, good)
@@ -101,3 +103,6 @@ class CoreMetrics:
         for each in lists:
             labels = {"where": each.authority, "what": f"{each.kind} list"}
             yield Sample(_END, labels, moment(each.next_update).timestamp())
+        for admin in admins:
+            if admin.until is not None:
+                yield Sample(_END, {"where": "admins", "what": admin.name}, admin.until.timestamp())

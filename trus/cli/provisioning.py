@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trus.admin.model import AdminRole
@@ -40,7 +41,7 @@ from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings
 from trus.hsm.ports import KeyPurpose
 from trus.hsm.softhsm import create_token, write_configuration
 from trus.issuing.desk import ORDER_KIND
-from trus.issuing.identities import RegistryIdentities
+from trus.issuing.identities import RegistryIdentities, microseconds
 from trus.ledger.compose import FIELD_KEY_LABEL, FILE_KEY_LABEL, LOOKUP_KEY_LABEL, create_database, open_ledger
 from trus.ledger.registry import Registry
 from trus.ledger.store import SqlLedger
@@ -236,10 +237,10 @@ def _fill(
     admins = authority(ADMIN, ADMIN_AUTHORITY)
     _write_list(layout, admins)
     _write_bundle(layout.bundle(ADMIN_SERVER_BUNDLE.stem), make_bundle(admins, ADMIN_SERVER_BUNDLE, entropy))
-    serials: dict[str, str] = {}
+    made: dict[str, Bundle] = {}
     for name in options.admins:
         bundle = make_bundle(admins, admin_plan(name), entropy)
-        serials[name] = f"{bundle.serial:x}"
+        made[name] = bundle
         write_admin(layout, name, bundle)
     progress("making the ciphered ledger")
     ledger = _make_ledger(layout, store, options, clock, entropy)
@@ -252,7 +253,7 @@ def _fill(
             raise ConfigurationError("a deployment needs a backend")
         individual = Authority(store, store, INDIVIDUAL, clock, entropy)
         create_backend_identity(store, store, individual, identities, backend.identity.name)
-        register_admins(registry, clock, serials)
+        register_admins(registry, clock, made)
         ledger.checkpoint(truncate=True)
     finally:
         ledger.close()
@@ -274,12 +275,14 @@ def _make_ledger(layout: Layout, store: Pkcs11Store, options: InitOptions, clock
     )
 
 
-def register_admins(registry: Registry, clock: Clock, serials: dict[str, str]) -> None:
+def register_admins(registry: Registry, clock: Clock, made: dict[str, Bundle]) -> None:
     """Register admins by name and certificate serial number, each as administrator, with an audit event."""
     roles = (AdminRole.ADMINISTRATOR.value,)
     with registry.changing(clock.now()) as change:
-        for name, serial in serials.items():
-            change.identities.add_admin(name=name, serial=serial, roles=roles, at=change.at)
+        for name, bundle in made.items():
+            serial = f"{bundle.serial:x}"
+            end = microseconds(x509.load_pem_x509_certificate(bundle.certificate_pem).not_valid_after_utc)
+            change.identities.add_admin(name=name, serial=serial, roles=roles, at=change.at, not_after=end)
             figures = {"admin": name, "serial": serial, "roles": " ".join(roles)}
             change.post(kind=ORDER_KIND, actor="init", rule="ADMIN-ADD", figures=figures)
 

@@ -156,12 +156,16 @@ class Refused(Frozen, frozen=True, tag="refused"):
 
 
 class AdminCommand(Secret, frozen=True, tag="admin-command"):
-    """An admin orders `command` with checked arguments; `admin` is the certificate's name."""
+    """An admin orders `command` with checked arguments; `admin` is the certificate's name.
+
+    `ends` is when that certificate ends, in seconds since 1970-01-01 UTC, 0 when it is not told.
+    """
 
     admin: str
     serial: str
     command: str
     arguments: dict[str, str]
+    ends: int = 0
 
 
 class AdminAnswer(Frozen, frozen=True, tag="admin-answer"):

@@ -8,9 +8,9 @@ are not among its figures.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from trus.admin.model import RefusalCode
 from trus.cards.numbers import DEFAULT_IIN
@@ -58,6 +58,22 @@ class Activations(Protocol):
 
     def certificate(self, handle: str) -> bytes:
         """Return the certificate (DER) kept under a handle. Raises KeyNotFound."""
+        ...
+
+
+class MadeCertificate(NamedTuple):
+    """A new certificate of an admin: serial number (lower-case hexadecimal), end (aware, UTC), the bundle's file."""
+
+    serial: str
+    not_after: datetime
+    file: str
+
+
+class AdminCertificates(Protocol):
+    """Whoever makes admins' certificates."""
+
+    def make(self, name: str) -> MadeCertificate:
+        """Make a key and a certificate for an admin, in a new bundle on this host. Raises StorageFailed."""
         ...
 
 
@@ -114,6 +130,8 @@ class Desk:
         self.rotation = rotation
         #: What is owed when a business date is closed: a signed head of the journal.
         self.day_closed: Callable[[], object] = lambda: None
+        #: Makes admins' certificates; None where this token does not hold the key of their authority.
+        self.admin_certificates: AdminCertificates | None = None
         self.maker = CardMaker(keys, entropy, settings.iin, registry.card_names)
         self.folder = PersonalisationFolder(Path(settings.personalisation))
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from trus.admin.commands import check_arguments, find_command
 from trus.admin.model import Command, RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer, AdminCommand
 from trus.errors import CommandRefused, KeyStoreError, OutcomeUnknown, StorageFailed
 from trus.issuing import (
+    admins,
     cards,
     certificates,
     companies,
@@ -42,6 +45,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     **policies.HANDLERS,
     **records.HANDLERS,
     **operation.HANDLERS,
+    **admins.HANDLERS,
     **keys.HANDLERS,
     **receipts.HANDLERS,
 }
@@ -107,11 +111,15 @@ class AdminHandlers:
     def _admin(self, command: AdminCommand) -> AdminRow:
         with self._desk.registry.reading() as view:
             admin = view.identities.admin(command.admin)
-        if admin is None or admin.serial != command.serial:
+        now = self._desk.clock.now()
+        if admin is None or not admins.knows(admin, command.serial, now):
             raise refuse(RefusalCode.ROLE, "The network does not know the holder of your certificate as an admin.")
         if admin.state != State.ACTIVE:
             raise refuse(RefusalCode.ROLE, "Your rights have been taken away.")
-        return admin
+        if admins.is_news(admin, command.serial, command.ends):
+            with self._desk.registry.changing(now) as change:
+                admins.note_end(change, admin, command.ends)
+        return msgspec.structs.replace(admin, serial=command.serial)
 
     def _permit(self, command: Command, admin: AdminRow) -> None:
         if any(role in command.roles for role in admin.roles):

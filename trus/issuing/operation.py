@@ -12,6 +12,7 @@ from trus.admin.commands import commands_for
 from trus.admin.model import AdminRole, RefusalCode
 from trus.auth.model import State
 from trus.core.messages import AdminAnswer
+from trus.issuing.admins import shown_end
 from trus.issuing.desk import Desk, Handler, Order, audit, done, refuse
 from trus.issuing.states import next_state
 from trus.ledger.registry import RegistryChange
@@ -112,7 +113,13 @@ def _not_the_last(change: RegistryChange, leaving: AdminRow) -> None:
 
 
 def _admin(row: AdminRow) -> dict[str, str]:
-    return {"admin": row.name, "roles": ",".join(row.roles), "state": row.state, "serial": row.serial}
+    return {
+        "admin": row.name,
+        "roles": ",".join(row.roles),
+        "state": row.state,
+        "serial": row.serial,
+        "until": shown_end(row.not_after),
+    }
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {

@@ -7,7 +7,7 @@ Holds no code and no certificate: a code's keyed hash, a certificate's handle in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -44,7 +44,16 @@ _CERTIFICATE_COLUMNS: Final = (
     certificate.c.changed_at,
     certificate.c.reason,
 )
-_ADMIN_COLUMNS: Final = (admin.c.id, admin.c.name, admin.c.serial, admin.c.roles, admin.c.state)
+_ADMIN_COLUMNS: Final = (
+    admin.c.id,
+    admin.c.name,
+    admin.c.serial,
+    admin.c.roles,
+    admin.c.state,
+    admin.c.not_after,
+    admin.c.former,
+    admin.c.former_until,
+)
 
 
 class IdentityRegistry:
@@ -55,27 +64,34 @@ class IdentityRegistry:
 
     # ---------------------------------------------------------------------------- admins
 
-    def add_admin(self, *, name: str, serial: str, roles: Sequence[str], at: int) -> None:
-        """Store an admin, known by the certificate's name and serial number."""
-        self._connection.execute(
-            insert(admin),
-            {"name": name, "serial": serial, "roles": " ".join(roles), "state": "active", "created_at": at},
-        )
+    def add_admin(self, *, name: str, serial: str, roles: Sequence[str], at: int, not_after: int = 0) -> None:
+        """Store an admin, known by the certificate's name and serial number; `not_after` is its end, 0 when unknown."""
+        row = {"name": name, "serial": serial, "roles": " ".join(roles), "state": "active", "created_at": at}
+        self._connection.execute(insert(admin), {**row, "not_after": not_after})
 
     def admin(self, name: str) -> AdminRow | None:
         """Return an admin by name, None when there is none."""
         row = self._connection.execute(select(*_ADMIN_COLUMNS).where(admin.c.name == name)).one_or_none()
-        return None if row is None else AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4])
+        return None if row is None else _admin(row)
 
     def admins(self) -> list[AdminRow]:
         """Return all admins, in the order of their names."""
         rows = self._connection.execute(select(*_ADMIN_COLUMNS).order_by(admin.c.name))
-        return [AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4]) for row in rows]
+        return [_admin(row) for row in rows]
 
     def admin_of_serial(self, serial: str) -> AdminRow | None:
         """Return the admin whose certificate has that serial number."""
         row = self._connection.execute(select(*_ADMIN_COLUMNS).where(admin.c.serial == serial)).one_or_none()
-        return None if row is None else AdminRow(row[0], row[1], row[2], tuple(row[3].split()), row[4])
+        return None if row is None else _admin(row)
+
+    def set_admin_end(self, row: int, not_after: int) -> None:
+        """Note when an admin's certificate ends."""
+        self._connection.execute(update(admin).where(admin.c.id == row).values(not_after=not_after))
+
+    def renew_admin(self, row: AdminRow, serial: str, not_after: int, former_until: int) -> None:
+        """Put a certificate in the place of an admin's present one, which is accepted until a moment; 0: no more."""
+        values = {"serial": serial, "not_after": not_after, "former": row.serial, "former_until": former_until}
+        self._connection.execute(update(admin).where(admin.c.id == row.row).values(**values))
 
     def set_admin_state(self, row: int, state: str) -> None:
         """Change an admin's state."""
@@ -184,3 +200,7 @@ class IdentityRegistry:
             query = select(columns[0]).where(columns[0].in_(part), columns[1] == "active")
             active.update(self._connection.execute(query).scalars())
         return set(names) - active
+
+
+def _admin(row: Sequence[Any]) -> AdminRow:
+    return AdminRow(row[0], row[1], row[2], tuple(row[3].split()), *row[4:])

@@ -103,13 +103,20 @@ class NewCard(Secret, frozen=True):
 
 
 class AdminRow(Frozen, frozen=True):
-    """An admin known by the certificate's name and serial number."""
+    """An admin known by the certificate's name and serial number; moments are microseconds since 1970-01-01 UTC.
+
+    The certificate ends at `not_after`, 0 when that is not known yet; the one before it, `former`, is
+    accepted until `former_until`.
+    """
 
     row: int
     name: str
     serial: str
     roles: tuple[str, ...]
     state: str
+    not_after: int = 0
+    former: str = ""
+    former_until: int = 0
 
 
 class ActivationRow(Secret, frozen=True):

@@ -379,7 +379,8 @@ certificate: Final = Table(
     Index("ix_certificate_not_before", "not_before"),
 )
 
-#: An administrator, known by certificate. `roles` are words separated by one space.
+#: An administrator, known by certificate, which ends at `not_after` (0: not known yet). The one before it, `former`,
+#: is accepted until `former_until`. `roles` are words separated by one space.
 admin: Final = Table(
     "admin",
     metadata,
@@ -389,6 +390,9 @@ admin: Final = Table(
     Column("roles", Text, nullable=False),
     Column("state", String(9), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("not_after", BigInteger, nullable=False, server_default="0"),
+    Column("former", String(40), nullable=False, server_default=""),
+    Column("former_until", BigInteger, nullable=False, server_default="0"),
 )
 
 #: Single values of the whole network: `ledger_id`, `revocation_epoch`.
