@@ -67,6 +67,8 @@ class ExactlyOnce(TestCase):
         for killed, stored in (((BACKEND,), False), ((BACKEND,), True), ((GATEWAY,), True), ((BACKEND, GATEWAY), True)):
             await self.killed(killed, stored=stored)
         await self.holds()
+        await self.late_answers()
+        await self.expiring()
         await self.admin.close()
         self.hand.drop()
 
@@ -116,16 +118,7 @@ class ExactlyOnce(TestCase):
         lost.addErrback(lambda _: None)
         if stored:
             await self.until_stored(amount)
-        self.hand.drop()
-        await self.admin.close()
-        for place in which:
-            kill_whole(self.network.processes[place])
-        for place in which:
-            config = self.network.configs[place]
-            self.network.processes[place] = Process(config, config.stem, self.network.environment)
-        for place in which:
-            self.network.processes[place].wait_ready()
-        self.admin, self.hand = await self.console(), await self.session(self.home)
+        await self.fall(which)
         first = await self.ask(number, amount, repeat="yes")
         self.assertEqual(first["code"], "00")
         self.assert_same(await self.ask(number, amount, repeat="yes"), first)
@@ -136,13 +129,7 @@ class ExactlyOnce(TestCase):
         """What was set aside before a restart is completed after it, once."""
         number = self.next()
         held = await self.ask(number, "6.00", verb="PRE-AUTHORIZE")
-        self.hand.drop()
-        await self.admin.close()
-        kill_whole(self.network.processes[BACKEND])
-        config = self.network.configs[BACKEND]
-        self.network.processes[BACKEND] = Process(config, config.stem, self.network.environment)
-        self.network.processes[BACKEND].wait_ready()
-        self.admin, self.hand = await self.console(), await self.session(self.home)
+        await self.fall((BACKEND,))
         done = self.next()
         fields = {"rid": rid(done), "original-rrn": held["rrn"]}
         paid = await self.hand.say("CAPTURE", self.clear(done, "2.50"), fields)
@@ -154,7 +141,63 @@ class ExactlyOnce(TestCase):
         self.spent += 250
         await self.assert_books()
 
+    async def late_answers(self) -> None:
+        """The backend stands still; the terminal gives up and takes the purchase back; then both answers come, late."""
+        front = self.network.processes[BACKEND].popen
+        number = self.next()
+        front.send_signal(signal.SIGSTOP)
+        try:
+            bought, undone = self.ask(number, "7.00"), self.reverse(number, "7.00")
+            await deferLater(reactor, 0.5)
+            self.assertFalse(bought.called or undone.called, "somebody answered for a backend that stood still")
+        finally:
+            front.send_signal(signal.SIGCONT)
+        self.assertEqual((await bought)["code"], "00")
+        taken = await undone
+        self.assertEqual((taken["result"], taken["amount"]), ("reversed", "7.00"))
+        self.assertEqual((await self.ask(number, "7.00", repeat="yes"))["code"], "68")
+        self.assertEqual((await self.reverse(number, "7.00"))["code"], "00")
+        await self.assert_books()
+
+    async def expiring(self) -> None:
+        """Pre-authorizations that expire while they are being completed: each is paid, or gone (25), and never both."""
+        file = self.network.configs[BACKEND]
+        told = file.read_text(encoding="utf-8")
+        self.assertIn("    hold: 7d\n", told)
+        file.write_text(told.replace("    hold: 7d\n", "    hold: 2s\n"), encoding="utf-8")
+        await self.fall((BACKEND,))
+        held = [await self.ask(self.next(), "0.50", verb="PRE-AUTHORIZE") for _ in range(40)]
+        self.assertEqual({each["code"] for each in held}, {"00"})
+        codes: list[str] = []
+        for hold in held:
+            number = self.next()
+            fields = {"rid": rid(number), "original-rrn": hold["rrn"]}
+            codes.append((await self.hand.say("CAPTURE", self.clear(number, "0.50"), fields))["code"])
+            if codes[-3:] == ["25"] * 3:
+                break
+            await deferLater(reactor, 0.25)
+        paid = codes.count("00")
+        self.assertEqual(codes, ["00"] * paid + ["25"] * (len(codes) - paid))
+        self.assertTrue(0 < paid < len(codes), codes)
+        self.spent += 50 * paid
+        await self.assert_books()
+        rest = 10_000 - self.spent
+        self.assertEqual((await self.pay(f"{rest // 100}.{rest % 100:02d}"))[1]["code"], "00", "something is still held")
+
     # ---------------------------------------------------------------------------------- the tools
+
+    async def fall(self, which: tuple[int, ...]) -> None:
+        """Kill processes, start them again, and come back."""
+        self.hand.drop()
+        await self.admin.close()
+        for place in which:
+            kill_whole(self.network.processes[place])
+        for place in which:
+            config = self.network.configs[place]
+            self.network.processes[place] = Process(config, config.stem, self.network.environment)
+        for place in which:
+            self.network.processes[place].wait_ready()
+        self.admin, self.hand = await self.console(), await self.session(self.home)
 
     def next(self) -> int:
         self.stan += 1
