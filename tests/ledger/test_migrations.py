@@ -16,6 +16,7 @@ from trus.errors import StorageFailed
 from trus.ledger import migrations
 from trus.ledger.compose import create_database, open_for_reading
 from trus.ledger.engine import create_file, open_engine
+from trus.ledger.migrations import running
 from trus.ledger.tables import metadata
 
 
@@ -80,6 +81,23 @@ class MigrationsCase(SynchronousTestCase):
         """The steps are known by name, each released one for ever."""
         self.assertTrue(migrations.known("0001"))
         self.assertFalse(migrations.known("9999"))
+
+    def test_names(self) -> None:
+        """The names of the files are the steps that Alembic links, one after the other, with one end."""
+        linked = running.steps()
+        files = sorted(path.name for path in Path(migrations.__file__).parent.glob("versions/0*.py"))
+        self.assertEqual(linked, [f"{number:04d}" for number in range(1, len(linked) + 1)])
+        self.assertEqual(linked, [name[:4] for name in files])
+        self.assertEqual(migrations.head(), linked[-1])
+
+    def test_a_start_needs_no_alembic(self) -> None:
+        """Opening a ledger whose schema is this version's loads nothing of Alembic: a core is up sooner."""
+        code = (
+            "import sys, trus.ledger.compose, trus.ledger.snapshot;"
+            "print([name for name in sys.modules if name.startswith('alembic')])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout.strip(), "[]")
 
     def test_downgrade(self) -> None:
         """The first step can be undone: nothing of it is left."""
