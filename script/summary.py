@@ -1,4 +1,4 @@
-"""Turns a trial report and the counts of the other checks into the closing line of script/test.
+"""Turns the reports of trial and the counts of the other checks into the closing line of script/test.
 
 Counts nothing twice and hides nothing: without a closing line of trial, or with no test at all,
 the run has failed.
@@ -34,13 +34,12 @@ def totals(report: str) -> tuple[int, int, int]:
     return passed, failed, skipped
 
 
-def main(path: str, passed_checks: str, failed_checks: str) -> int:
+def main(passed_checks: str, failed_checks: str, *reports: str) -> int:
     """Print the closing line; return 0 only when something passed and nothing failed."""
-    report = Path(path)
-    text = report.read_text(errors="replace") if report.exists() else ""
-    passed, failed, skipped = totals(text)
-    passed += int(passed_checks)
-    failed += int(failed_checks)
+    passed, failed, skipped = int(passed_checks), int(failed_checks) + (not reports), 0
+    for report in map(Path, reports):
+        counts = totals(report.read_text(errors="replace") if report.exists() else "")
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed else 0
 

@@ -61,12 +61,26 @@ class TotalsTests(SynchronousTestCase):
             report.write_text(text)
             said = io.StringIO()
             self.patch(sys, "stdout", said)
-            self.assertEqual(SUMMARY.main(str(report), *checks), status)
+            self.assertEqual(SUMMARY.main(*checks, str(report)), status)
             self.assertEqual(said.getvalue(), line)
 
     def test_no_report(self) -> None:
         """Without a report the run has failed."""
         said = io.StringIO()
         self.patch(sys, "stdout", said)
-        self.assertEqual(SUMMARY.main(self.mktemp(), "5", "0"), 1)
-        self.assertEqual(said.getvalue(), "5 passed, 1 failed, 0 skipped\n")
+        self.assertEqual(SUMMARY.main("5", "0", self.mktemp()), 1)
+        self.assertEqual(SUMMARY.main("5", "0"), 1)
+        self.assertEqual(said.getvalue(), "5 passed, 1 failed, 0 skipped\n" * 2)
+
+    def test_several_reports(self) -> None:
+        """Runs of trial add up, and one without a report fails the whole."""
+        first, second = Path(self.mktemp()), Path(self.mktemp())
+        first.write_text(RAN + "PASSED (successes=12)\n")
+        second.write_text(RAN + "FAILED (failures=2, successes=10)\n")
+        said = io.StringIO()
+        self.patch(sys, "stdout", said)
+        self.assertEqual(SUMMARY.main("1", "0", str(first), str(first)), 0)
+        self.assertEqual(SUMMARY.main("1", "0", str(first), str(second)), 1)
+        self.assertEqual(SUMMARY.main("1", "0", str(first), self.mktemp()), 1)
+        lines = ["25 passed, 0 failed, 0 skipped", "23 passed, 2 failed, 0 skipped", "13 passed, 1 failed, 0 skipped"]
+        self.assertEqual(said.getvalue().splitlines(), lines)
