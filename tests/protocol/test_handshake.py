@@ -98,6 +98,16 @@ class FullTests(HandshakeCase):
         assert isinstance(established, Established)
         self.assertEqual(established.terms, terms)
 
+    def test_ledger_that_was_restored(self) -> None:
+        """Both ends count alike how often the ledger was restored; one that never was is not spoken of."""
+        for epoch in (0, 3):
+            terms = Terms("2026-11-20", "USD", epoch=epoch)
+            self.assertEqual(proofs.terms_fields(terms).get("epoch"), "3" if epoch else None)
+            left, right = converse(self.network.initiator(), self.network.responder(), terms=terms)
+            for established in (left[-1], right[-1]):
+                assert isinstance(established, Established)
+                self.assertEqual(established.terms, terms)
+
 
 class NegotiationTests(HandshakeCase):
     def refuse_line(self, old: bytes, new: bytes, code: ErrorCode, reason: str | None = None) -> None:
@@ -280,6 +290,7 @@ class OwnerTests(HandshakeCase):
             lambda: responder.provide_verification(PeerIdentity(DeviceRole.POS, "", ""), TERMS),
             lambda: responder.provide_standing(TERMS),
             lambda: responder.provide_enrolment((), TERMS),
+            lambda: responder.provide_pair(b"", "", TERMS),
         ):
             self.assertRaises(LocalProtocolError, call)
 
@@ -293,6 +304,7 @@ class OwnerTests(HandshakeCase):
         self.assertEqual(responder.provide_standing(TERMS), [])
         self.assertEqual(responder.provide_verification(PeerIdentity(DeviceRole.POS, "", ""), TERMS), [])
         self.assertEqual(responder.provide_enrolment(POS.chain, TERMS), [])
+        self.assertEqual(responder.provide_pair(b"pkcs12", "passphrase", TERMS), [])
         initiator = self.network.initiator()
         initiator.refuse(ErrorCode.TIMEOUT, "owner")
         self.assertEqual(initiator.start() + initiator.provide_signature(b""), [])

@@ -7,6 +7,7 @@ from tests.protocol.network import (
     Network,
 )
 from tests.protocol.sealed import CLEAR, SEALED, SessionCase
+from trus.protocol import grammar
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, SessionEnded
 from trus.protocol.messages import Kind
 from trus.protocol.states import DialogueState
@@ -188,6 +189,17 @@ class GenuineButWrongTests(SessionCase):
         error = self.assertRaises(RemoteProtocolError, self.backend.open, self.foreign(self.device, clear))
         assert isinstance(error, RemoteProtocolError)
         self.assertEqual((error.code, error.dialogue), (ErrorCode.TOO_MANY, "c65"))
+
+    def test_record_layer_alone(self) -> None:
+        """A measuring instrument may take over where the session is, in both directions."""
+        self.purchase()
+        say, hear = self.device.directions()
+        clear = b"COMMAND ECHO s=%b id=c2" % self.device.label.encode()
+        message = self.backend.open(say.seal(clear, b" " * 64)[:-2])
+        self.assertEqual((message.verb, message.dialogue), ("ECHO", "c2"))
+        answer = self.backend.seal(Kind.INFO, "ECHO", {}, {}, dialogue="c2")
+        clear, _, seal = answer[:-2].rpartition(grammar.SEAL_MARK)
+        self.assertEqual(hear.open(clear, grammar.decode_base64url(seal)).strip(), b"")
 
 
 class EndTests(SessionCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import sys
 from typing import Any
 
@@ -266,12 +267,19 @@ class GeneratedTests(SynchronousTestCase):
         output: list[str] = []
         self.patch(sys.stdout, "write", output.append)
         self.patch(sys.stderr, "write", output.append)
-        self.assertEqual(describe.main([path]), 0)
+        self.assertEqual(self.run_describe(path), 0)
         with open(path, encoding="utf-8") as page:
             self.assertEqual(page.read(), PAGE)
-        self.assertEqual(describe.main([path]), 0)
-        self.assertEqual(describe.main([]), 2)
+        self.assertEqual(self.run_describe(path), 0)
+        self.assertEqual(self.run_describe(), 2)
         self.assertEqual([word.split(": ")[-1].strip() for word in output[:2]], ["renewed", "up to date"])
+
+    def run_describe(self, *arguments: str) -> object:
+        """Run the module as `python -m` does; return its exit status."""
+        self.patch(sys, "argv", ["describe", *arguments])
+        status = self.assertRaises(SystemExit, runpy.run_path, str(describe.__file__), run_name="__main__")
+        assert isinstance(status, SystemExit)
+        return status.code
 
     def test_usages(self) -> None:
         """TR-16: The page names the extended key usage of each role as certificates carry it."""

@@ -6,15 +6,20 @@ Specification: docs/protocol.md, "Types of fields" (items, differences).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from trus.protocol import fields
 from trus.protocol.errors import ErrorCode, RemoteProtocolError
 from trus.protocol.fields import MAX_DIFFERENCES_A_LINE, MAX_ITEMS_A_LINE, format_amount, parse_amount, parse_stan
 from trus.values import BatchItem, BusinessDate, Difference, ItemKind, ItemState, Why
 
 #: Stands where a side has no such item.
 NOBODY: Final = "-"
+
+_ITEM: Final = re.compile(fields.ITEM.decode("ascii"))
+_DIFFERENCE: Final = re.compile(fields.DIFFERENCE.decode("ascii"))
 
 
 def format_item(item: BatchItem, currency: str) -> str:
@@ -25,15 +30,12 @@ def format_item(item: BatchItem, currency: str) -> str:
 
 def parse_item(text: str, currency: str) -> BatchItem:
     """Return an item. Raises RemoteProtocolError (bad-field) for what is none."""
-    parts = text.split(":")
-    if len(parts) != 6:
+    if _ITEM.fullmatch(text) is None:
         raise RemoteProtocolError(ErrorCode.BAD_FIELD, "items")
-    stan, date, kind, state, amount, rrn = parts
-    try:
-        words = ItemKind(kind), ItemState(state)
-    except ValueError:
-        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "items") from None
-    return BatchItem(BusinessDate(date), parse_stan(stan), *words, parse_amount(amount, currency), rrn)
+    stan, date, kind, state, amount, rrn = text.split(":")
+    return BatchItem(
+        BusinessDate(date), parse_stan(stan), ItemKind(kind), ItemState(state), parse_amount(amount, currency), rrn
+    )
 
 
 def item_lists(items: Sequence[BatchItem], currency: str) -> Iterator[str]:
@@ -58,13 +60,8 @@ def parse_differences(text: str, currency: str) -> tuple[Difference, ...]:
     """Return the differences of a line. Raises RemoteProtocolError (bad-field)."""
     found = []
     for each in text.split(","):
-        parts = each.split("/")
-        if len(parts) != 3:
+        if _DIFFERENCE.fullmatch(each) is None:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "differences")
-        try:
-            why = Why(parts[0])
-        except ValueError:
-            raise RemoteProtocolError(ErrorCode.BAD_FIELD, "differences") from None
-        sides = [None if side == NOBODY else parse_item(side, currency) for side in parts[1:]]
-        found.append(Difference(why, *sides))
+        why, *sides = each.split("/")
+        found.append(Difference(Why(why), *(None if side == NOBODY else parse_item(side, currency) for side in sides)))
     return tuple(found)

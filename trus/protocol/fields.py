@@ -131,7 +131,8 @@ STAN_DIGITS: Final = 6
 #: In one line, so that it stays below the longest; sealed and in base64 an item is 70 octets.
 MAX_ITEMS_A_LINE: Final = 64
 MAX_DIFFERENCES_A_LINE: Final = 24
-_ITEM: Final = (
+#: One item of a batch, and one difference about an item.
+ITEM: Final = (
     rb"[0-9]{6}:[0-9]{4}-[0-9]{2}-[0-9]{2}:(?:purchase|completion|refund):(?:stands|reversed|voided)"
     rb":(?:0|[1-9][0-9]{0,11}+)(?:\.[0-9]{1,3}+)?:[A-Z0-9]{12}"
 )
@@ -144,17 +145,17 @@ _WHY: Final = rb"(?:missing-at-(?:host|terminal)|kind|amount|state|closed-before
 _WHY_ABNF: Final = (
     '( %s"missing-at-host" / %s"missing-at-terminal" / %s"kind" / %s"amount" / %s"state" / %s"closed-before" )'
 )
-_SIDES: Final = rb"/(?:-|%b)/(?:-|%b)" % (_ITEM, _ITEM)
+DIFFERENCE: Final = rb"%b/(?:-|%b)/(?:-|%b)" % (_WHY, ITEM, ITEM)
 _SIDES_ABNF: Final = f'"/" ( "-" / {_ITEM_ABNF} ) "/" ( "-" / {_ITEM_ABNF} )'
 ITEMS: Final = FieldType(
     "items",
-    rb"%b(?:,%b){0,%d}" % (_ITEM, _ITEM, MAX_ITEMS_A_LINE - 1),
+    rb"%b(?:,%b){0,%d}" % (ITEM, ITEM, MAX_ITEMS_A_LINE - 1),
     f'{_ITEM_ABNF} *{MAX_ITEMS_A_LINE - 1}( "," {_ITEM_ABNF} )',
     "items of a batch: trace number, date, kind, state, amount, retrieval reference",
 )
 DIFFERENCES: Final = FieldType(
     "differences",
-    rb"%b%b(?:,%b%b){0,%d}" % (_WHY, _SIDES, _WHY, _SIDES, MAX_DIFFERENCES_A_LINE - 1),
+    rb"%b(?:,%b){0,%d}" % (DIFFERENCE, DIFFERENCE, MAX_DIFFERENCES_A_LINE - 1),
     f'{_WHY_ABNF} {_SIDES_ABNF} *{MAX_DIFFERENCES_A_LINE - 1}( "," {_WHY_ABNF} {_SIDES_ABNF} )',
     "items about which two sides differ: how, the terminal's item, the backend's; - where a side has none",
 )

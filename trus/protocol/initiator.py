@@ -75,6 +75,8 @@ class Initiator(Handshake):
 
     side = Side.INITIATOR
     mode: Mode
+    #: Who answers; known from the moment that this side sends its own proof.
+    _peer: PeerIdentity
 
     def __init__(
         self,
@@ -111,8 +113,6 @@ class Initiator(Handshake):
         self._enrolment = enrolment
         self._agreement = Agreement(entropy.draw(32))
         self._nonce = entropy.draw(NONCE_BYTES)
-        self._peer: PeerIdentity | None = None
-        self._secrets: SessionSecrets | None = None
         self._waiting = Waiting.START
 
     # ---------------------------------------------------------------- message 1
@@ -233,7 +233,6 @@ class Initiator(Handshake):
         found = DEVICE_TABLE.named(Phase.OPENING, self.side, Kind.DATA, "AUTHENTICATE")
         line = self._seal_proof(found.format_clear({"s": self.label}), sealed, signature)
         self._transcript = transcript("th4", self._transcript, line, self._credential)
-        self._secrets = self._keys.finish(self._transcript)
         self._say(Kind.DATA, "AUTHENTICATE")
         self._waiting = Waiting.LINE
         return [Send(line + b"\r\n")]
@@ -241,13 +240,12 @@ class Initiator(Handshake):
     # ---------------------------------------------------------------- message 4
 
     def _take_confirmation(self, found: Line, line: bytes) -> list[Effect]:
-        if self._secrets is None or self._peer is None:
-            raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER)
         clear, mark, text = line.rpartition(grammar.SEAL_MARK)
         if not mark:
             raise RemoteProtocolError(ErrorCode.UNSEALED)
+        secrets = self._keys.finish(self._transcript)
         try:
-            plaintext = Direction(self._secrets.responder).open(clear, grammar.decode_base64url(text))
+            plaintext = Direction(secrets.responder).open(clear, grammar.decode_base64url(text))
         except SessionEnded as ended:
             raise refused(ended.reason) from None
         fields, unknown = found.parse_clear(clear)
@@ -259,23 +257,19 @@ class Initiator(Handshake):
         wanted = frozenset[str]() if request is None else _CERTIFIED if request.csr else _DELIVERED
         if frozenset(sealed) & (_CERTIFIED | _DELIVERED) != wanted:
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "chain")
-        secrets, peer = self._secrets, self._peer
-        self._secrets = None
         self._finish()
         if "p12" in sealed:
             return [Delivered(parse_octets(sealed["p12"]), sealed["passphrase"], terms)]
         if "chain" in sealed:
             return [Enrolled(parse_chain(sealed["chain"]), terms)]
-        return [self._establish(secrets, peer, sealed, terms)]
+        return [self._establish(secrets, sealed, terms)]
 
-    def _establish(
-        self, secrets: SessionSecrets, peer: PeerIdentity, sealed: Mapping[str, str], terms: Terms
-    ) -> Established:
+    def _establish(self, secrets: SessionSecrets, sealed: Mapping[str, str], terms: Terms) -> Established:
         now = self._clock.now().timestamp()
         began = now if self._ticket is None else self._ticket.ends - CHAIN_LIFETIME_SECONDS
         session = SealedSession(
             label=self.label,
-            peer=peer,
+            peer=self._peer,
             side=self.side,
             secrets=secrets,
             sequence=(0, 1),
@@ -292,6 +286,6 @@ class Initiator(Handshake):
                 secrets.resumption,
                 now + int(sealed["lifetime"]),
                 began + CHAIN_LIFETIME_SECONDS,
-                peer,
+                self._peer,
             )
         return Established(session, terms, session.ticket)

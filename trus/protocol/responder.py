@@ -190,11 +190,11 @@ class Responder(Handshake):
         }.get(self.mode or Mode.FULL, frozenset({"chain", "signature"}))
         if names != wanted or ("binding" in sealed and self.mode in (Mode.DEVICE, Mode.RESUME)):
             raise RemoteProtocolError(ErrorCode.BAD_FIELD, "proof")
-        if self.mode is Mode.RESUME:
+        if self._content is not None:
             self._credential = credential_digest()
             self._check_proof(opened, b"")
             self._move_on(line)
-            return self._confirm_resumption()
+            return self._confirm(self._content.peer, self._terms, self._content.authenticated_at)
         signature = parse_octets(sealed.get("signature", ""))
         binding = parse_octets(sealed.get("binding", ""))
         if self.mode is Mode.ENROL:
@@ -277,11 +277,6 @@ class Responder(Handshake):
 
     def _hand_out(self, sealed: Mapping[str, str]) -> Send:
         return Send(self._say_authenticated(Direction(self._keys.finish(self._transcript).responder), sealed))
-
-    def _confirm_resumption(self) -> list[Effect]:
-        if self._content is None:
-            raise LocalProtocolError("a resumption without a ticket")
-        return self._confirm(self._content.peer, self._terms, self._content.authenticated_at)
 
     def _confirm(self, peer: PeerIdentity, terms: Terms, authenticated_at: float) -> list[Effect]:
         secrets = self._keys.finish(self._transcript)

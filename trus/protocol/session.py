@@ -320,14 +320,14 @@ class SealedSession:
 
     def _heard(self, head: str, message: Message) -> None:
         """Act on a line of the peer that changes the session itself."""
-        if head == "INFO BYE":
-            self.end("bye")
-        elif head == "COMMAND REKEY":
+        if head == "COMMAND REKEY":
             self._offer = (parse_octets(message.fields["share"]), parse_octets(message.fields["nonce"]))
+        elif self._secrets is not None and self._agreement is not None and head == "DATA REKEY":
+            self._take_rekey(self._secrets, self._agreement, message.fields)
         elif self._secrets is not None and head == "INFO REKEYED":
             self._receive = Direction(self._secrets.initiator)
-        elif self._secrets is not None and self._agreement is not None:
-            self._take_rekey(self._secrets, self._agreement, message.fields)
+        else:
+            self.end("bye")
 
     def _take_rekey(self, secrets: SessionSecrets, agreement: Agreement, fields: Mapping[str, str]) -> None:
         offers = (*self._offer, parse_octets(fields["share"]), parse_octets(fields["nonce"]))
