@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from trus.ledger.chain import CHAINED, PERSONAL, ChainHead, commit_personal, follow, genesis
 from trus.ledger.days import NUMBERS_A_DAY, first_event, rrn_prefix
 from trus.ledger.findings import Check, Findings
+from trus.ledger.prepared import Prepared
 from trus.ledger.tables import entry, event
 from trus.ledger.tree import Tail, stored_nodes
 from trus.ledger.writer import ledger_id
@@ -24,15 +25,32 @@ from trus.ledger.writer import ledger_id
 PIECE: Final = 1000
 _CHAINED: Final = len(CHAINED)
 _PERSONAL: Final = _CHAINED + len(PERSONAL)
+#: Below every number that a column can hold.
+_BEFORE_ALL: Final = -(1 << 63)
 _FIELD: Final = {name: place for place, name in enumerate(CHAINED)}
+_SLOTS: Final = Prepared(select(event.c.slot).distinct().order_by(event.c.slot))
+_COLUMNS: Final = tuple(
+    event.c[each] for each in (*CHAINED, *PERSONAL, "sequence", "salt", "link", "commitment", "mark")
+)
+_SEQUENCES: Final = Prepared(
+    select(event.c.sequence)
+    .where(event.c.slot == bindparam("slot"), event.c.sequence > bindparam("after"))
+    .order_by(event.c.sequence)
+    .limit(PIECE)
+)
+_TOGETHER: Final = Prepared(
+    select(*_COLUMNS, entry.c.account, entry.c.amount, entry.c.currency)
+    .outerjoin_from(event, entry, entry.c.event_id == event.c.id)
+    .where(and_(event.c.slot == bindparam("slot"), event.c.sequence.between(bindparam("first"), bindparam("last"))))
+    .order_by(event.c.sequence, entry.c.number)
+)
 
 
 def walk_chains(connection: Connection, findings: Findings) -> tuple[int, int]:
     """Walk every slot that holds events. Returns (events, entries) seen."""
     events = entries = 0
     name = ledger_id(connection)
-    slots = list(connection.execute(select(event.c.slot).distinct().order_by(event.c.slot)).scalars())
-    for slot in slots:
+    for slot in _SLOTS.column(connection):
         seen = _walk(connection, name, slot, findings)
         events += seen[0]
         entries += seen[1]
@@ -140,24 +158,15 @@ def _weigh(chained: tuple[Any, ...], moved: list[tuple[int, int, str]], findings
 
 def _events(connection: Connection, slot: int) -> Iterator[tuple[tuple[Any, ...], list[tuple[int, int, str]]]]:
     """Yield a slot's events in order of sequence, each with its entries in order."""
-    columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "sequence", "salt", "link", "commitment", "mark")]
-    width = len(columns)
-    reached = None
+    width = len(_COLUMNS)
+    reached = _BEFORE_ALL
     while True:
-        begin = select(event.c.sequence).where(event.c.slot == slot).order_by(event.c.sequence)
-        if reached is not None:
-            begin = begin.where(event.c.sequence > reached)
-        wanted = list(connection.execute(begin.limit(PIECE)).scalars())
+        wanted = _SEQUENCES.column(connection, slot=slot, after=reached)
         if not wanted:
             return
-        rows = connection.execute(
-            select(*columns, entry.c.account, entry.c.amount, entry.c.currency)
-            .outerjoin_from(event, entry, entry.c.event_id == event.c.id)
-            .where(and_(event.c.slot == slot, event.c.sequence.between(wanted[0], wanted[-1])))
-            .order_by(event.c.sequence, entry.c.number)
-        )
+        rows = _TOGETHER.rows(connection, slot=slot, first=wanted[0], last=wanted[-1])
         for _, group in groupby(rows, key=lambda row: row[_PERSONAL]):
             together = list(group)
             moved = [(row[width], row[width + 1], row[width + 2]) for row in together if row[width] is not None]
-            yield tuple(together[0][:width]), moved
+            yield together[0][:width], moved
         reached = wanted[-1]

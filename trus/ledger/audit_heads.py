@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from trus.ledger.chain import genesis
 from trus.ledger.findings import Check, Findings
 from trus.ledger.heads import Head, HeadVerifier, exported_lines, heads_after, line_of
+from trus.ledger.prepared import Prepared
 from trus.ledger.tables import event
 from trus.ledger.tree import root_of_slot
 from trus.ledger.writer import ledger_id
 from trus.receipts.documents import CONTEXT, NO_PREVIOUS, Document, SlotHead, decode_document, root_of, slots_of
+
+_LINK: Final = Prepared(
+    select(event.c.link).where(event.c.slot == bindparam("slot"), event.c.sequence == bindparam("sequence"))
+)
 
 
 def check_heads(connection: Connection, verifier: HeadVerifier | None, findings: Findings) -> list[Head]:
@@ -103,7 +109,5 @@ def _check_slots(
 def _link(connection: Connection, name: str, head: SlotHead) -> bytes | None:
     if head.sequence == 0:
         return genesis(name, head.slot).link
-    link: bytes | None = connection.execute(
-        select(event.c.link).where(event.c.slot == head.slot, event.c.sequence == head.sequence)
-    ).scalar()
+    link: bytes | None = _LINK.value(connection, slot=head.slot, sequence=head.sequence)
     return link

@@ -6,13 +6,14 @@ means than its own audit (trus.ledger.audit): the simulation, and tests that kil
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from trus.errors import StorageFailed
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
+from trus.ledger.prepared import Prepared
 from trus.ledger.tables import account, business_day, card, employee, entry, event, shop, terminal
 
 
@@ -84,6 +85,28 @@ class Dump(msgspec.Struct, frozen=True):
     days: list[tuple[str, str]]  #: business dates and their states, oldest first
 
 
+_EVENTS: Final = Prepared(
+    select(*(event.c[name] for name in EventRow.__struct_fields__)).order_by(event.c.slot, event.c.sequence)
+)
+_ENTRIES: Final = Prepared(
+    select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency).order_by(
+        entry.c.event_id, entry.c.number
+    )
+)
+_ACCOUNTS: Final = Prepared(select(*(account.c[name] for name in AccountRow.__struct_fields__)).order_by(account.c.id))
+_CARDS: Final = Prepared(
+    select(card.c.id, card.c.card, card.c.tries_left, employee.c.purse_account)
+    .join_from(card, employee, card.c.employee_id == employee.c.id)
+    .order_by(card.c.id)
+)
+_MERCHANTS: Final = Prepared(
+    select(terminal.c.terminal, shop.c.account)
+    .join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
+    .order_by(terminal.c.terminal)
+)
+_DAYS: Final = Prepared(select(business_day.c.date, business_day.c.state).order_by(business_day.c.date))
+
+
 def read_dump(engine: Engine) -> Dump:
     """Return the whole ledger. Raises StorageFailed."""
     try:
@@ -99,26 +122,13 @@ def read_dump(engine: Engine) -> Dump:
 
 
 def _read(connection: Connection) -> Dump:
-    columns = [event.c[name] for name in EventRow.__struct_fields__]
-    events = [_event(row) for row in connection.execute(select(*columns).order_by(event.c.slot, event.c.sequence))]
-    moved = select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency)
-    accounts = select(*(account.c[name] for name in AccountRow.__struct_fields__)).order_by(account.c.id)
-    cards = select(card.c.id, card.c.card, card.c.tries_left, employee.c.purse_account).join_from(
-        card, employee, card.c.employee_id == employee.c.id
-    )
-    merchants = select(terminal.c.terminal, shop.c.account).join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
     return Dump(
-        events=events,
-        entries=[EntryRow(*row) for row in connection.execute(moved.order_by(entry.c.event_id, entry.c.number))],
-        accounts=[AccountRow(*row) for row in connection.execute(accounts)],
-        cards=[CardRow(*row) for row in connection.execute(cards.order_by(card.c.id))],
-        merchants={row[0]: row[1] for row in connection.execute(merchants.order_by(terminal.c.terminal))},
-        days=[
-            (row[0], row[1])
-            for row in connection.execute(
-                select(business_day.c.date, business_day.c.state).order_by(business_day.c.date)
-            )
-        ],
+        events=[_event(row) for row in _EVENTS.rows(connection)],
+        entries=[EntryRow(*row) for row in _ENTRIES.rows(connection)],
+        accounts=[AccountRow(*row) for row in _ACCOUNTS.rows(connection)],
+        cards=[CardRow(*row) for row in _CARDS.rows(connection)],
+        merchants=_MERCHANTS.pairs(connection),
+        days=[(row[0], row[1]) for row in _DAYS.rows(connection)],
     )
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from trus.errors import LedgerError
 from trus.ledger.days import microseconds, moment
+from trus.ledger.prepared import Prepared
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import signed_head, writer_slot
 from trus.ledger.tree import root_of_slot
@@ -39,6 +40,11 @@ from trus.receipts.documents import (
 from trus.receipts.links import KEY_BYTES, commitment_to
 
 _PATTERN: Final = "heads-*.jsonl"
+_HEAD: Final = (signed_head.c.number, signed_head.c.document, signed_head.c.digest, signed_head.c.signature)
+_SLOTS: Final = Prepared(select(writer_slot.c.slot).order_by(writer_slot.c.slot))
+_NEWEST: Final = Prepared(select(*_HEAD).order_by(signed_head.c.number.desc()).limit(1))
+_LATER: Final = Prepared(select(*_HEAD).where(signed_head.c.number > bindparam("after")).order_by(signed_head.c.number))
+_KEEP: Final = Prepared(insert(signed_head), ("number", "at", "document", "digest", "signature", "receipt_key"))
 
 
 class HeadSigner(Protocol):
@@ -73,33 +79,27 @@ class Head(msgspec.Struct, frozen=True):
 
 def all_slot_heads(connection: Connection) -> list[SlotHead]:
     """Return the end of every slot, in order of slot, with the root over its links."""
-    slots = list(connection.execute(select(writer_slot.c.slot).order_by(writer_slot.c.slot)).scalars())
     found = []
-    for each in (slot_head(connection, slot) for slot in slots):
+    for each in (slot_head(connection, slot) for slot in _SLOTS.column(connection)):
         found.append(SlotHead(each.slot, each.sequence, each.link, root_of_slot(connection, each.slot, each.sequence)))
     return found
 
 
 def last_head(connection: Connection) -> Head | None:
     """Return the newest signed head."""
-    row = connection.execute(_heads().order_by(signed_head.c.number.desc()).limit(1)).first()
+    row = _NEWEST.first(connection)
     return None if row is None else _head(row)
 
 
 def heads_after(connection: Connection, number: int) -> list[Head]:
     """Return the signed heads after a number, in order."""
-    return [_head(row) for row in connection.execute(_heads(number).order_by(signed_head.c.number))]
+    return [_head(row) for row in _LATER.rows(connection, after=number)]
 
 
 def _head(row: Any) -> Head:
     # Whoever altered the row may have put text where bytes belong: it must be compared, not trip the audit.
     number, *parts = row
     return Head(number, *(part if isinstance(part, bytes) else str(part).encode("utf-8") for part in parts))
-
-
-def _heads(after: int = 0) -> Any:
-    columns = (signed_head.c.number, signed_head.c.document, signed_head.c.digest, signed_head.c.signature)
-    return select(*columns).where(signed_head.c.number > after)
 
 
 class HeadLog:
@@ -137,15 +137,14 @@ class HeadLog:
             with self._ledger.order(now) as unit:
                 key = unit.draw(KEY_BYTES)
                 made = self._make(previous, name, slots, key, now)
-                unit.connection.execute(
-                    insert(signed_head).values(
-                        number=made.number,
-                        at=microseconds(now),
-                        document=made.document,
-                        digest=made.digest,
-                        signature=made.signature,
-                        receipt_key=key,
-                    )
+                _KEEP.send(
+                    unit.connection,
+                    number=made.number,
+                    at=microseconds(now),
+                    document=made.document,
+                    digest=made.digest,
+                    signature=made.signature,
+                    receipt_key=key,
                 )
             self._ledger.use_receipt_key(made.number, key)
         self._export()

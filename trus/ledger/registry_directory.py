@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, delete, func, insert, select, update
 
+from trus.ledger.prepared import Prepared
 from trus.ledger.registry_values import CertificateRow, HolderRow, ListedRow, RevocationListRow
 from trus.ledger.tables import certificate, certificate_key, meta, revocation_list, standing
 from trus.values import Frozen
@@ -22,8 +23,16 @@ MAX_CHANGES: Final = 4_096
 
 #: Keys in one IN list.
 _CHUNK: Final = 500
-#: Asked by every front all the time: made once.
-_EPOCH: Final = select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)
+_COUNTED: Final = meta.c.name == REVOCATION_EPOCH
+_EPOCH: Final = Prepared(select(meta.c.value).where(_COUNTED))
+_LOCKED_EPOCH: Final = Prepared(select(meta.c.value).where(_COUNTED).with_for_update())
+_COUNT: Final = Prepared(update(meta).where(_COUNTED).values(value=bindparam("epoch")))
+_NOTE: Final = Prepared(insert(standing), ("epoch", "role", "name", "at"))
+_CHANGES: Final = Prepared(
+    select(standing.c.epoch, standing.c.role, standing.c.name)
+    .where(standing.c.epoch > bindparam("after"))
+    .order_by(standing.c.epoch)
+)
 
 _CERTIFICATE_COLUMNS: Final = (
     certificate.c.serial,
@@ -84,15 +93,14 @@ class DirectoryRegistry:
 
     def epoch(self) -> int:
         """Return the number of the newest change."""
-        return int(self._connection.execute(_EPOCH).scalar_one())
+        return int(_EPOCH.only(self._connection))
 
     def changes_since(self, epoch: int) -> list[HolderRow] | None:
         """Return the holders whose standing changed after `epoch`, each once; None when that is too long ago."""
         newest = self.epoch()
         if not 0 <= newest - epoch <= MAX_CHANGES:
             return None  # too many; or an older state was restored, and nothing is known of what changed
-        query = select(standing.c.epoch, standing.c.role, standing.c.name).where(standing.c.epoch > epoch)
-        rows = self._connection.execute(query.order_by(standing.c.epoch)).all()
+        rows = _CHANGES.rows(self._connection, after=epoch)
         if len(rows) != newest - epoch:
             return None  # some were dropped
         return list(dict.fromkeys(HolderRow(role, name) for _, role, name in rows))
@@ -218,12 +226,9 @@ class DirectoryRegistry:
 def note_change(connection: Connection, role: str, name: str, at: int) -> int:
     """Note that a holder's standing has changed, and return the number of the change."""
     # The locked row keeps two writers from taking the same number, or from being seen out of order.
-    value = connection.execute(
-        select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH).with_for_update()
-    ).scalar_one()
-    epoch = int(value) + 1
-    connection.execute(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=str(epoch)))
-    connection.execute(insert(standing), {"epoch": epoch, "role": role, "name": name, "at": at})
+    epoch = int(_LOCKED_EPOCH.only(connection)) + 1
+    _COUNT.send(connection, epoch=str(epoch))
+    _NOTE.send(connection, epoch=epoch, role=role, name=name, at=at)
     return epoch
 
 

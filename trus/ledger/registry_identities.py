@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Column, Connection, bindparam, delete, insert, select, update
 
+from trus.ledger.prepared import Prepared, PreparedSets
 from trus.ledger.registry_directory import note_change
 from trus.ledger.registry_values import ActivationRow, AdminRow, CertificateRow
 from trus.ledger.tables import activation, admin, card, certificate, terminal
-
-#: Serials in one IN list.
-_CHUNK: Final = 500
 
 _ACTIVATION_COLUMNS: Final = (
     activation.c.role,
@@ -54,6 +52,23 @@ _ADMIN_COLUMNS: Final = (
     admin.c.former,
     admin.c.former_until,
 )
+_ADMIN: Final = Prepared(select(*_ADMIN_COLUMNS).where(admin.c.name == bindparam("called")))
+_CERTIFICATES: Final = PreparedSets(
+    lambda names: select(*_CERTIFICATE_COLUMNS).where(certificate.c.serial.in_([bindparam(each) for each in names]))
+)
+
+
+def _active(name: Column[str], state: Column[str]) -> PreparedSets:
+    """Return the statement for those of several names whose row is active."""
+    return PreparedSets(
+        lambda names: select(name).where(name.in_([bindparam(each) for each in names]), state == "active")
+    )
+
+
+_ACTIVE: Final = {
+    "pos": _active(terminal.c.terminal, terminal.c.state),
+    "card": _active(card.c.card, card.c.state),
+}
 
 
 class IdentityRegistry:
@@ -71,7 +86,7 @@ class IdentityRegistry:
 
     def admin(self, name: str) -> AdminRow | None:
         """Return an admin by name, None when there is none."""
-        row = self._connection.execute(select(*_ADMIN_COLUMNS).where(admin.c.name == name)).one_or_none()
+        row = _ADMIN.first(self._connection, called=name)
         return None if row is None else _admin(row)
 
     def admins(self) -> list[AdminRow]:
@@ -153,12 +168,7 @@ class IdentityRegistry:
 
     def certificates(self, serials: Sequence[str]) -> dict[str, CertificateRow]:
         """Return the entries of these serial numbers; a serial without one is absent."""
-        found: dict[str, CertificateRow] = {}
-        for start in range(0, len(serials), _CHUNK):
-            query = select(*_CERTIFICATE_COLUMNS).where(certificate.c.serial.in_(serials[start : start + _CHUNK]))
-            for row in self._connection.execute(query):
-                found[row[0]] = CertificateRow(*tuple(row))
-        return found
+        return {row[0]: CertificateRow(*row) for row in _CERTIFICATES.rows(self._connection, serials)}
 
     def certificates_of(self, role: str, name: str) -> list[CertificateRow]:
         """Return the entries of one holder, newest first."""
@@ -191,15 +201,10 @@ class IdentityRegistry:
 
         Holders of other roles have no row and are never returned.
         """
-        columns = {"pos": (terminal.c.terminal, terminal.c.state), "card": (card.c.card, card.c.state)}.get(role)
-        if columns is None:
+        active = _ACTIVE.get(role)
+        if active is None:
             return set()
-        active: set[str] = set()
-        for start in range(0, len(names), _CHUNK):
-            part = names[start : start + _CHUNK]
-            query = select(columns[0]).where(columns[0].in_(part), columns[1] == "active")
-            active.update(self._connection.execute(query).scalars())
-        return set(names) - active
+        return set(names) - {row[0] for row in active.rows(self._connection, names)}
 
 
 def _admin(row: Sequence[Any]) -> AdminRow:

@@ -7,11 +7,11 @@ thread, one unit at a time (trus.ledger.writer says why).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, literal_column, select, update
 
 from trus.auth.ports import CardNames, StoredRequest
 from trus.clock import Entropy
@@ -20,6 +20,8 @@ from trus.ledger.days import microseconds, next_day
 from trus.ledger.dialect import DATABASE_ERRORS, SQLITE_DONE, Direct, cause
 from trus.ledger.facts import FactsReader
 from trus.ledger.lookup import CardLookup, FieldCipher
+from trus.ledger.prepared import Prepared
+from trus.ledger.readers import Readers
 from trus.ledger.statements import Statements
 from trus.ledger.tables import business_day
 from trus.ledger.unit import SqlUnit
@@ -29,8 +31,7 @@ from trus.values import BusinessDate, Identity
 #: A checkpoint is due after this many units: a unit dirties at most a few hundred pages.
 UNITS_A_CHECKPOINT: Final = 256
 _HOLDER_BYTES: Final = 16
-#: Asked every second by every front: made once, since making it costs more than running it.
-_OPEN_DATE: Final = select(business_day.c.date).where(business_day.c.state == "open")
+_OPEN_DATE: Final = Prepared(select(business_day.c.date).where(business_day.c.state == literal_column("'open'")))
 
 
 class SqlLedger:
@@ -62,6 +63,7 @@ class SqlLedger:
         self._holder = entropy.draw(_HOLDER_BYTES).hex()
         self._direct = direct
         self._writer = self._write_with(engine, now)
+        self._readers = Readers(engine)
         self._release = release
         self._closed = False
         self._units_since_checkpoint = 0
@@ -99,19 +101,9 @@ class SqlLedger:
         finally:
             unit.rollback()
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> AbstractContextManager[Connection]:
         """Lend a connection that shows one snapshot. Raises StorageFailed, and whatever the block does."""
-        try:
-            with self.engine.connect() as reader:
-                direct = Direct(reader)
-                direct.begin_reading()
-                try:
-                    yield reader
-                finally:
-                    direct.rollback()
-        except DATABASE_ERRORS as failure:
-            raise StorageFailed(f"the ledger cannot be read: {cause(failure)}") from None
+        return self._readers.snapshot()
 
     def due_holds(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the reference numbers of open holds that have expired, the oldest first. Raises StorageFailed."""
@@ -124,7 +116,7 @@ class SqlLedger:
         Raises StorageFailed.
         """
         with self.reading() as reader:
-            day = reader.execute(select(business_day.c.date).where(business_day.c.state == "open")).scalar_one()
+            day = _OPEN_DATE.only(reader)
             rows = Direct(reader).rows(self._statements.text("due_lots"), (day, *after, limit))
             return [(row[0], row[1]) for row in rows]
 
@@ -157,7 +149,7 @@ class SqlLedger:
     def business_date(self) -> BusinessDate:
         """Return the open business date. Raises StorageFailed."""
         with self.reading() as reader:
-            found = reader.execute(_OPEN_DATE).scalar()
+            found = _OPEN_DATE.value(reader)
         if found is None:
             raise StorageFailed("no business date is open")
         return BusinessDate(found)
@@ -222,8 +214,10 @@ class SqlLedger:
         """
         progress = self._writer.progress
         self._writer.close()
+        self._readers.close()
         self.engine.dispose()
         self.engine = replace()
+        self._readers = Readers(self.engine)
         self._writer = self._write_with(self.engine, now)
         if self._writer.progress.head != progress.head:
             self._writer.stopped = "the database that was put in place has another history: restart the ledger"
@@ -269,5 +263,6 @@ class SqlLedger:
             return
         self._closed = True
         self._writer.close()
+        self._readers.close()
         self.engine.dispose()
         self._release()

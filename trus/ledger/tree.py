@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select
 
+from trus.ledger.prepared import Prepared
 from trus.ledger.tables import event
 from trus.ledger.tables_receipts import chain_node
 from trus.receipts.merkle import Subtree, node, perfect_root, tree_root
@@ -26,6 +27,29 @@ _READ_PIECES: Final = 64
 
 #: Stands for a link that is not in the journal any more.
 GONE: Final = bytes(32)
+
+_SLOT: Final[BindParameter[int]] = bindparam("slot")
+_LAST_PIECE: Final = Prepared(
+    select(chain_node.c.number)
+    .where(chain_node.c.slot == _SLOT, chain_node.c.level == PIECE_LEVEL)
+    .order_by(chain_node.c.number.desc())
+    .limit(1)
+)
+_NODES: Final = Prepared(
+    select(chain_node.c.level, chain_node.c.number, chain_node.c.hash).where(chain_node.c.slot == _SLOT)
+)
+_NODE: Final = Prepared(
+    select(chain_node.c.hash).where(
+        chain_node.c.slot == _SLOT,
+        chain_node.c.level == bindparam("level"),
+        chain_node.c.number == bindparam("number"),
+    )
+)
+_LINKS: Final = Prepared(
+    select(event.c.sequence, event.c.link).where(
+        event.c.slot == _SLOT, event.c.sequence.between(bindparam("first"), bindparam("last"))
+    )
+)
 
 #: A row of chain_node: (slot, level, number, hash).
 NodeRow = tuple[int, int, int, bytes]
@@ -68,8 +92,7 @@ def tail_of(connection: Connection, slot: int, size: int) -> Tail:
 
     They are missing in a ledger of an earlier version. The caller commits.
     """
-    newest = select(chain_node.c.number).where(chain_node.c.slot == slot, chain_node.c.level == PIECE_LEVEL)
-    last = connection.execute(newest.order_by(chain_node.c.number.desc()).limit(1)).scalar()
+    last = _LAST_PIECE.value(connection, slot=slot)
     pieces = 0 if last is None else last + 1
     subtree = subtrees(connection, slot)
     tail = Tail(pieces, tuple(subtree(*place) for place in _peaks(pieces)))
@@ -108,8 +131,7 @@ def subtrees(connection: Connection, slot: int) -> Subtree:
 
 def stored_nodes(connection: Connection, slot: int) -> dict[tuple[int, int], bytes]:
     """Return the hashes that are kept of a slot, by (level, number), in order."""
-    query = select(chain_node.c.level, chain_node.c.number, chain_node.c.hash).where(chain_node.c.slot == slot)
-    return {(level, number): kept for level, number, kept in connection.execute(query)}
+    return {(level, number): kept for level, number, kept in _NODES.rows(connection, slot=slot)}
 
 
 def root_of_slot(connection: Connection, slot: int, size: int) -> bytes:
@@ -128,17 +150,13 @@ def _peaks(pieces: int) -> list[tuple[int, int]]:
 
 
 def _stored(connection: Connection, slot: int, level: int, number: int) -> bytes | None:
-    found: bytes | None = connection.execute(
-        select(chain_node.c.hash).where(
-            chain_node.c.slot == slot, chain_node.c.level == level, chain_node.c.number == number
-        )
-    ).scalar()
+    found: bytes | None = _NODE.value(connection, slot=slot, level=level, number=number)
     return found
 
 
 def _links(connection: Connection, slot: int, begin: int, end: int) -> list[bytes]:
     """Return the links of a slot after `begin` events up to `end`, in order."""
-    query = select(event.c.sequence, event.c.link).where(event.c.slot == slot, event.c.sequence.between(begin + 1, end))
+    rows = _LINKS.rows(connection, slot=slot, first=begin + 1, last=end)
     # Whoever altered a row may have put anything in the place of a link: that counts as gone, too.
-    found = {row[0]: row[1] for row in connection.execute(query) if isinstance(row[1], bytes)}
+    found = {row[0]: row[1] for row in rows if isinstance(row[1], bytes)}
     return [found.get(sequence, GONE) for sequence in range(begin + 1, end + 1)]

@@ -10,16 +10,29 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from trus.errors import LedgerError, OutcomeUnknown, StorageFailed
 from trus.ledger.chain import ChainHead, genesis
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, Trouble, cause, trouble
+from trus.ledger.prepared import Prepared
 from trus.ledger.statements import Statements
 from trus.ledger.tables import event, meta, signed_head, writer_slot
 from trus.ledger.tree import tail_of
 from trus.ledger.unit import Numbering, Progress
 from trus.receipts.links import HEAD_BYTES, NO_KEY
+
+_LEASED: Final = Prepared(select(writer_slot.c.epoch).where(writer_slot.c.slot == bindparam("slot")))
+_NEWEST_KEY: Final = Prepared(
+    select(signed_head.c.number, signed_head.c.receipt_key).order_by(signed_head.c.number.desc()).limit(1)
+)
+_LAST_LINK: Final = Prepared(
+    select(event.c.sequence, event.c.link)
+    .where(event.c.slot == bindparam("slot"))
+    .order_by(event.c.sequence.desc())
+    .limit(1)
+)
+_LEDGER_ID: Final = Prepared(select(meta.c.value).where(meta.c.name == "ledger_id"))
 
 
 class Fenced(StorageFailed):
@@ -121,13 +134,13 @@ class Writer:
         """Take the slot over from whoever held it, and find the end of its chain."""
         connection = self.direct.connection
         self.direct.begin()
-        mine = writer_slot.c.slot == self._slot
-        held = connection.execute(select(writer_slot.c.epoch).where(mine)).scalar()
+        held = _LEASED.value(connection, slot=self._slot)
         epoch: int = 1 if held is None else held + 1
         if held is None:
             connection.execute(insert(writer_slot).values(slot=self._slot, epoch=epoch, holder=holder, leased_at=at))
         else:
-            connection.execute(update(writer_slot).where(mine).values(epoch=epoch, holder=holder, leased_at=at))
+            mine = update(writer_slot).where(writer_slot.c.slot == self._slot)
+            connection.execute(mine.values(epoch=epoch, holder=holder, leased_at=at))
         head = slot_head(connection, self._slot)
         tail = tail_of(connection, self._slot, head.sequence)
         signing = _signing(connection)
@@ -141,8 +154,7 @@ class Writer:
 
 def _signing(connection: Connection) -> tuple[bytes, bytes]:
     """Return the number of the newest head and its key; a head of an earlier version commits to none."""
-    newest = select(signed_head.c.number, signed_head.c.receipt_key).order_by(signed_head.c.number.desc()).limit(1)
-    row = connection.execute(newest).first()
+    row = _NEWEST_KEY.first(connection)
     if row is None or row[1] is None:
         return bytes(HEAD_BYTES), NO_KEY
     return row[0].to_bytes(HEAD_BYTES, "big"), row[1]
@@ -150,13 +162,11 @@ def _signing(connection: Connection) -> tuple[bytes, bytes]:
 
 def slot_head(connection: Connection, slot: int) -> ChainHead:
     """Return the last link of a slot; the beginning of the chain when it holds no event."""
-    row = connection.execute(
-        select(event.c.sequence, event.c.link).where(event.c.slot == slot).order_by(event.c.sequence.desc()).limit(1)
-    ).first()
+    row = _LAST_LINK.first(connection, slot=slot)
     return genesis(ledger_id(connection), slot) if row is None else ChainHead(slot, row[0], row[1])
 
 
 def ledger_id(connection: Connection) -> str:
     """Return the name that this ledger was born with."""
-    name: str = connection.execute(select(meta.c.value).where(meta.c.name == "ledger_id")).scalar_one()
+    name: str = _LEDGER_ID.only(connection)
     return name
