@@ -171,7 +171,7 @@ class OpeningCase(SynchronousTestCase):
 
         books = Books(self)
         books.close()
-        self.patch(migrations, "upgrade", failing)
+        self.patch(migrations, "stamp", failing)
         self.patch(migrations, "current", failing)
         making = partial(create_database, self.path, db_key=DB_KEY, clock=SetClock(), entropy=CountedEntropy())
         self.assertIn("cannot be made: disk I/O error", str(self.assertRaises(StorageFailed, making)))

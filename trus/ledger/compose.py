@@ -24,7 +24,7 @@ from trus.ledger.lookup import CardLookup, FieldCipher
 from trus.ledger.restoring import restore_epoch
 from trus.ledger.rotation_state import keys_in_use, rotations
 from trus.ledger.store import SqlLedger
-from trus.ledger.tables import business_day, meta
+from trus.ledger.tables import business_day, meta, metadata
 from trus.values import BusinessDate
 
 #: Labels under which the ledger's data keys are derived from K_DB (trus.hsm.datakeys.DataKeys).
@@ -161,7 +161,8 @@ def _fill(engine: Engine, clock: Clock, entropy: Entropy, business_date: Busines
     day = now.date().isoformat() if business_date is None else business_date
     with engine.connect() as connection:
         Direct(connection).begin()
-        migrations.upgrade(connection)
+        metadata.create_all(connection, checkfirst=False)
+        migrations.stamp(connection)
         connection.execute(insert(meta).values(name="ledger_id", value=entropy.draw(_ID_BYTES).hex()))
         connection.execute(insert(meta).values(name="revocation_epoch", value="0"))
         connection.execute(

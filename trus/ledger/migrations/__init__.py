@@ -9,14 +9,19 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Select, column, inspect, select, table
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
+from sqlalchemy.schema import CreateTable
 
 _VERSIONS: Final = Path(__file__).resolve().parent / "versions"
-#: Where Alembic keeps the name of the schema.
-_VERSION_TABLE: Final = "alembic_version"
-_VERSION: Final[Select[Any]] = select(column("version_num")).select_from(table(_VERSION_TABLE))
+#: Where Alembic keeps the name of the schema, as Alembic itself makes it.
+_VERSION_TABLE: Final = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 @cache
@@ -34,15 +39,24 @@ def current(connection: Connection) -> str | None:
 
     Asked directly: Alembic's own context costs ten times as much, and a core asks at every start.
     """
-    if not inspect(connection).has_table(_VERSION_TABLE):
+    if not inspect(connection).has_table(_VERSION_TABLE.name):
         return None
-    name: str | None = connection.execute(_VERSION).scalar()
+    name: str | None = connection.execute(select(_VERSION_TABLE.c.version_num)).scalar()
     return name
 
 
 def known(name: str) -> bool:
     """Return whether this version of trus knows a schema of that name."""
     return name in _steps()
+
+
+def stamp(connection: Connection) -> None:
+    """Say of a database whose tables were made for this version's code that it has this version's schema.
+
+    A new database takes no steps: that these lead to the very same tables is a test's business.
+    """
+    connection.execute(CreateTable(_VERSION_TABLE))
+    connection.execute(insert(_VERSION_TABLE).values(version_num=head()))
 
 
 def upgrade(connection: Connection) -> None:
