@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 Fields = dict[str, str]
@@ -61,6 +62,28 @@ def pad(fields: Fields) -> bytes:
 def split_seal(line: bytes) -> tuple[bytes, bytes]:
     clear, _, seal = line.rpartition(b" seal=")
     return clear, unb64(seal.decode())
+
+
+def pan_field(pan: str) -> bytes:
+    """ISO 9564-1, format 4: how many digits there are beyond 12, the digits, zeros."""
+    digits = pan.rjust(12, "0")
+    return bytes.fromhex((f"{len(digits) - 12}" + digits).ljust(32, "0"))
+
+
+def seal_pin(key: bytes, pin: str, pan: str, fill: bytes) -> bytes:
+    """ISO 9564-1, format 4: control 4, length, PIN, A to the middle; then 8 random octets."""
+    cipher = Cipher(algorithms.AES(key), modes.ECB())
+    first = bytes.fromhex(f"4{len(pin):x}{pin}".ljust(16, "a")) + fill
+    middle = cipher.encryptor().update(first)
+    return cipher.encryptor().update(bytes(a ^ b for a, b in zip(middle, pan_field(pan), strict=True)))
+
+
+def open_pin(key: bytes, block: bytes, pan: str) -> tuple[str, bytes]:
+    """The PIN of a block, and its fill."""
+    cipher = Cipher(algorithms.AES(key), modes.ECB())
+    middle = cipher.decryptor().update(block)
+    first = cipher.decryptor().update(bytes(a ^ b for a, b in zip(middle, pan_field(pan), strict=True)))
+    return first[:8].hex()[2 : 2 + int(first.hex()[1], 16)], first[8:]
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 The conversations are made by the program and read by the stranger's code (tests.protocol.stranger),
 which knows the specification only. `python -m tests.protocol.transcripts` renews the transcripts in
-docs/protocol.md and docs/vectors/session.json; a test compares both.
+docs/protocol.md and docs/vectors/session.json, and those of docs/transactions.md and its vectors
+(tests.transactions.writing); tests compare them all.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tests.protocol.network import (
     session_in,
 )
 from tests.protocol.observer import Conversation
+from tests.transactions import writing
 from trus.protocol.describe import renew
 from trus.protocol.effects import Effect, Mode, NeedEnrolment, NeedStanding, Terms
 from trus.protocol.errors import RemoteProtocolError
@@ -298,6 +300,7 @@ def page(before: str, talks: list[Conversation]) -> str:
 
 
 def main() -> None:
+    writing.main()
     talks = conversations()
     VECTORS.write_text(vectors(talks), encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), talks), encoding="utf-8")

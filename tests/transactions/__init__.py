@@ -1,0 +1,1 @@
+"""Every kind of transaction as it is said on the wire, for the specification (docs/transactions.md)."""
