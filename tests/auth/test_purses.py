@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.auth.facts import CARD, CHECKS, NOW, TERMINAL
+from trus.auth.case import Case
 from trus.auth.decide import decide
 from trus.auth.explain import explain
 from trus.auth.model import CardFacts, Decision, Draw, Facts, Kind, PurseFacts, Question
 from trus.auth.plan import plan_of
 from trus.auth.policy import Policy, PolicyRefused, PurseRule, check_policy
+from trus.auth.purses import draw_off_line
 from trus.values import Result
 
 replace = msgspec.structs.replace
@@ -93,6 +95,30 @@ class Shared(PurseCase):
         """A pre-authorization is not shared, whatever the policy says."""
         self.assertEqual(self.decide(1250, SHARED, one_purse=True).rule, "purses")
         self.pays({"MAIN": 1000}, 1000, SHARED, one_purse=True)
+
+
+class OffLine(PurseCase):
+    def drawn(self, amount: int, policy: Policy = ALONE, card: CardFacts = HOLDER) -> dict[str, int]:
+        case = Case(Question(Kind.PURCHASE, amount, "USD"), Facts(SNACKS, card, CHECKS, policy), NOW)
+        return {each.purse: each.amount for each in draw_off_line(case, amount)}
+
+    def test_whole(self) -> None:
+        """What was sold off-line is paid as on-line where a purse holds it: by the first that does."""
+        self.assertEqual(self.drawn(300), {"SNACK": 300})
+        self.assertEqual(self.drawn(301), {"MAIN": 301})
+        self.assertEqual(self.drawn(1250, SHARED), {"SNACK": 300, "MAIN": 950})
+
+    def test_more_than_any_holds(self) -> None:
+        """The goods are gone: where no purse holds the whole amount, the fullest gives all it has."""
+        self.assertEqual(self.drawn(1001), {"MAIN": 1000})
+        self.assertEqual(self.drawn(1001, card=replace(HOLDER, balance=299)), {"SNACK": 300})
+        self.assertEqual(self.drawn(5000, SHARED), {"SNACK": 300, "MAIN": 1000})
+
+    def test_nothing_left(self) -> None:
+        """Empty purses, or none for this kind of shop, give nothing; no purse is drawn on for zero."""
+        empty = replace(HOLDER, balance=0, purses=(PurseFacts("SNACK", 31, 0),))
+        self.assertEqual(self.drawn(1, card=empty), {})
+        self.assertEqual(self.drawn(1, replace(ALONE, purses=(PurseRule("SNACK", ("5411",)),))), {})
 
 
 class Compiled(SynchronousTestCase):

@@ -24,6 +24,9 @@ NO_CARD: Final = CardFacts(
 #: Stands in for the rules of a company that set none: nothing may be bought.
 NO_POLICY: Final = Policy(0, 0, "9999-12-31", week_days=(), categories=())
 
+#: Stands in for the limit at a shop where a policy sets none.
+NO_SHOP_LIMIT: Final = ShopLimit("")
+
 #: What a rule looked at, for support: never a number, name or PIN of a cardholder.
 Figures = dict[str, int | str]
 
@@ -133,9 +136,14 @@ class Case:
         #: The purses that may pay, found once (trus.auth.purses).
         self.usable: list[Held] | None = None
         self.spent: Spent | None = None
-        self.shop_limit: ShopLimit | None = None
+        self.shop_limit = NO_SHOP_LIMIT
         if policy.watches_cards:
             self.moment = int(now.timestamp())
         if policy.counts_periods:
             self.spent = rolled(card.spent, self.counter_day, self.day_amount, self.day_count)
-            self.shop_limit = policy.shop_limit(self.terminal.shop)
+            self.shop_limit = policy.shop_limit(self.terminal.shop) or NO_SHOP_LIMIT
+
+    @property
+    def counted(self) -> Spent:
+        """What was spent in the periods of the counters' day; nothing where the policy counts none."""
+        return self.spent or Spent(self.counter_day)

@@ -33,19 +33,16 @@ class Spent(msgspec.Struct, frozen=True, array_like=True):
         """Return amount and number of the day's purchases at a shop."""
         return self.shops.get(shop_id, _NOTHING)
 
-    def plus(self, shop_id: int | None, amount: int, count: int = 1) -> Spent:
+    def plus(self, shop_id: int, amount: int) -> Spent:
         """Return the figures with a purchase of `day` more."""
-        shops = self.shops
-        if shop_id is not None:
-            there = shops.get(shop_id, _NOTHING)
-            shops = {**shops, shop_id: (there[0] + amount, there[1] + count)}
+        there = self.at(shop_id)
         return Spent(
             self.day,
             self.week_amount + amount,
-            self.week_count + count,
+            self.week_count + 1,
             self.month_amount + amount,
-            self.month_count + count,
-            shops,
+            self.month_count + 1,
+            {**self.shops, shop_id: (there[0] + amount, there[1] + 1)},
         )
 
     def plus_of(self, day: str, shop_id: int | None, amount: int, count: int) -> Spent:
