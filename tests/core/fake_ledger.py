@@ -44,6 +44,8 @@ class Kept:
         self.by_identity: dict[Identity, int] = {}
         self.endings: dict[int, int] = {}
         self.holds: dict[int, int] = {}
+        self.moments: dict[int, int] = {}
+        self.now = 0
         self.restored: dict[int, tuple[int, int]] = {}
         self.balances: dict[int, int] = {}
         self.floors: set[int] = set()
@@ -102,6 +104,7 @@ class Kept:
             lots=event.lots,
             stands_as=stands_as,
             held=held,
+            at=self.moments.get(event.event_id, 0),
         )
 
     def closed(self, terminal: str) -> int:
@@ -157,6 +160,7 @@ class Kept:
                     raise StorageFailed("CHECK floor")
         for event in events:
             self.events[event.event_id] = event
+            self.moments[event.event_id] = self.now
             if event.identity is not None:
                 self.by_identity[event.identity] = event.event_id
             if event.kind in ENDING and event.original is not None:
@@ -335,6 +339,7 @@ class FakeLedger:
 
     def begin(self, now: datetime) -> FakeUnit:
         self.step("begin")
+        self.kept.now = int(now.timestamp() * 1_000_000)
         return FakeUnit(self)
 
     def card_key(self, pan: str) -> bytes:

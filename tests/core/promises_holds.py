@@ -137,7 +137,7 @@ class HoldPromises(HoldCase):
         self.assertEqual((answer.result, answer.amount), ("reversed", 500))
         third = self.till.capture(self.set_aside(700), 700)
         self.assertEqual(self.codes(third, self.till.void(third)), ["00", "00"])
-        self.assertEqual((self.world.purse(*ADA).balance, self.world.held(*ADA)), (9_500, 1000))
+        self.assertEqual((self.world.purse(*ADA).balance, self.world.held(*ADA)), (9_500, 1700))
 
     def test_foreign(self) -> None:
         """Another shop, a purchase's reference, an old date and a wrong rid complete and release nothing."""
@@ -280,7 +280,31 @@ class RestoredPromises(HoldCase):
         self.assertEqual(self.codes(self.till.capture(held, 1)), ["25"])
 
     def test_cancelled(self) -> None:
-        """A completion that is voided frees the money: a person said so."""
+        """A completion that is voided sets its pre-authorization aside again, until that would have expired."""
         held, capture = self.completed(1000)
+        self.world.clock.advance(days=3)
+        void = self.till.void(capture)
+        self.assertEqual(self.bank.outcome(void).amount, 1000)
+        self.assertEqual((self.world.held(*ADA), self.world.purse(*ADA).balance), (1250, 10_000))
+        self.assertEqual(self.codes(void, self.till.capture(held, 1251)), ["00", "13"])
+        self.world.clock.advance(days=3, hours=23)
+        self.assertEqual(self.expiry.step(), 0)
+        self.world.clock.advance(hours=1)
+        self.assertEqual((self.expiry.step(), self.expiry.step()), (1, 0))
+        self.assertEqual((self.world.held(*ADA), self.codes(self.till.capture(held, 1))), (0, ["25"]))
+
+    def test_cancelled_in_one_batch(self) -> None:
+        """So it is when completion, void and the next completion meet in one batch; the second is a purchase."""
+        held = self.set_aside()
+        first, second = self.till.capture(held, 400), self.till.capture(held, 700)
+        self.assertEqual(self.codes(first, self.till.void(first), second), ["00", "00", "00"])
+        self.assertEqual((self.world.held(*ADA), self.world.owed("BISTRO")), (0, 700))
+        self.assertEqual(self.codes(self.till.void(second), self.till.capture(held, 1)), ["00", "25"])
+        self.assertEqual((self.world.held(*ADA), self.world.purse(*ADA)), (0, Purse(10_000, "2026-11-20", 0, 0)))
+
+    def test_cancelled_too_late(self) -> None:
+        """When the pre-authorization would have expired by then, a void frees the money."""
+        held, capture = self.completed(1000)
+        self.world.clock.advance(days=7)
         self.assertEqual(self.codes(self.till.void(capture), self.till.capture(held, 1)), ["00", "25"])
-        self.assertEqual(self.world.held(*ADA), 0)
+        self.assertEqual((self.world.held(*ADA), self.world.purse(*ADA).balance), (0, 10_000))

@@ -123,6 +123,19 @@ def expired(stage: Stage) -> None:
     till.ask(lambda c: c.capture(5000, held.rrn))
 
 
+@scene("hold-completion-void", "A completion is cancelled, and made anew")
+def completion_voided(stage: Stage) -> None:
+    till, grace = Terminal(stage), stage.cards["GRACE"]
+    held = till.ask(lambda c: c.hold(5000, grace.track2, grace.pin))
+    paid = till.ask(lambda c: c.capture(4000, held.rrn))
+    assert paid.reference is not None
+    reference = paid.reference
+    stage.remark("The guest pays for a part in cash: the completion is cancelled, and 50.00 are set aside as before.")
+    till.ask(lambda c: c.void(reference))
+    till.ask(lambda c: c.balance(grace.track2, grace.pin))
+    till.ask(lambda c: c.capture(3000, held.rrn))
+
+
 @scene("hold-completion-back", "A completion is taken back, and made anew")
 def completion_taken_back(stage: Stage) -> None:
     till, grace = Terminal(stage), stage.cards["GRACE"]
@@ -130,7 +143,7 @@ def completion_taken_back(stage: Stage) -> None:
     paid = till.ask(lambda c: c.capture(4000, held.rrn))
     assert paid.reference is not None
     reference = paid.reference
-    stage.remark("The wrong amount: the completion is taken back, and 40.00 are set aside again.")
+    stage.remark("The wrong amount: the completion is taken back, and 50.00 are set aside again.")
     till.ask(lambda c: c.reverse(reference))
     till.ask(lambda c: c.capture(3000, held.rrn))
 

@@ -100,6 +100,7 @@ class StoredRequest(Frozen, frozen=True):
     lots: Lots = NO_LOTS
     stands_as: int = 0
     held: int = 0
+    at: int = 0  #: when it was recorded, microseconds since 1970-01-01 UTC
 
     @property
     def aside(self) -> int:

@@ -110,6 +110,15 @@ class Book:
         """When a pre-authorization of this moment expires, microseconds since 1970-01-01 UTC."""
         return (self.now + self._hold - _EPOCH) // _MICROSECOND
 
+    def lasts_until(self, hold: StoredRequest) -> int:
+        """Return when a pre-authorization expires that was made once, or would have, as `hold_until` does."""
+        return hold.at + self._hold // _MICROSECOND
+
+    @property
+    def moment(self) -> int:
+        """The moment of the batch, microseconds since 1970-01-01 UTC."""
+        return (self.now - _EPOCH) // _MICROSECOND
+
     def is_closed(self, terminal: str, stored: StoredRequest) -> bool:
         """Return whether the batch of a terminal that a request belongs to was closed."""
         return stored.event_id < self._closed.get(terminal, 0)
@@ -192,6 +201,7 @@ class Book:
             event.shop_id,
             event.original,
             lots=event.lots,
+            at=self.moment,
         )
         if event.kind == EventKind.CLOSE_BATCH and event.result == Result.APPROVED:
             self._closed[identity.terminal] = event.event_id

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from trus.auth.linked import COMPLETION, RELEASE, LinkedCase, Verdict, judge
 from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.model import CardFacts
@@ -75,6 +77,18 @@ def restored(completion: StoredRequest, card: CardFacts, back: int, book: Book) 
     room = card.spendable + back
     amount = max(0, min(found[1].authorized, room))
     return Restored(found[0], found[1], amount) if amount else None
+
+
+def stand_again(
+    purse: PurseUpdate, card: CardFacts, completion: StoredRequest, left: int, again: Restored
+) -> PurseUpdate:
+    """Return the row of a purse that `left` of a completion went back to, with its pre-authorization aside again.
+
+    It counts for the limits as it did.
+    """
+    amount, count, spent = given_back(card, completion, left - again.amount, -int(left == 0))
+    held = card.held + again.amount
+    return msgspec.structs.replace(purse, held=held, day_amount=amount, day_count=count, spent=spent)
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:

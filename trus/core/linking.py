@@ -158,6 +158,9 @@ class Moved(NamedTuple):
     counter_day: str = ""
     ends_hold: bool = False
     credit: Credit = UNCHANGED
+    restores: int = 0  #: the pre-authorization that stands again until `hold_until`, with `holds` set aside
+    holds: int = 0
+    hold_until: int = 0
 
 
 def decline(about: About, book: Book, rule: str, code: ResponseCode, figures: Figures) -> Outcome:
@@ -209,9 +212,11 @@ def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figur
             None,
             0 if moved is None else moved.amount,
             "" if moved is None else moved.counter_day,
-            0,
+            0 if moved is None else moved.hold_until,
             moved is not None and moved.ends_hold,
             lots=UNCHANGED.moves if moved is None else moved.credit.moves,
+            restores=0 if moved is None else moved.restores,
+            holds=0 if moved is None else moved.holds,
         )
     )
     return outcome

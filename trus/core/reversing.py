@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-import msgspec
-
 from trus.auth.lots import UNCHANGED, Credit
 from trus.auth.ports import REFUND_TAKEN_BACK, Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.core.answers import encode_outcome, taken_back
@@ -21,7 +19,7 @@ from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
 from trus.core.credit import returned, shown, taken_again
-from trus.core.holding import Restored, free, restored
+from trus.core.holding import Restored, free, restored, stand_again
 from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
 from trus.core.purses import accounts_of, others
@@ -121,10 +119,7 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
     again = restored(original, card, back, book) if original.kind == EventKind.COMPLETION else None
     figures: dict[str, int | str] = {}
     if again is not None:
-        # The pre-authorization stands again, and counts for the limits as it did.
-        amount, count, spent = given_back(card, original, left - again.amount, -int(left == 0))
-        held = card.held + again.amount
-        purse = msgspec.structs.replace(purse, held=held, day_amount=amount, day_count=count, spent=spent)
+        purse = stand_again(purse, card, original, left, again)
         figures = {"restored": again.amount}
     purses = (purse, *others(card, postings))
     return _Undone(left, TAKEN_BACK, postings, purses, figures, credit=credit, again=again)

@@ -2,18 +2,21 @@
 
 Where a reversal is a machine's way to undo what it has no answer for, and is never declined, a void is a
 person's: the purchase must be there, of this terminal and of the batch that is open. What was refunded
-before stays refunded, and the rest goes back. Afterwards a refund is the way.
+before stays refunded, and the rest goes back. Afterwards a refund is the way. A completion that is cancelled
+sets its pre-authorization aside again, for as long as that would have lasted.
 """
 
 from __future__ import annotations
 
 from trus.auth.linked import UNKNOWN, VOID, LinkedCase, judge
-from trus.auth.ports import EventKind
+from trus.auth.model import CardFacts
+from trus.auth.ports import EventKind, StoredRequest
 from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
 from trus.core.credit import returned
+from trus.core.holding import Restored, restored, stand_again
 from trus.core.linking import About, Moved, carry_out, come_back, decline, moved, purse_of, repay
 from trus.core.messages import Outcome, Void
 from trus.core.purses import others
@@ -47,16 +50,34 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
     postings = come_back(earlier, card, left)
     back = moved(postings, card.purse_account)
     credit = returned(card, earlier, back, book)
+    purse = repay(card, earlier, left, back, credit, same_day=True, whole=True)
+    figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
+    again = _still_wanted(earlier, card, back, book)
+    if again is not None:
+        purse = stand_again(purse, card, earlier, left, again)
+        figures = {**figures, "restored": again.amount}
     done = Moved(
         left,
         earlier,
         postings,
-        (repay(card, earlier, left, back, credit, same_day=True, whole=True), *others(card, postings)),
+        (purse, *others(card, postings)),
         earlier.counter_day,
         credit=credit,
+        restores=0 if again is None else again.hold.event_id,
+        holds=0 if again is None else again.amount,
+        hold_until=0 if again is None else book.lasts_until(again.hold),
     )
-    figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
     outcome = carry_out(about, book, done, figures)
     ended = book.requests[request.identity]
     book.mark_ended(request.original, ended.event_id, EventKind.VOID, left)
+    if again is not None:
+        book.mark_restored(again.identity, ended.event_id, again.amount)
     return outcome
+
+
+def _still_wanted(earlier: StoredRequest, card: CardFacts, back: int, book: Book) -> Restored | None:
+    """Return the pre-authorization of a completion that stands again, None for a purchase and for one that is over."""
+    if earlier.kind != EventKind.COMPLETION:
+        return None
+    again = restored(earlier, card, back, book)
+    return None if again is None or book.lasts_until(again.hold) <= book.moment else again

@@ -297,4 +297,5 @@ def _stored(
         lots=lots,
         stands_as=restored[0] if restored else 0,
         held=restored[1] if restored else 0,
+        at=row[25],
     )

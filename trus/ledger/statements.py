@@ -223,9 +223,7 @@ def _stored() -> Select[Any]:
             ending.c.authorized,
             refunded,
             ending.c.kind,
-            event.c.slot,
-            event.c.sequence,
-            event.c.mark,
+            *(event.c[name] for name in ("slot", "sequence", "mark", "at")),
         )
         .select_from(event)
         .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
