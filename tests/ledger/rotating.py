@@ -1,4 +1,8 @@
-"""A network whose K_DB is rotated: a real SoftHSM token, a real SQLCipher file, people with cards and money."""
+"""A network whose K_DB is rotated: a real SQLCipher file, people with cards and money, and a real SoftHSM token.
+
+Where the token itself proves nothing (what a rotation does with rows, file and record) its keys are kept in
+memory, behind the same adapter.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from trus.cli.database_keys import TokenKeySource
 from trus.cli.softhsm import find_module
 from trus.clock import SystemClock, SystemEntropy
 from trus.hsm.datakeys import DATABASE_KEY_LABEL, DataKeys
+from trus.hsm.memory import MemoryStore
 from trus.hsm.pkcs11 import Pkcs11Store, TokenSettings
 from trus.hsm.ports import KeyPurpose
 from trus.hsm.softhsm import create_token, write_configuration
@@ -44,11 +49,16 @@ def surname_of(person: int) -> str:
 
 
 class Place:
-    """Where a network of this kind lies: a folder with a token and a database."""
+    """Where a network of this kind lies: a folder with a database, and a token unless its keys are in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: MemoryStore | None = None) -> None:
         self.folder = folder
         self.database = folder / "trus.db"
+        self.kept = kept
+
+    def open_store(self) -> Pkcs11Store | MemoryStore:
+        """Open the token; keys in memory are those of before."""
+        return Pkcs11Store(self.token) if self.kept is None else self.kept
 
     @property
     def token(self) -> TokenSettings:
@@ -64,12 +74,25 @@ class Place:
         conf = write_configuration(place.folder / "token")
         create_token(str(find_module()), conf, LABEL, PIN, OFFICER_PIN)
         with Pkcs11Store(place.token) as store:
-            store.generate(DATABASE_KEY_LABEL, KeyPurpose.DATA)
-            key = DataKeys(store).derive(FILE_KEY_LABEL)
-            create_database(place.database, db_key=key, clock=SystemClock(), entropy=SystemEntropy())
-        with Bank(place) as bank:
-            bank.settle(people)
+            place.fill(store, people)
         return place
+
+    @classmethod
+    def in_memory(cls, case: SynchronousTestCase, people: int) -> Place:
+        """Make one without a token."""
+        store = MemoryStore(SystemEntropy())
+        place = cls(Path(case.mktemp()).absolute(), store)
+        place.folder.mkdir(parents=True)
+        place.fill(store, people)
+        return place
+
+    def fill(self, store: Pkcs11Store | MemoryStore, people: int) -> None:
+        """Make the first version of K_DB, the database under it, and so many people."""
+        store.generate(DATABASE_KEY_LABEL, KeyPurpose.DATA)
+        key = DataKeys(store).derive(FILE_KEY_LABEL)
+        create_database(self.database, db_key=key, clock=SystemClock(), entropy=SystemEntropy())
+        with Bank(self, store=store) as bank:
+            bank.settle(people)
 
     def copy(self, case: SynchronousTestCase) -> Place:
         """Return another network in the same state."""
@@ -83,9 +106,16 @@ class Place:
 class Bank:
     """The process that writes: token and ledger open."""
 
-    def __init__(self, place: Place, at: Callable[[str], None] = lambda step: None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        at: Callable[[str], None] = lambda step: None,
+        store: Pkcs11Store | MemoryStore | None = None,
+    ) -> None:
+        """`store` is one that is open already, and stays open."""
         self.place = place
-        self.store = Pkcs11Store(place.token)
+        self.store = place.open_store() if store is None else store
+        self._keeps_store = store is not None or place.kept is not None
         self.source = TokenKeySource(self.store)
         self.clock = SystemClock()
         opened = open_under(place.database, self.source, clock=self.clock, entropy=SystemEntropy())
@@ -104,7 +134,8 @@ class Bank:
     def close(self) -> None:
         """Let go of both."""
         self.ledger.close()
-        self.store.close()
+        if not self._keeps_store:
+            self.store.close()
 
     def settle(self, people: int) -> None:
         """Register a company, its people with cards and money, a shop and a terminal."""

@@ -28,11 +28,15 @@ from trus.values import BusinessDate
 PEOPLE = 40
 
 
-class RotationCase(SynchronousTestCase):
+class NetworkCase(SynchronousTestCase):
     """One network, rotated in this process."""
 
+    def make(self) -> Place:
+        """Make the network; its keys are in memory."""
+        return Place.in_memory(self, PEOPLE)
+
     def setUp(self) -> None:
-        self.place = Place.make(self, PEOPLE)
+        self.place = self.make()
         self.steps: list[str] = []
         self.bank = Bank(self.place, self.steps.append)
         self.addCleanup(lambda: self.bank.close())
@@ -47,6 +51,13 @@ class RotationCase(SynchronousTestCase):
         with self.bank.ledger.reading() as connection:
             told = select(event.c.rule).where(event.c.kind == "admin").order_by(event.c.id)
             return list(connection.execute(told).scalars())
+
+
+class TokenCase(NetworkCase):
+    """The same with a real token."""
+
+    def make(self) -> Place:
+        return Place.make(self, PEOPLE)
 
     def test_whole_rotation(self) -> None:
         """TR-13: every name, number and hash, and the file, are under the new version; each step is on record."""
@@ -64,6 +75,19 @@ class RotationCase(SynchronousTestCase):
         assert status.last is not None
         self.assertEqual((status.last.rows, status.last.total), (2 * PEOPLE, 2 * PEOPLE))
         self.assertEqual(read_marker(self.place.database), Marker(2))
+
+    def test_another_token(self) -> None:
+        """TR-13: under another token the file opens under no version, and the sentence says which were tried."""
+        self.bank.close()
+        other = Place.make(self, 1)
+        with Pkcs11Store(other.token) as store:
+            failure = self.assertRaises(WrongDatabaseKey, find_file_version, self.place.database, TokenKeySource(store))
+        self.assertIn("any version of K_DB in the token (1)", str(failure))
+        self.bank = Bank(self.place)
+
+
+class RotationCase(NetworkCase):
+    """What holds in the middle, and what is refused."""
 
     def test_payments_go_on_in_every_piece(self) -> None:
         """A purchase is taken between any two pieces of a rotation, with cards that were reached and cards not yet."""
@@ -246,15 +270,6 @@ class RotationCase(SynchronousTestCase):
         self.assertEqual(find_file_version(self.place.database, self.bank.source), 2)
         marker.unlink()
         self.assertEqual(find_file_version(self.place.database, self.bank.source), 2)
-
-    def test_another_token(self) -> None:
-        """TR-13: under another token the file opens under no version, and the sentence says which were tried."""
-        self.bank.close()
-        other = Place.make(self, 1)
-        with Pkcs11Store(other.token) as store:
-            failure = self.assertRaises(WrongDatabaseKey, find_file_version, self.place.database, TokenKeySource(store))
-        self.assertIn("any version of K_DB in the token (1)", str(failure))
-        self.bank = Bank(self.place)
 
     # ------------------------------------------------------------------------------ destroying
 

@@ -10,13 +10,15 @@ and a batch has ten statements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlcipher3 import dbapi2
+
+from trus.errors import StorageFailed
 
 #: Everything that a database call can raise.
 DATABASE_ERRORS: Final = (SQLAlchemyError, dbapi2.Error)
@@ -123,6 +125,17 @@ class Direct:
             self.checkpoint(truncate=True)
         finally:
             self.rows(f"PRAGMA busy_timeout = {int(patience[0])}", ())
+
+    def copy_into(self, target: Any, pages: int, progress: Callable[[int, int, int], None]) -> None:
+        """Copy the whole database into another connection of the driver (sqlite.org, "Online Backup API").
+
+        `progress(status, left, total)` is called after each step of `pages`; what it raises is raised.
+        Raises StorageFailed once this connection was given back.
+        """
+        source = self._driver.driver_connection
+        if source is None:
+            raise StorageFailed("the ledger is closed")
+        source.backup(target, pages=pages, progress=progress)
 
     def structure(self) -> tuple[int, list[str]]:
         """Check every page's seal, every table and every index. Returns (pages, what is wrong)."""

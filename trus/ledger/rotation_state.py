@@ -115,9 +115,7 @@ def keys_in_use(
     KeyStoreUnavailable.
     """
     current = current_version(known, file_version)
-    held = {version: source.keys(version) for version in source.versions()}
-    if current not in held:
-        held[current] = source.keys(current)
+    held = {version: source.keys(version) for version in sorted({*source.versions(), current})}
     former: list[int] = []
     repeated: list[int] = []
     for row in known:

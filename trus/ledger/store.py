@@ -186,16 +186,13 @@ class SqlLedger:
         it commits reaches the copy too (sqlite.org, "Online Backup API"). What it raises ends the copying
         and is raised. Raises StorageFailed.
         """
-        source = self._writer.direct.connection.connection.driver_connection
-        if source is None:
-            raise StorageFailed("the ledger is closed")
 
         def progress(status: int, left: int, total: int) -> None:
             if status != SQLITE_DONE:
                 step(left, total)
 
         try:
-            source.backup(target, pages=pages, progress=progress)
+            self._writer.direct.copy_into(target, pages, progress)
         except DATABASE_ERRORS as failure:
             raise StorageFailed(f"the database cannot be copied: {cause(failure)}") from None
 
