@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from trus.auth.watching import WatchLimits
 from trus.certificates.chains import load_anchors
 from trus.cli.admin_bundles import admins_health, find_maker
 from trus.cli.authorities import AuthorityWatch, CeremonyRecorder, ceremonies_path, revoked_issuers
@@ -28,6 +29,7 @@ from trus.core.jobs import PacedJob
 from trus.core.keyring import find_card_keys
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.core.pulse import NoPulse
+from trus.core.ranges import RangeLimits
 from trus.core.receipts import ReceiptDesk
 from trus.core.upkeep import OK, CoreUpkeep
 from trus.errors import ConfigurationError
@@ -195,7 +197,18 @@ def _assemble(
 
 def payments_of(backend: BackendSettings) -> PipelineSettings:
     """Return what the settings say of payments, in the core's words."""
-    payments = backend.payments
+    payments, sweeps = backend.payments, backend.sweeps
     return PipelineSettings(
-        hold_seconds=payments.hold.seconds, floor_limit=payments.floor_limit, grace_days=payments.grace_days
+        hold_seconds=payments.hold.seconds,
+        floor_limit=payments.floor_limit,
+        grace_days=payments.grace_days,
+        watch=WatchLimits(
+            int(sweeps.forget.seconds),
+            sweeps.free_values,
+            sweeps.most_values,
+            sweeps.free_cards,
+            sweeps.most_cards,
+            int(sweeps.longest_wait.seconds),
+        ),
+        ranges=RangeLimits(int(sweeps.range_forget.seconds), sweeps.range_values),
     )

@@ -18,6 +18,7 @@ from trus.settings import kinds
 from trus.settings.kinds import IpNetwork
 from trus.settings.model_directory import DirectoryPortSettings, DirectorySettings
 from trus.settings.model_payments import PaymentSettings
+from trus.settings.model_sweeps import SweepSettings
 from trus.settings.problems import Misfit
 from trus.settings.sections import Section, section, setting
 from trus.settings.values import DatabaseUrl, Duration, Size
@@ -337,6 +338,7 @@ class BackendSettings(Section):
     directory: DirectorySettings = section("The certificate directory.", attrs.Factory(DirectorySettings))
     cards: CardSettings = section("Card numbers.")
     payments: PaymentSettings = section("Payments of every company.", attrs.Factory(PaymentSettings))
+    sweeps: SweepSettings = section("Terminals that try cards out.", attrs.Factory(SweepSettings))
     metrics: Path | None = setting(kinds.MADE_FILE, _METRICS, None)
 
 
