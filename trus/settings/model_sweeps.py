@@ -21,9 +21,7 @@ _MOST_VALUES = "With so many of them the terminal is blocked, until an admin unb
 _FREE_CARDS = "Cards with wrong PINs at one terminal that slow nothing down."
 _MOST_CARDS = "With so many of them the terminal is blocked, until an admin unblocks it."
 _LONGEST = "The longest time without a check for a terminal that is slowed down; each offence doubles it up to here."
-_RANGE_VALUES = (
-    "Wrong verification values in one range of card numbers, at all terminals, after which its cards need PINs."
-)
+_RANGE_VALUES = "Wrong verification values in a range of card numbers, anywhere, after which its cards need PINs."
 _RANGE_FORGET = "One of these is forgotten every so often."
 
 
