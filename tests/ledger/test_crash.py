@@ -28,6 +28,7 @@ from tests.ledger.books import (
     open_books,
 )
 from trus.errors import LedgerError, OutcomeUnknown, StorageFailed
+from trus.ledger import unit as unit_of_work
 from trus.ledger.audit import verify
 from trus.ledger.dialect import Direct
 from trus.ledger.engine import open_engine
@@ -256,6 +257,37 @@ class BrokenCase(SynchronousTestCase):
         self.assertIn("malformed", self.ledger.health())
         self.assertRaises(StorageFailed, self.ledger.begin, NOON)
         self.assertRaises(LedgerError, unit.commit)
+
+    def test_risk_account_cannot_be_opened(self) -> None:
+        """An advice whose shortfall has no account to go to is not stored: its unit is over, nothing of it is kept."""
+        unit = self.ledger.begin(NOON)
+        unit.record(self.books.purchase(unit))
+        broken = dbapi2.DatabaseError("database disk image is malformed")
+        broken.sqlite_errorcode = dbapi2.SQLITE_CORRUPT
+
+        def fail(*_: object) -> None:
+            raise broken
+
+        self.patch(unit_of_work, "risk_account", fail)
+        failure = self.assertRaises(StorageFailed, unit.risk_account, "USD")
+        self.assertIn("malformed", str(failure))
+        self.assertRaises(LedgerError, unit.commit)
+        self.assertIn("malformed", self.ledger.health())
+        self.books.reopen()
+        self.assertEqual(references(self.books.ledger), [])
+
+    def test_log_cannot_be_emptied(self) -> None:
+        """A log that cannot be moved into the file before the file is exchanged stops the ledger."""
+
+        def checkpoint(*_: object, **__: object) -> None:
+            failure = dbapi2.OperationalError("disk I/O error")
+            failure.sqlite_errorcode = dbapi2.SQLITE_IOERR
+            raise failure
+
+        self.patch(Direct, "checkpoint", checkpoint)
+        self.assertRaises(StorageFailed, self.ledger.empty_log)
+        self.assertIn("disk I/O error", self.ledger.health())
+        self.assertRaises(StorageFailed, self.books.pay)
 
     def test_checkpoint_fails(self) -> None:
         """A checkpoint that fails stops the ledger: the medium is no longer to be trusted."""

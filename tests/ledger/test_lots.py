@@ -54,6 +54,18 @@ class LotCase(SynchronousTestCase):
         self.assertEqual(self.prepaid(), 50 * len(people))
         self.assertTrue(verify(self.world.ledger.engine).sound)
 
+    def test_set_aside(self) -> None:
+        """Credit that ended while a pre-authorization set it aside stays with the purse until that has ended too."""
+        [person] = self.give(1)
+        self.world.advance_day()
+        hold = "UPDATE account SET held = ? WHERE kind = 'purse'"
+        for held, back in ((150, 0), (50, 0), (49, 1), (0, 50)):
+            with self.world.ledger.order(self.world.clock.now()) as unit:
+                unit.connection.exec_driver_sql(hold, (held,)).close()
+            self.expiry.step()
+            self.assertEqual(self.prepaid(), back, held)
+        self.assertEqual(self.world.purse(*person).balance, 100)
+
     def test_now_and_then(self) -> None:
         """The upkeep looks every few seconds, and at once while more is due."""
         self.give(PURSES_A_STEP + 1)

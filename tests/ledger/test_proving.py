@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import Engine
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ledger.books import DB_KEY, Books
+from tests.ledger.books import DB_KEY, FIELD_KEY, LOOKUP_KEY, Books, CountedEntropy
 from tests.ledger.test_chain import Signer
 from trus.auth.ports import Event
 from trus.errors import LedgerError
+from trus.ledger.compose import open_ledger
 from trus.ledger.engine import open_engine
 from trus.ledger.erasure import erase_employee
 from trus.ledger.heads import HeadLog
@@ -119,6 +120,25 @@ class ProvingCase(SynchronousTestCase):
         self.sign()
         after = self.prove(receipt, slip, since=2)
         self.assertEqual(self.judge(after, before).verdict, Verdict.INCLUDED)
+
+    def test_first_of_a_slot(self) -> None:
+        """The first answer of a writing process is proved too: what comes before it is the chain's own beginning."""
+        self.books.ledger.close()
+        self.books.ledger = open_ledger(
+            self.books.path,
+            db_key=DB_KEY,
+            lookup_key=LOOKUP_KEY,
+            field_keys={1: FIELD_KEY},
+            clock=self.books.clock,
+            entropy=CountedEntropy("slot 2"),
+            slot=2,
+        )
+        self.log = HeadLog(self.books.ledger, self.signer, self.books.folder / "heads")
+        self.sign()
+        receipt, slip = self.pay()
+        self.sign()
+        self.assertEqual((receipt.slot, receipt.sequence), (2, 1))
+        self.assertEqual(self.judge(self.prove(receipt, slip)).verdict, Verdict.INCLUDED)
 
     def test_by_reference(self) -> None:
         """The issuer finds the receipt of a retrieval reference number."""

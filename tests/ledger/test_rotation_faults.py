@@ -53,6 +53,17 @@ class FaultCase(SynchronousTestCase):
 
     # ------------------------------------------------------------------------------- before
 
+    def test_a_file_that_is_no_whole_ledger(self) -> None:
+        """A database under the right key that lacks what is needed is not opened, in one sentence, and not held."""
+        key = self.bank.source.keys(1).file
+        self.bank.close()
+        damaged = open_connection(self.place.database, lambda: key)
+        damaged.execute("DROP TABLE key_rotation")
+        damaged.close()
+        for _ in range(2):
+            failure = self.assertRaises(StorageFailed, Bank, self.place)
+            self.assertIn("cannot be opened: no such table: key_rotation", str(failure))
+
     def test_nothing_to_do(self) -> None:
         """Where no rotation is under way a piece of work changes nothing and is no fault."""
         self.bank.rotation.work(nobody)

@@ -12,7 +12,7 @@ from trus.auth.policy import Policy
 from trus.auth.ports import BatchTotals, Posting, PurseUpdate
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.ledger.days import day_of, first_event
-from trus.ledger.tables import card, event
+from trus.ledger.tables import account, card, event
 from trus.values import BusinessDate, Identity, ShopId, TerminalId
 
 TOMORROW = BusinessDate("2026-11-21")
@@ -214,6 +214,20 @@ class CommitCase(SynchronousTestCase):
         unit.rollback()
         self.assertEqual(self.books.balance(purse), LOADED)
 
+    def test_set_aside(self) -> None:
+        """What is set aside is never more than the purse has, nor less than nothing."""
+        unit = self.ledger.begin(NOON)
+        good = self.books.purchase(unit, 0, 100)
+        [left] = good.purses
+        for held in (-1, left.balance + 1):
+            wrong = replace(left, held=held)
+            self.assertRaises(Unbalanced, unit.record, replace(good, purses=(wrong,)))
+        unit.record(replace(good, purses=(replace(left, held=left.balance),)))
+        unit.commit()
+        with self.ledger.reading() as connection:
+            query = select(account.c.held).where(account.c.id == left.account)
+            self.assertEqual(connection.execute(query).scalar(), LOADED - 100)
+
     def test_numbers(self) -> None:
         """Reference numbers are the year's last digit, the day of the year and a number, each used once."""
         numbers = [self.books.pay(0, 1).rrn for _ in range(3)]
@@ -308,6 +322,19 @@ class TotalsCase(SynchronousTestCase):
         unit.record(self.books.closing(unit, self.books.identity()))
         unit.commit()
         self.assertEqual(self.totals("T0000001")["T0000001"], BatchTotals())
+
+    def test_items_that_moved_nothing(self) -> None:
+        """What a terminal lists although it was declined, or is no payment, is no item of the backend's."""
+        names = [self.books.identity() for _ in range(3)]
+        with self.ledger.order(NOON) as unit:
+            unit.record(self.books.declined(unit, names[0]))
+            unit.record(self.books.closing(unit, names[1]))
+            unit.record(self.books.purchase(unit, 0, 700, names[2]))
+        unit = self.ledger.begin(NOON)
+        self.addCleanup(unit.rollback)
+        listed = [(each.business_date, each.stan) for each in names]
+        facts = unit.read(identities=[], terminals=[], card_keys=[], reconciling={"T0000001": listed})
+        self.assertEqual(list(facts.batches["T0000001"]), [listed[2]])
 
     def test_over_days(self) -> None:
         """A batch lasts over cut-overs until its terminal closes it."""

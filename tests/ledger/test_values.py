@@ -48,6 +48,7 @@ class LookupCase(SynchronousTestCase):
         self.assertRaises(ValueError, CardLookup, b"short")
         for keys in ({}, {0: KEY}, {256: KEY}, {1: b"short"}):
             self.assertRaises(ValueError, FieldCipher, keys, CountedEntropy())
+        self.assertRaises(ValueError, FieldCipher, {1: KEY}, CountedEntropy(), 2)
 
 
 class CipherCase(SynchronousTestCase):

@@ -161,7 +161,7 @@ class FactsReader:
             others = [Identity(TerminalId(terminal), BusinessDate(each[0]), each[1]) for each in names]
             stored = self.requests(direct, [each for each in others if (each.business_date, each.stan) not in items])
             for identity, each in stored.items():
-                if each.kind in ITEM_KINDS and each.authorized and identity.terminal == terminal:
+                if each.kind in ITEM_KINDS and each.authorized:
                     date, stan = identity.business_date, identity.stan
                     item = _item(date, stan, each.kind, each.authorized, each.rrn, each.ended)
                     items.setdefault((date, stan), HostItem(item, of_batch=False))
