@@ -4,7 +4,10 @@
 |---|---|
 | subjects | which files are changed, and which tests should notice |
 | mutants | every small change of a file that changes what it does |
-| trials | a mutant under its tests, in a process of its own |
+| reach | which tests run which lines, learnt before the first trial |
+| trials | a mutant under the tests that reach it, in a process of its own |
+| running | tests within a process |
+| kept | verdicts of earlier runs |
 | verdicts | mutants that no test notices and why that is right |
 | page | the tables of docs/reference/mutation.md |
 

@@ -8,21 +8,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from datetime import UTC, datetime
 from typing import Final
 
-from mutation.mutants import Mutant, drawn
+import attrs
+
+from mutation.kept import Kept
+from mutation.mutants import drawn
 from mutation.page import record, tables
-from mutation.subjects import ROOT, SUBJECTS, Subject
-from mutation.trials import Verdict, load_libraries, try_all
+from mutation.reach import TestsFail, learn
+from mutation.running import load_libraries
+from mutation.subjects import SUBJECTS, Subject
+from mutation.trials import Task, try_all
 from mutation.verdicts import Tally, judgements, tally
 
 #: The least share of mutants, in percent, that tests must notice.
 MARK: Final = 80.0
-#: A mutant gets so many times what the unchanged tests take, and at least so many seconds.
-_PATIENCE: Final = 4.0
-_LEAST_SECONDS: Final = 20.0
+#: A line about the progress after so many mutants.
+_TOLD_EVERY: Final = 200
 
 
 def main() -> int:
@@ -32,7 +35,7 @@ def main() -> int:
     tallies = []
     for subject in SUBJECTS:
         if options.only in (None, subject.name):
-            found = _try(subject, options.sample, options.seed, options.jobs)
+            found = _try(subject, options)
             if found is None:
                 return 2
             tallies.append(found)
@@ -49,27 +52,31 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, help="so many mutants of each subject; all of them unless told")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
+    parser.add_argument("--file", help="only the mutants of this file")
+    parser.add_argument("--afresh", action="store_true", help="forget the verdicts of earlier runs")
     parser.add_argument("--record", action="store_true", help="write the tables of docs/reference/mutation.md")
     return parser.parse_args()
 
 
-def _try(subject: Subject, sample: int | None, seed: int, jobs: int) -> Tally | None:
+def _try(subject: Subject, options: argparse.Namespace) -> Tally | None:
     """Try a subject's mutants; None when its tests fail as it is."""
-    path = subject.files()[0]
-    unchanged = Mutant(path.relative_to(ROOT).as_posix(), 1, "", "", path.read_text(encoding="utf-8"))
-    began = time.monotonic()
-    [(_, verdict)] = try_all([unchanged], subject.tests, 3600.0, 1)
-    if verdict is not Verdict.SURVIVED:
-        print(f"{subject.name}: the tests fail on the unchanged files", file=sys.stderr)
+    try:
+        reach = learn(subject.files(), subject.tests)
+    except TestsFail as error:
+        print(f"{subject.name}: the tests fail on the unchanged files: {error}", file=sys.stderr)
         return None
-    seconds = max(_LEAST_SECONDS, _PATIENCE * jobs * (time.monotonic() - began))
-    mutants, changes = drawn(subject, sample, seed)
-    print(f"{subject.name}: {len(mutants)} mutants, drawn among {changes} changes", file=sys.stderr)
-    verdicts = []
-    for mutant, verdict in try_all(mutants, subject.tests, seconds, jobs):
-        verdicts.append((mutant, verdict))
-        if verdict is Verdict.SURVIVED:
-            print(f"  {mutant.path}:{mutant.line}: {mutant.before}  ->  {mutant.after}", file=sys.stderr)
+    chosen = subject if options.file is None else attrs.evolve(subject, paths=(options.file,))
+    mutants, changes = drawn(chosen, options.sample, options.seed)
+    tasks = [Task(each, reach.of(each)) for each in mutants]
+    kept = Kept()
+    known = {} if options.afresh else {task: found for task in tasks if (found := kept.find(task)) is not None}
+    print(f"{subject.name}: {len(tasks)} mutants of {changes} changes, {len(known)} known", file=sys.stderr)
+    verdicts = [(task.mutant, found.verdict) for task, found in known.items()]
+    for task, outcome in try_all((each for each in tasks if each not in known), options.jobs):
+        kept.keep(task, outcome)
+        verdicts.append((task.mutant, outcome.verdict))
+        if len(verdicts) % _TOLD_EVERY == 0:
+            print(f"{subject.name}: {len(verdicts)} of {len(tasks)}", file=sys.stderr)
     return tally(subject.name, changes, verdicts)
 
 

@@ -116,18 +116,16 @@ def drawn(subject: Subject, sample: int | None, seed: int) -> tuple[list[Mutant]
 
 def _changes(path: Path) -> Iterator[tuple[Path, Any, int]]:
     """Yield the places of a file at which an operator of Cosmic Ray changes something."""
-    from cosmic_ray.ast import get_ast
-    from cosmic_ray.mutating import MutationVisitor
+    from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
-    tree = get_ast(path.read_text(encoding="utf-8"))
+    nodes = list(ast_nodes(get_ast(path.read_text(encoding="utf-8"))))
     for name in operator_names():
         operator = _made(get_operator(name))
         if operator is None:
             continue
-        counting = MutationVisitor(-1, operator)
-        counting.walk(tree)
-        yield from ((path, operator, occurrence) for occurrence in range(counting._count))
+        count = sum(1 for node in nodes for _ in operator.mutation_positions(node))
+        yield from ((path, operator, occurrence) for occurrence in range(count))
 
 
 def _changed(source: str, operator: Any, occurrence: int) -> str | None:

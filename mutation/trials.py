@@ -10,6 +10,7 @@ import enum
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import math
 import os
 import resource
 import signal
@@ -17,29 +18,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
+
+import attrs
 
 from mutation.mutants import Mutant
+from mutation.reach import Test
+from mutation.running import fails, loaded, settle
 from mutation.subjects import ROOT
 
-#: What every trial needs, loaded once.
-_LIBRARIES: Final = (
-    "cryptography.x509",
-    "hypothesis",
-    "msgspec",
-    "sqlalchemy",
-    "alembic.command",
-    "sqlcipher3",
-    "twisted.trial.runner",
-    "twisted.trial.unittest",
-    "twisted.trial.reporter",
-    "zoneinfo",
-)
-#: Examples that a property is tried with: a tenth of what the tests themselves want.
-_EXAMPLES: Final = 40
+#: A test gets so many times the CPU seconds that it takes on the unchanged files, and some more.
+_PATIENCE: Final = 5.0
+_MORE_SECONDS: Final = 3.0
+#: A process that has waited so long for something waits for ever.
+_ASLEEP_SECONDS: Final = 20.0
+#: Something is wrong with what takes longer, whatever it does.
+_WALL_SECONDS: Final = 1800.0
 _MEMORY: Final = 4 << 30
-_LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 0.01
+#: Room for a test's name.
+_NAME_BYTES: Final = 400
 
 
 class Verdict(enum.Enum):
@@ -48,6 +48,23 @@ class Verdict(enum.Enum):
     NOTICED = "noticed"  #: a test failed
     ENDLESS = "endless"  #: it did not end in time
     SURVIVED = "survived"  #: no test noticed
+    UNREACHED = "not reached"  #: no test runs its statement
+
+
+@attrs.frozen(eq=False)
+class Task:
+    """A mutant, and the tests that can notice it, in the order in which they are run."""
+
+    mutant: Mutant
+    tests: Sequence[Test]
+
+
+@attrs.frozen
+class Outcome:
+    """What became of a mutant, and the name of the last test that it was tried with."""
+
+    verdict: Verdict
+    last: str = ""
 
 
 class _Loader(importlib.abc.SourceLoader):
@@ -84,107 +101,96 @@ class _Finder(importlib.abc.MetaPathFinder):
         )
 
 
-def load_libraries() -> None:
-    """Load what trials share. Must be called before the first one."""
-    for name in _LIBRARIES:
-        importlib.import_module(name)
-
-
 class Trial:
     """One mutant under its tests, begun at once."""
 
-    def __init__(self, mutant: Mutant, tests: Sequence[str], seconds: float) -> None:
-        """The tests are given so many seconds in all."""
-        self.mutant = mutant
-        self._deadline = time.monotonic() + seconds
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the trial ends
+        now = time.monotonic()
+        self._deadline = now + _WALL_SECONDS
+        self._awake = now
         self._child = os.fork()
         if self._child == 0:
-            os._exit(_run(mutant, tests))
+            os._exit(_run(task, self._told.fileno()))
 
-    def verdict(self) -> Verdict | None:
+    def outcome(self) -> Outcome | None:
         """Return what became of it, None while it runs."""
         ended, status = os.waitpid(self._child, os.WNOHANG)
         if ended:
-            return Verdict.SURVIVED if os.waitstatus_to_exitcode(status) == 0 else Verdict.NOTICED
-        if time.monotonic() < self._deadline:
+            code = os.waitstatus_to_exitcode(status)
+            if code == -signal.SIGXCPU:
+                return self._ended(Verdict.ENDLESS)
+            return self._ended(Verdict.NOTICED if code else Verdict.SURVIVED)
+        now = time.monotonic()
+        if not _sleeps(self._child):
+            self._awake = now
+        if now < min(self._awake + _ASLEEP_SECONDS, self._deadline):
             return None
         os.killpg(self._child, signal.SIGKILL)
         os.waitpid(self._child, 0)
-        return Verdict.ENDLESS
+        return self._ended(Verdict.ENDLESS)
+
+    def _ended(self, verdict: Verdict) -> Outcome:
+        with self._told:
+            return Outcome(verdict, os.pread(self._told.fileno(), _NAME_BYTES, 0).decode().strip())
 
 
-def try_all(
-    mutants: Iterable[Mutant], tests: Sequence[str], seconds: float, jobs: int
-) -> Iterator[tuple[Mutant, Verdict]]:
-    """Try mutants, so many at once; yield each with its verdict as it is known."""
-    waiting = iter(mutants)
+def _sleeps(process: int) -> bool:
+    """Tell whether every thread of a process waits; a busy machine makes nothing look asleep that only waits for it."""
+    states = []
+    for file in Path(f"/proc/{process}/task").glob("*/stat"):
+        try:
+            states.append(file.read_text().rpartition(")")[2].split()[0])
+        except (FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            return False
+    return set(states) == {"S"}
+
+
+def try_all(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
+    """Try mutants, so many at once; yield each with its outcome as it is known."""
+    waiting = iter(tasks)
     running: list[Trial] = []
     while True:
-        while len(running) < jobs and (mutant := next(waiting, None)) is not None:
-            running.append(Trial(mutant, tests, seconds))
+        while len(running) < jobs and (task := next(waiting, None)) is not None:
+            if task.tests:
+                running.append(Trial(task))
+            else:
+                yield task, Outcome(Verdict.UNREACHED)
         if not running:
             return
         for trial in list(running):
-            verdict = trial.verdict()
-            if verdict is not None:
+            outcome = trial.outcome()
+            if outcome is not None:
                 running.remove(trial)
-                yield trial.mutant, verdict
+                yield trial.task, outcome
         time.sleep(_LOOK_SECONDS)
 
 
-def _run(mutant: Mutant, tests: Sequence[str]) -> int:
+def _run(task: Task, told: int) -> int:
     """Be the trial; return 0 when nothing was noticed."""
+    mutant = task.mutant
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        if mutant.after:
-            quiet = os.open(os.devnull, os.O_RDWR)
-            for descriptor in (0, 1, 2):
-                os.dup2(quiet, descriptor)
-        for name in [name for name in sys.modules if name.partition(".")[0] in ("trus", "tests")]:
-            del sys.modules[name]
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        quiet = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(quiet, descriptor)
+        settle()
         sys.meta_path.insert(0, _Finder(mutant.module, str(ROOT / mutant.path), mutant.source))
         with tempfile.TemporaryDirectory(prefix="trus-mutant-") as folder:
             os.chdir(folder)
-            return _passes(tests)
-    except BaseException as error:  # noqa: BLE001 - whatever a changed program raises is noticed
-        print(repr(error), file=sys.stderr)
+            return _passes(task.tests, told)
+    except BaseException:  # noqa: BLE001 - whatever a changed program raises is noticed
         return 1
 
 
-def _passes(tests: Sequence[str]) -> int:
-    from hypothesis import Phase, settings
-    from twisted.trial.reporter import TestResult
-    from twisted.trial.runner import TestLoader
-
-    class First(TestResult):
-        """Stops at the first failure."""
-
-        def addFailure(self, test: Any, fail: Any) -> None:  # noqa: N802 - trial's name
-            self.shouldStop = True
-            super().addFailure(test, fail)  # type: ignore[no-untyped-call]
-
-        def addError(self, test: Any, error: Any) -> None:  # noqa: N802 - trial's name
-            self.shouldStop = True
-            super().addError(test, error)
-
-    importlib.import_module("tests")
-    settings.register_profile(
-        "mutation",
-        max_examples=_EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=(Phase.explicit, Phase.generate),
-    )
-    settings.load_profile("mutation")
-    ran = 0
-    for name in tests:
-        result = First()  # type: ignore[no-untyped-call]
-        TestLoader().loadByName(name, recurse=True).run(result)
-        ran += result.testsRun
-        if not result.wasSuccessful():  # type: ignore[no-untyped-call]
-            for test, failure in (*result.failures, *result.errors):
-                print(test, failure, file=sys.stderr)
+def _passes(tests: Sequence[Test], told: int) -> int:
+    for test in tests:
+        os.pwrite(told, test.name.encode().ljust(_NAME_BYTES), 0)
+        allowed = time.process_time() + _MORE_SECONDS + _PATIENCE * test.seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(allowed), resource.RLIM_INFINITY))
+        if any(fails(case) for case in loaded([test.name])):
             return 1
-    return 0 if ran else 1
+    return 0

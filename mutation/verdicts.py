@@ -6,6 +6,7 @@ A judgement is about a change of a line, wherever the line stands; when the line
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,8 @@ class Tally:
     tried: int
     noticed: int
     endless: int
-    survivors: Sequence[Mutant]
+    survivors: Sequence[Mutant]  #: in the order of the files
+    unreached: int = 0  #: those survivors whose statement no test runs
 
     @property
     def score(self) -> float:
@@ -37,9 +39,18 @@ class Tally:
 
 def tally(name: str, changes: int, verdicts: Sequence[tuple[Mutant, Verdict]]) -> Tally:
     """Count verdicts."""
-    found = [verdict for _, verdict in verdicts]
-    survivors = [mutant for mutant, verdict in verdicts if verdict is Verdict.SURVIVED]
-    return Tally(name, changes, len(found), found.count(Verdict.NOTICED), found.count(Verdict.ENDLESS), survivors)
+    counts = Counter(verdict for _, verdict in verdicts)
+    survivors = [mutant for mutant, verdict in verdicts if verdict in (Verdict.SURVIVED, Verdict.UNREACHED)]
+    survivors.sort(key=lambda each: (each.path, each.line, each.after))
+    return Tally(
+        name,
+        changes,
+        len(verdicts),
+        counts[Verdict.NOTICED],
+        counts[Verdict.ENDLESS],
+        survivors,
+        counts[Verdict.UNREACHED],
+    )
 
 
 def judgements(file: Path = JUDGED) -> Mapping[str, str]:

@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from mutation.mutants import Mutant, Sieve, meaning
 from mutation.page import tables
+from mutation.reach import Test
 from mutation.subjects import ROOT, SUBJECTS
-from mutation.trials import Verdict, try_all
+from mutation.trials import Outcome, Task, Verdict, try_all
 from mutation.verdicts import JUDGED, judgements, tally
 
 PATH = "trus/auth/texts.py"
@@ -24,9 +25,10 @@ class TrialTests(SynchronousTestCase):
         self.path = ROOT / PATH
         self.original = self.path.read_text(encoding="utf-8")
 
-    def verdict(self, source: str, seconds: float = 120.0) -> Verdict:
-        [(_, verdict)] = try_all([Mutant(PATH, 1, "x", "y", source)], TESTS, seconds, 2)
-        return verdict
+    def verdict(self, source: str) -> Verdict:
+        task = Task(Mutant(PATH, 1, "x", "y", source), [Test(name, 0.1) for name in TESTS])
+        [(_, outcome)] = try_all([task], 2)
+        return outcome.verdict
 
     def test_noticed(self) -> None:
         """A wrong text is noticed; the file stays as it is."""
@@ -39,7 +41,12 @@ class TrialTests(SynchronousTestCase):
 
     def test_endless(self) -> None:
         """What does not end is stopped."""
-        self.assertIs(self.verdict(self.original + "\nwhile True: pass\n", seconds=2.0), Verdict.ENDLESS)
+        self.assertIs(self.verdict(self.original + "\nwhile True: pass\n"), Verdict.ENDLESS)
+
+    def test_not_reached(self) -> None:
+        """What no test runs is tried with none, and is no success."""
+        task = Task(Mutant(PATH, 1, "x", "y", self.original), [])
+        self.assertEqual(list(try_all([task], 1)), [(task, Outcome(Verdict.UNREACHED))])
 
 
 class SieveTests(SynchronousTestCase):
