@@ -93,6 +93,7 @@ class Kept:
             shop_id=event.shop_id,
             original=event.original,
             receipt=Receipt(1, event.event_id, bytes(16)),
+            ended_receipt=Receipt(1, ending, bytes(16)) if ending else None,
             given_back=self.events[ending].authorized if ending else 0,
             refunded=sum(
                 each.authorized

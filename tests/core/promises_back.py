@@ -40,6 +40,24 @@ class ReversalPromises(PipelineCase):
         self.assertEqual(self.world.purse(*ADA).balance, 10_000)
         self.assertEqual(len(self.world.journal()), 2)
 
+    def test_proof(self) -> None:
+        """TR-16: A reversal's answer names the entry that took the original back, whichever request that was of."""
+        request, other = self.till.purchase(self.ada), self.till.purchase(self.ada)
+        paid = self.bank.outcome(request)
+        reversal = self.till.reverse(request)
+        first = self.bank.outcome(reversal)
+        assert first.receipt is not None
+        assert paid.receipt is not None
+        self.assertGreater(first.receipt.sequence, paid.receipt.sequence)
+        later = self.bank.outcome(self.till.reverse(request))
+        self.assertEqual((self.bank.outcome(reversal).receipt, later.receipt), (first.receipt, first.receipt))
+        never = self.till.reverse(other)
+        laid, fresh, again = self.bank.handle(never, self.till.reverse(other), replace(never, repeat=True))
+        assert isinstance(laid, Outcome)
+        assert laid.receipt is not None
+        self.assertGreater(laid.receipt.sequence, first.receipt.sequence)
+        self.assertEqual((fresh, again, self.bank.outcome(never)), (laid, laid, laid))
+
     def test_original_after_reversal(self) -> None:
         """The original repeated after its reversal gets 68 and moves nothing, as if it had come too late."""
         request = self.till.purchase(self.ada)

@@ -30,7 +30,7 @@ from trus.core.keyring import find_card_keys
 from trus.core.messages import AdminAnswer, AdminCommand, Refused
 from trus.core.messages_directory import AskChannel, ChannelGiven, LookedUp, Lookup, Renew, Renewed
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
-from trus.core.receipts import ReceiptDesk
+from trus.core.receipts import Allowance, ReceiptDesk
 from trus.core.upkeep import CoreUpkeep
 from trus.device.client import TerminalClient
 from trus.device.journal import MemoryJournal
@@ -150,7 +150,7 @@ class Stage:
             upkeep=upkeep,
             note=self._note,
             directory=self.channels,
-            receipts=ReceiptDesk(LedgerProver(self.ledger), upkeep.want_head, self._note),
+            receipts=ReceiptDesk(LedgerProver(self.ledger), upkeep.want_head, self._note, Allowance(clock)),
         )
 
     def _note(self, level: str, text: str) -> None:

@@ -113,6 +113,7 @@ class StoredRequest(Frozen, frozen=True):
         return self.stands_as or self.event_id
 
     receipt: Receipt | None = None  #: where its answer stands in the journal; not of earlier versions
+    ended_receipt: Receipt | None = None  #: where the event `reversed_by` stands
 
 
 class BatchTotals(Frozen, frozen=True):

@@ -32,7 +32,7 @@ def question_of(message: Message, peer: PeerIdentity, address: str) -> Request:
     """
     fields = message.fields
     if message.verb == "PROVE":
-        return proof_asked(message)
+        return proof_asked(message, peer)
     if message.verb == "RENEW":
         return Renew(peer, parse_octets(fields["csr"]), address)
     if message.verb == "CHANNEL":

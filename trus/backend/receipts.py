@@ -11,13 +11,13 @@ from trus.core.messages_receipts import ProveReceipt, ReceiptProved
 from trus.protocol.fields import format_octets, parse_count
 from trus.protocol.messages import Message
 from trus.receipts.links import Receipt
-from trus.values import ResponseCode
+from trus.values import PeerIdentity, ResponseCode
 
 
-def proof_asked(message: Message) -> ProveReceipt:
-    """Return what an opened COMMAND PROVE asks the core."""
+def proof_asked(message: Message, peer: PeerIdentity) -> ProveReceipt:
+    """Return what an opened COMMAND PROVE of a session's holder asks the core."""
     fields = message.fields
-    return ProveReceipt(Receipt.parse(fields["proof"]), parse_count(fields.get("since", "0")))
+    return ProveReceipt(Receipt.parse(fields["proof"]), parse_count(fields.get("since", "0")), peer.name)
 
 
 def proof_told(answer: Answer) -> Reply:

@@ -30,7 +30,7 @@ from trus.core.keyring import find_card_keys
 from trus.core.pipeline import MoneyPipeline, PipelineSettings
 from trus.core.pulse import NoPulse
 from trus.core.ranges import RangeLimits
-from trus.core.receipts import ReceiptDesk
+from trus.core.receipts import Allowance, ReceiptDesk
 from trus.core.upkeep import OK, CoreUpkeep
 from trus.errors import ConfigurationError
 from trus.hsm.datakeys import RollingDataKeys
@@ -191,7 +191,9 @@ def _assemble(
         counters=counters,
         directory=directory.desk,
         job=job,
-        receipts=ReceiptDesk(LedgerProver(ledger), upkeep.want_head, note),
+        receipts=ReceiptDesk(
+            LedgerProver(ledger), upkeep.want_head, note, Allowance(clock, backend.payments.proofs_a_minute)
+        ),
     )
 
 

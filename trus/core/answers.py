@@ -73,8 +73,10 @@ def _settled_reversal(asked: Asked, request: Reverse, requests: Mapping[Identity
     if original.ended == EventKind.COMPLETION:
         # What was paid out of it is a request of its own, and taken back under its own name.
         return declined(ResponseCode.INVALID_TRANSACTION)
-    if original.kind == EventKind.TOMBSTONE or original.reversed_by:
-        return taken_back(original.rrn, original.given_back, original.currency)
+    if original.kind == EventKind.TOMBSTONE:
+        return taken_back(original.rrn, original.given_back, original.currency).with_receipt(original.receipt)
+    if original.reversed_by:
+        return taken_back(original.rrn, original.given_back, original.currency).with_receipt(original.ended_receipt)
     return None
 
 

@@ -15,6 +15,7 @@ class ProveReceipt(Frozen, frozen=True, tag="prove-receipt"):
 
     receipt: Receipt
     since: int = 0
+    terminal: str = ""  #: who asks
 
 
 class ReceiptProved(Frozen, frozen=True, tag="receipt-proved"):

@@ -15,7 +15,7 @@ from typing import Final
 
 from trus.auth.lots import GRACE_DAYS
 from trus.auth.model import PIN_TRIES, State
-from trus.auth.ports import BatchFacts, Ledger, UnitOfWork
+from trus.auth.ports import BatchFacts, EventKind, Ledger, UnitOfWork
 from trus.auth.watching import WatchLimits
 from trus.clock import Clock, Entropy
 from trus.core.advising import FLOOR_LIMIT, Adviser
@@ -56,7 +56,7 @@ from trus.core.voiding import cancel
 from trus.core.watching import SLOWED, Guard
 from trus.errors import KeyStoreError, KeyStoreUnavailable, LedgerError, OutcomeUnknown
 from trus.hsm.ports import KeyStore
-from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode, Result
+from trus.values import MAX_STAN, RID_BYTES, DeviceRole, Frozen, Identity, ResponseCode
 
 #: Fixed words for the audit of what failed.
 KEY_STORE: Final = "keystore"
@@ -65,7 +65,6 @@ UNKNOWN_OUTCOME: Final = "outcome-unknown"
 FAULT: Final = "fault"
 
 
-_REVERSED: Final = Result.REVERSED.value
 #: Requests whose card the token checks.
 _WITH_CARD: Final = (Purchase, PreAuthorize, Balance, Advise, ChangePin)
 #: Requests that name an earlier one by its retrieval reference number.
@@ -175,7 +174,7 @@ class MoneyPipeline:
                 self._answer(each, book)
         if book.recorded:
             unit.commit()
-            _hand_out_receipts(asked, unit)
+            _hand_out_receipts(asked, unit, book)
             if any(isinstance(each.request, (CloseBatch, Reconcile)) for each in asked):
                 self._closed()
         else:
@@ -292,14 +291,26 @@ class MoneyPipeline:
             each.answer = self._authorizer.authorize(each, request, each.checks, book)
 
 
-def _hand_out_receipts(asked: Sequence[Asked], unit: UnitOfWork) -> None:
-    """Tell each answer where it stands now; what takes a request back has none, nor what was not stored."""
+def _hand_out_receipts(asked: Sequence[Asked], unit: UnitOfWork, book: Book) -> None:
+    """Tell each answer where it stands now; what was not stored for it has none."""
     for each in asked:
         answer = each.answer
-        if isinstance(answer, Outcome) and answer.rrn and answer.result != _REVERSED:
-            receipt = unit.receipt(each.identity)
+        if isinstance(answer, Outcome) and answer.rrn:
+            receipt = unit.receipt(_kept_under(each, book))
             if receipt is not None:
                 each.answer = answer.with_receipt(receipt)
+
+
+def _kept_under(each: Asked, book: Book) -> Identity:
+    """Return the identity of the entry that settles a request: of a reversal, the one that took the original back."""
+    request = each.request
+    if not isinstance(request, Reverse):
+        return each.identity
+    original = book.requests.get(request.original)
+    if original is not None and original.kind == EventKind.TOMBSTONE:
+        return request.original
+    ended = 0 if original is None else original.reversed_by
+    return next((name for name, stored in book.requests.items() if stored.event_id == ended), each.identity)
 
 
 def _parts(asked: list[Asked]) -> list[list[Asked]]:

@@ -298,4 +298,5 @@ def _stored(
         stands_as=restored[0] if restored else 0,
         held=restored[1] if restored else 0,
         at=row[25],
+        ended_receipt=None if restored or row[28] is None else Receipt(row[26], row[27], row[28]),
     )

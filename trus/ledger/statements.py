@@ -224,6 +224,7 @@ def _stored() -> Select[Any]:
             refunded,
             ending.c.kind,
             *(event.c[name] for name in ("slot", "sequence", "mark", "at")),
+            *(ending.c[name] for name in ("slot", "sequence", "mark")),
         )
         .select_from(event)
         .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))

@@ -178,7 +178,7 @@ PAYMENTS: Final = (
             may("differences", f.COUNT, "RECONCILE: items about which both sides differ, those listed before included"),
             may("text", f.TEXT, "a line for the terminal's screen"),
             may("receipt", f.RECEIPT, "lines for the receipt"),
-            may("proof", f.PROOF, "the proof code of this answer; not when a request was taken back"),
+            may("proof", f.PROOF, "the proof code of this answer; not when nothing was stored for it"),
         ),
         "The answer, stored before it is said.",
     ),
