@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.ledger.books import NOON, Books
+from tests.ledger.books import NOON
+from tests.ledger.registering import RegistryCase
 from tests.ledger.test_directory import certificate
 from trus.ledger.erasure import erase_employee
-from trus.ledger.registry import Registry, RegistryChange
+from trus.ledger.registry import Registry
 from trus.ledger.registry_approvals import PendingOrderRow
 from trus.ledger.registry_directory import MAX_CHANGES, Wanted
 from trus.ledger.registry_values import CertificateRow, HolderRow, NewEmployee, RevocationListRow
-
-
-class RegistryCase(SynchronousTestCase):
-    """A registry on a real file."""
-
-    def setUp(self) -> None:
-        self.books = Books(self)
-        self.registry = Registry(self.books.ledger)
-
-    def change(self) -> RegistryChange:
-        """Return a change that is given up at the end of the test."""
-        block = self.registry.changing(NOON)
-        change = block.__enter__()
-        self.addCleanup(block.__exit__, None, None, None)
-        return change
 
 
 class ApprovalCase(RegistryCase):
