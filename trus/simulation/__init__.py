@@ -5,7 +5,7 @@
 | chance, clockwork | draws and events: everything that can differ between two runs |
 | wires, network | connections that are slow, cut, stuck or dead; places, partitions |
 | town | who lives there: keys, certificates, cards and the first ledger, made once a process |
-| storage, journals | disks: what a crash, a power cut and a failing sync leave |
+| storage, memory, journals | disks: what a crash, a power cut and a failing sync leave; a ledger without a file |
 | keys, house, backend | the token, the real core on it, the machine that runs front and core |
 | gateways, meddling | the real gateway; a dishonest one |
 | tills, orders | terminals with their cashiers; what these order, one class a kind of transaction |

@@ -22,7 +22,7 @@ from trus.simulation.clockwork import Clockwork, Crashed, Part
 from trus.simulation.house import House, build_house
 from trus.simulation.keys import TokenState, UnreliableToken
 from trus.simulation.network import ChannelName, Listener, Network
-from trus.simulation.storage import LedgerDisk
+from trus.simulation.storage import Disk
 from trus.simulation.town import BACKEND_NAME, CURRENCY, Town
 from trus.values import ChannelRole, ResponseCode
 
@@ -136,7 +136,7 @@ class Backend:
         work: Clockwork,
         network: Network,
         town: Town,
-        disk: LedgerDisk,
+        disk: Disk,
         chance: Chance,
         seed: int,
         channel: ChannelName,

@@ -67,6 +67,9 @@ FAULTS: Final = (
     FaultKind("clock past all certificates", 1, _TERMINAL, "a terminal's clock shows a year in which none is valid"),
 )
 
+#: What cuts into the ledger's file: whoever asks for one of these gets a ledger in its file.
+CUTTING: Final = frozenset({"backend's power cut", "power cut at a commit", "power cut in a checkpoint"})
+
 #: What a dishonest gateway does to one line.
 MEDDLING: Final = (
     "drop",

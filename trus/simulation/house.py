@@ -27,14 +27,13 @@ from trus.ledger.compose import open_ledger
 from trus.ledger.expiring import LotExpiry
 from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
-from trus.ledger.reopening import open_again
 from trus.ledger.store import SqlLedger
 from trus.pki.authority import ca_label
 from trus.pki.identity import INDIVIDUAL, IdentityService
 from trus.simulation.clockwork import Part
 from trus.simulation.keys import UnreliableToken
 from trus.simulation.staples import stamp
-from trus.simulation.storage import LedgerDisk, UnreliableDirect
+from trus.simulation.storage import Disk, UnreliableDirect
 from trus.simulation.town import BACKEND_NAME, CURRENCY, IIN, Town
 from trus.values import BusinessDate
 
@@ -80,7 +79,7 @@ class House:
 def build_house(
     town: Town,
     part: Part,
-    disk: LedgerDisk,
+    disk: Disk,
     token: UnreliableToken,
     entropy: Entropy,
     note: Note,
@@ -102,7 +101,7 @@ def build_house(
         clock=clock,
         entropy=entropy,
         direct=direct,
-        open_file=open_again,
+        open_file=disk.open_file,
     )
     try:
         disk.opened()
@@ -114,9 +113,7 @@ def build_house(
         raise
 
 
-def _compose(
-    ledger: SqlLedger, disk: LedgerDisk, token: UnreliableToken, part: Part, entropy: Entropy, note: Note
-) -> Core:
+def _compose(ledger: SqlLedger, disk: Disk, token: UnreliableToken, part: Part, entropy: Entropy, note: Note) -> Core:
     clock = part.clock
     registry = Registry(ledger)
     identities = RegistryIdentities(registry, clock)

@@ -26,7 +26,6 @@ from trus.device.orders import Answer
 from trus.ledger import audit
 from trus.ledger.compose import open_for_reading
 from trus.ledger.dump import read_dump
-from trus.ledger.reopening import open_again
 from trus.simulation.backend import PLACE, Backend
 from trus.simulation.books import Finding
 from trus.simulation.chance import Chance
@@ -34,13 +33,14 @@ from trus.simulation.clockwork import BOOTED_SECONDS, Clockwork, Sink
 from trus.simulation.gateways import Gateway
 from trus.simulation.invariants import judge
 from trus.simulation.meddling import Meddler
+from trus.simulation.memory import MemoryDisk
 from trus.simulation.nemesis import Nemesis
 from trus.simulation.network import ChannelName, Network
 from trus.simulation.operators import Operator
 from trus.simulation.orders import KINDS
 from trus.simulation.papers import Papers
 from trus.simulation.shapes import Shape
-from trus.simulation.storage import LedgerDisk
+from trus.simulation.storage import Disk, LedgerDisk
 from trus.simulation.thieves import Thief
 from trus.simulation.tills import Shop, SimulatedTill
 from trus.simulation.town import CURRENCY, FOUNDED, Town, town
@@ -101,7 +101,11 @@ class World:
         self.network = Network(self.work, self.chance.fork("network"))
         self.watch = Watch(self.work, self._found)
         ends = start + _CHANNEL_LIFE
-        self.disk = LedgerDisk(folder / "ledger", self.town.ledger, self.chance.fork("disk"))
+        self.disk: Disk = (
+            LedgerDisk(folder / "ledger", self.town.ledger, self.chance.fork("disk"))
+            if shape.ciphered
+            else MemoryDisk(folder / "ledger", self.town)
+        )
         self.backend = Backend(
             self.work,
             self.network,
@@ -244,7 +248,7 @@ class World:
         backend = self.backend
         backend.stop()
         path = self.disk.remaining()
-        engine = open_for_reading(path, db_key=self.town.db_key, open_file=open_again)
+        engine = open_for_reading(path, db_key=self.town.db_key, open_file=self.disk.open_file)
         try:
             verifier = TokenHeadVerifier(self.town.keys)
             report = (
@@ -324,8 +328,11 @@ def run(
     folder.mkdir(parents=True)
     try:
         world = World(seed, folder, shape, sink)
-        with world.watch.kept():
-            return _play(world, steps)
+        try:
+            with world.watch.kept():
+                return _play(world, steps)
+        finally:
+            world.disk.release(keep=keep)
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)

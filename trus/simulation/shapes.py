@@ -18,8 +18,9 @@ class Shape:
     `think` is how long a cashier waits before an order and `interval` how long nothing goes wrong, in
     seconds (least, most). `share` is the part of the kinds of fault that this run has. `day_seconds` is how
     often the front asks for the business date. `audited` runs the ledger's whole audit at the end; without
-    it the hash chain and its signed heads are walked alone. `faults` are the kinds that a run may have at all,
-    empty for every kind (trus.simulation.faults).
+    it the hash chain and its signed heads are walked alone. `ciphered` keeps the ledger in its ciphered file, which
+    power cuts cut into; without it the ledger is in memory (trus.simulation.memory). `faults` are the kinds that a
+    run may have at all, empty for every kind (trus.simulation.faults).
     """
 
     tills: int
@@ -32,6 +33,7 @@ class Shape:
     day_seconds: float = 1.0
     audited: bool = True
     faults: tuple[str, ...] = ()
+    ciphered: bool = True
 
     @classmethod
     def of(cls, chance: Chance) -> Shape:
@@ -43,6 +45,7 @@ class Shape:
             interval=chance.choose(((0.05, 1.0), (0.2, 4.0), (1.0, 15.0))),
             share=chance.choose((0.1, 0.25, 0.6, 1.0)),
             thief=chance.below(3) > 0,
+            ciphered=chance.below(3) == 0,
         )
 
     @classmethod
@@ -57,4 +60,5 @@ class Shape:
             thief=chance.below(4) == 0,
             day_seconds=5.0,
             audited=chance.below(16) == 0,
+            ciphered=chance.below(4) == 0,
         )

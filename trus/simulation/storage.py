@@ -12,10 +12,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
+
+from sqlalchemy import Engine
 
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.engine import PAGE_BYTES
+from trus.ledger.reopening import open_again
 from trus.simulation.chance import Chance
 from trus.simulation.clockwork import Part
 
@@ -131,6 +134,54 @@ class UnreliableDirect(Direct):
                 raise storage_error(trouble.code, "disk I/O error" if trouble.code == IO_ERROR else "disk full")
 
 
+class Disk(Protocol):
+    """Where the ledger lies from one incarnation of the core to the next."""
+
+    trouble: Trouble
+    open_file: Callable[..., Engine]
+
+    @property
+    def heads(self) -> Path:
+        """Where signed heads are exported: another disk."""
+        ...
+
+    def mount(self) -> Path:
+        """Lay out what the last incarnation has left, for the next one; return the ledger's path."""
+        ...
+
+    def opened(self) -> None:
+        """Take note that the ledger stands: its start was durable."""
+        ...
+
+    def committed(self) -> None:
+        """Take note that a commit has reached the medium."""
+        ...
+
+    def checkpointed(self) -> None:
+        """Take note that the main file has been brought up to date."""
+        ...
+
+    def kill(self) -> None:
+        """Keep what a killed process leaves."""
+        ...
+
+    def cut_power(self, *, checkpointing: bool = False) -> str:
+        """Keep what the medium is sure to hold, and any part of the rest; return what was lost, for the trace."""
+        ...
+
+    def leave(self) -> None:
+        """Keep what an orderly end leaves."""
+        ...
+
+    def remaining(self) -> Path:
+        """Lay out what is left, for an examiner; return the ledger's path."""
+        ...
+
+    def release(self, *, keep: bool) -> None:
+        """End: nobody needs it any more, or only its files."""
+        ...
+
+
 class LedgerDisk:
     """The files of the ledger from one incarnation of the core to the next."""
 
@@ -144,6 +195,8 @@ class LedgerDisk:
         self._index: int | None = None
         self._durable_frames = 0
         self.trouble = Trouble()
+        #: Opens the ledger's file (trus.ledger.engine.open_engine).
+        self.open_file: Callable[..., Engine] = open_again
 
     @property
     def path(self) -> Path:
@@ -214,6 +267,9 @@ class LedgerDisk:
     def remaining(self) -> Path:
         """Lay out what is left, for an examiner; return the main file."""
         return self.mount()
+
+    def release(self, *, keep: bool) -> None:
+        """Do nothing: whoever made the folder removes it, or keeps it."""
 
     @property
     def _log_path(self) -> Path:

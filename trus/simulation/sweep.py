@@ -23,6 +23,7 @@ from typing import Final
 import attrs
 
 from trus.simulation.chance import Chance
+from trus.simulation.faults import CUTTING
 from trus.simulation.run import Report, run
 from trus.simulation.shapes import Shape
 from trus.simulation.town import town
@@ -64,7 +65,13 @@ class Plan:
         drawn = Shape.quick(chance) if self.quick else Shape.of(chance)
         if not self.faults:
             return drawn
-        return attrs.evolve(drawn, faults=self.faults, share=1.0, meddlers="dishonest gateway" in self.faults)
+        return attrs.evolve(
+            drawn,
+            faults=self.faults,
+            share=1.0,
+            meddlers="dishonest gateway" in self.faults,
+            ciphered=drawn.ciphered or not CUTTING.isdisjoint(self.faults),
+        )
 
     def command(self, seed: int) -> str:
         """Return the command that runs this seed again."""
