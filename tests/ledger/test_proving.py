@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Engine
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.ledger.books import DB_KEY, FIELD_KEY, LOOKUP_KEY, Books, CountedEntropy
+from tests.ledger.books import DB_KEY, FIELD_KEY, LOOKUP_KEY, TODAY, Books, CountedEntropy
 from tests.ledger.test_chain import Signer
 from trus.auth.ports import Event
 from trus.errors import LedgerError
@@ -18,6 +18,8 @@ from trus.ledger.engine import open_engine
 from trus.ledger.erasure import erase_employee
 from trus.ledger.heads import HeadLog
 from trus.ledger.proving import LedgerProver, prove, receipt_key, receipt_of
+from trus.ledger.registry import Registry
+from trus.ledger.registry_reports import JournalFilter
 from trus.receipts.links import STATED, Receipt
 from trus.receipts.proofs import EVIDENCE_VERSION, Evidence, NotCovered, pack, read_evidence, write_evidence
 from trus.receipts.verdicts import Judgement, Verdict, judge
@@ -120,6 +122,18 @@ class ProvingCase(SynchronousTestCase):
         self.sign()
         after = self.prove(receipt, slip, since=2)
         self.assertEqual(self.judge(after, before).verdict, Verdict.INCLUDED)
+
+    def test_through_the_registry(self) -> None:
+        """Whoever answers an admin finds and proves a receipt in the snapshot that everything else is read in."""
+        receipt, _ = self.pay()
+        self.sign()
+        with Registry(self.books.ledger).reading() as view:
+            rows, _ = view.reports.transactions(JournalFilter(("purchase",)), None, 1)
+            self.assertEqual(view.receipts.of(rows[0].rrn, TODAY), receipt)
+            self.assertEqual(view.receipts.prove(receipt, 0), LedgerProver(self.books.ledger).prove(receipt, 0))
+            self.assertEqual(view.receipts.newest(), 2)
+            self.assertIsNotNone(view.receipts.key(2))
+            self.assertIsNone(view.receipts.key(3))
 
     def test_first_of_a_slot(self) -> None:
         """The first answer of a writing process is proved too: what comes before it is the chain's own beginning."""

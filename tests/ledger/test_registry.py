@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.ledger.books import NOON
+from tests.ledger.books import NOON, PANS, TODAY
 from tests.ledger.registering import RegistryCase
 from tests.ledger.test_directory import certificate
 from trus.ledger.erasure import erase_employee
@@ -142,6 +142,22 @@ class CertificateCase(RegistryCase):
             self.directory.put_list(row)
         named = [(row.authority, row.kind) for row in self.directory.lists()]
         self.assertEqual(named, [("alpha", "delta"), ("alpha", "full"), ("zebra", "delta"), ("zebra", "full")])
+
+
+class LedgerCase(RegistryCase):
+    """What the registry shows of its ledger."""
+
+    def test_day(self) -> None:
+        """The business date is the ledger's, and cut-over moves it by a calendar day."""
+        self.assertEqual(self.registry.business_date(), TODAY)
+        self.assertEqual(self.registry.advance_day(NOON), "2026-11-21")
+        change = self.change()
+        self.assertEqual((change.business_date, self.books.ledger.business_date()), ("2026-11-21", "2026-11-21"))
+
+    def test_card_names(self) -> None:
+        """TR-13: a card number is looked up by the ledger's own keyed hash."""
+        self.assertEqual(self.registry.card_names(PANS[0]), self.books.ledger.card_names(PANS[0]))
+        self.assertEqual(self.registry.card_names(PANS[0]).current, self.books.ledger.card_key(PANS[0]))
 
 
 class EverybodyCase(RegistryCase):

@@ -12,6 +12,8 @@ from tests.ledger.rotating import Bank, Place
 from trus.clock import SystemEntropy
 from trus.errors import KeyNotFound, StorageFailed
 from trus.ledger import rotation_file
+from trus.ledger.backups import BackupRow, take_notes, write_note
+from trus.ledger.days import microseconds
 from trus.ledger.engine import open_connection, open_engine
 from trus.ledger.keyring import Marker, write_marker
 from trus.ledger.rotation import RotationRefused
@@ -92,6 +94,31 @@ class FaultCase(SynchronousTestCase):
         self.assertEqual((status.file, status.rows, status.need_of(2)), (3, 3, ""))
         self.bank.rotation.destroy(2, "admin/ada")
         self.assertEqual(self.bank.source.versions(), [1, 3])
+
+    def test_what_is_used_for_what(self) -> None:
+        """Before, during and after a rotation the operator sees which version is used for what, and how far it is."""
+
+        def use() -> list[str]:
+            return [self.bank.rotation.status().use_of(version) for version in (1, 2, 3)]
+
+        self.assertEqual(use(), ["file,rows", "", ""])
+        self.bank.rotation.begin("admin/ada")
+        self.assertEqual(use(), ["file,rows", "rows", ""])
+        self.assertEqual(self.bank.rotation.status().told, "K_DB goes from version 1 to 2: 0 of 6 rows are done.")
+        while "rows-done" not in self.steps:
+            self.bank.rotation.work(nobody)
+        self.assertEqual(use(), ["file", "rows", ""])
+        self.bank.rotate()
+        self.assertEqual(use(), ["", "file,rows", ""])
+
+    def test_backups_on_record(self) -> None:
+        """The officer sees every backup that is on record."""
+        self.assertEqual(self.bank.rotation.backups(), [])
+        now = self.bank.clock.now()
+        note = BackupRow("ab" * 16, microseconds(now), microseconds(now) + 1, (1,), 3, "cd" * 32, ("ef" * 32,))
+        write_note(self.place.database, note)
+        take_notes(self.bank.ledger, self.place.database, now)
+        self.assertEqual(self.bank.rotation.backups(), [note])
 
     # ----------------------------------------------------------------------------- the copy
 
