@@ -105,6 +105,7 @@ class Checked(SynchronousTestCase):
             ("velocity_minutes", 0),
             ("velocity_minutes", 1441),
             ("travel_speed", -1),
+            ("stripe_reads", "sometimes"),
             ("holidays", ("2026-02-30",)),
             ("holidays", ("2026-12-25",) * 65),
             ("shop_limits", (ShopLimit("bistro"),)),

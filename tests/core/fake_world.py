@@ -12,6 +12,7 @@ from tests.core.worlds import Line, Purse, SetClock
 from trus.auth.lots import Lot, Lots, after, ended, read_lots, spend, write_lots
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
+from trus.auth.watching import forgiven
 from trus.cards.numbers import CardNumber
 from trus.values import BusinessDate, CardRef, ShopId, TerminalId
 
@@ -80,10 +81,11 @@ class FakeWorld:
     def set_state(self, kind: str, name: str, state: State) -> None:
         kept = self._kept
         if kind in ("terminal", "shop"):
-            fields = {"state": state, "watch": ""} if kind == "terminal" else {"shop_state": state}
             for key, terminal in kept.terminals.items():
-                if name in (terminal.terminal, terminal.shop):
-                    kept.terminals[key] = _replace(terminal, **fields)
+                if kind == "terminal" and name == terminal.terminal:
+                    kept.terminals[key] = _replace(terminal, state=state, watch=forgiven(terminal.watch))
+                elif kind == "shop" and name == terminal.shop:
+                    kept.terminals[key] = _replace(terminal, shop_state=state)
             return
         for pan_key, card in kept.cards.items():
             if kind == "card" and card.card == name:
@@ -172,6 +174,7 @@ class FakeWorld:
                 event.result,
                 event.code,
                 event.rule,
+                event.figures,
             )
             for event in self._kept.events.values()
         ]

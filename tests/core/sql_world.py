@@ -216,10 +216,11 @@ class SqlWorld:
             event.c.result,
             event.c.code,
             event.c.rule,
+            event.c.figures,
         )
         with self.ledger.reading() as reader:
             rows = reader.execute(select(*columns).where(event.c.kind.in_(_TERMINALS_OWN)).order_by(event.c.id))
-            return [Line(*row) for row in rows]
+            return [Line(*row[:-1], msgspec.json.decode(row[-1])) for row in rows]
 
     def journal_bytes(self) -> bytes:
         with self.ledger.reading() as reader:

@@ -13,6 +13,7 @@ from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
+from tests.core.promises_readings import ReadingPromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_signals import SignalPromises
@@ -67,6 +68,10 @@ class Purses(InMemory, PursePromises, SynchronousTestCase):
 
 
 class Watched(InMemory, WatchPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Readings(InMemory, ReadingPromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

@@ -14,6 +14,7 @@ from tests.core.promises_lots import LotPromises
 from tests.core.promises_periods import PeriodPromises
 from tests.core.promises_pins import PinPromises
 from tests.core.promises_purses import PursePromises
+from tests.core.promises_readings import ReadingPromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
 from tests.core.promises_signals import SignalPromises
@@ -71,6 +72,10 @@ class Purses(OnDisk, PursePromises, SynchronousTestCase):
 
 
 class Watched(OnDisk, WatchPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Readings(OnDisk, ReadingPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

@@ -55,6 +55,7 @@ class Line(Frozen, frozen=True):
     result: str
     code: str
     rule: str
+    figures: dict[str, int | str] = {}
 
 
 class World(Protocol):

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial import unittest
 
+from tests.device.acting import SeededEntropy, SteppedClock, encode_pin
 from trus.device import journal
 from trus.device.journal import Asked, FileJournal, JournalDamaged, JournalFailed, Opened, Settled
+from trus.device.terminal import Terminal
 from trus.values import MAX_STAN, BusinessDate, Identity, Result, TerminalId
 
 TERMINAL = TerminalId("T0000001")
@@ -304,3 +306,34 @@ class Compaction(JournalCase):
         first.close()
         (self.folder / "journal.new").write_bytes(b"half")
         self.assertEqual(len(self.reopen().memory.unfinished), 1)
+
+
+class Readings(JournalCase):
+    def test_never_back(self) -> None:
+        """TR-5: readings are numbered on after a restart, a compaction and a journal put back from a copy."""
+        first = self.reopen(compact_above=1)
+        memory = first.memory
+        self.assertEqual([memory.reading(), memory.reading()], [1, 2])
+        first.append(opened(1, read=2))
+        first.append(settled(1))
+        first.sync()
+        copy = self.path.read_bytes()
+        self.assertEqual(memory.reading(), 3)
+        for stan in range(2, 40):
+            first.append(opened(stan, Asked.BALANCE, read=3))
+            first.append(settled(stan))
+        first.sync()
+        first.close()
+        self.assertIn(b'"reads":3', self.path.read_bytes())
+        self.assertEqual(self.reopen().memory.reading(), 4)
+        self.path.write_bytes(copy)
+        again = self.reopen()
+        self.assertEqual(again.memory.reads, 2)
+        Terminal(TERMINAL, journal=again, clock=SteppedClock(), entropy=SeededEntropy(), encode_pin=encode_pin)
+        self.assertEqual(again.memory.reading(), int(SteppedClock().now().timestamp()) + 1)
+
+    def test_end(self) -> None:
+        """The field has 15 digits: a number beyond is never said."""
+        memory = self.reopen().memory
+        memory.reads = journal.MAX_READING - 1
+        self.assertEqual([memory.reading(), memory.reading()], [journal.MAX_READING] * 2)

@@ -12,6 +12,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.integration.hand import Hand, rid
 from tests.integration.network import Network, demand
+from trus.clock import SystemClock
 from trus.device.client import TerminalClient
 from trus.device.orders import Answer
 from trus.values import Why
@@ -49,6 +50,7 @@ class TransactionTests(TestCase):
         await self.other.stop()
         self.hand = await Hand(reactor, other, network.devices_port).open()
         await self.what_no_terminal_may_say()
+        await self.stripes_that_nobody_read()
         self.hand.drop()
         await self.till.stop()
         await self.admin.close()
@@ -170,6 +172,25 @@ class TransactionTests(TestCase):
             answer = await self.hand.say(verb, said, {"rid": rid(number), **sealed})
             self.assertEqual(answer.get("code"), code, (verb, clear, sealed))
         self.assertEqual(await self.books(), before)
+
+    async def stripes_that_nobody_read(self) -> None:
+        """TR-5: a stripe that a terminal kept and plays again gets 34, and so does one that it leaves unnumbered."""
+        today = SystemClock().now()
+        policy = {"company": "ACME", "valid-from": today.date().isoformat()}
+        await demand(self.admin, "POLICY-SET", **policy, **{"stripe-reads": "refuse", "pin-above": "5.00"})
+        number = int(today.timestamp())
+        answers = []
+        readings = (number, number, 0, number + 1)
+        for stan, reading in enumerate(readings, 600_000):
+            read = {"read": f"{reading}"} if reading else {}
+            clear = {"stan": f"{stan:06d}", "amount": "1.00", "currency": "USD", "date": self.hand.date}
+            sealed = {"rid": rid(stan), "track2": self.card["track2"], "entry": "stripe", **read}
+            answers.append(await self.hand.say("PROCESS", clear, sealed))
+        self.assertEqual([answer["code"] for answer in answers], ["00", "34", "34", "00"])
+        explained = await demand(self.admin, "EXPLAIN", rrn=answers[1]["rrn"])
+        self.assertIn("used before", str(explained.rows))
+        for _ in range(2):
+            self.assertEqual((await self.pay(100)).code, "00")
 
     def linked(self, date: str) -> list[tuple[str, dict[str, str], dict[str, str], str]]:
         """Return requests about what is not there, is another's, or cannot be taken back."""

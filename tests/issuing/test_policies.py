@@ -31,7 +31,7 @@ class PolicyTests(SynchronousTestCase):
             closes="16:30", categories="5812,5811", pin_above="5.00", weekly_amount="60.00", weekly_count="5",
             monthly_amount="200.00", monthly_count="20", shop_limits="bistro:none/1;*:20.00/2",
             holidays="2027-01-01,2026-12-25", floor_limit="5.00", purses="snack:5814,5411;main", split_purses="yes",
-            velocity_count="6", velocity_minutes="30", travel_speed="300",
+            velocity_count="6", velocity_minutes="30", travel_speed="300", stripe_reads="refuse",
         )  # fmt: skip
         expected = {
             "valid-from": "2026-11-20", "daily-amount": "20.00", "daily-count": "2", "single-amount": "15.00",
@@ -40,7 +40,7 @@ class PolicyTests(SynchronousTestCase):
             "weekly-count": "5", "monthly-amount": "200.00", "monthly-count": "20",
             "shop-limits": "*:20.00/2;BISTRO:none/1", "holidays": "2026-12-25,2027-01-01", "floor-limit": "5.00",
             "purses": "SNACK:5411,5814;MAIN", "split-purses": "yes",
-            "velocity-count": "6", "velocity-minutes": "30", "travel-speed": "300",
+            "velocity-count": "6", "velocity-minutes": "30", "travel-speed": "300", "stripe-reads": "refuse",
         }  # fmt: skip
         self.assertEqual(row, expected)
         shown = self.house.done("POLICY-SHOW", company="ACME").rows
@@ -49,7 +49,7 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual((row["daily-amount"], row["daily-count"], row["single-amount"]), ("none", "none", "none"))
         self.assertEqual((row["opens"], row["week-days"]), ("07:00", "1,2,3,4,6"), "what is not named stays")
         more = ("weekly_amount", "weekly_count", "monthly_amount", "monthly_count", "shop_limits", "holidays", "purses")
-        self.set(velocity_count="none", travel_speed="none")
+        self.set(velocity_count="none", travel_speed="none", stripe_reads="off")
         self.assertEqual(row["weekly-amount"], "60.00")
         row = self.set(**dict.fromkeys((*more, "floor_limit"), "none"))
         self.assertEqual({row[name.replace("_", "-")] for name in (*more, "floor_limit")}, {"none"})

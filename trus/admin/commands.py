@@ -279,6 +279,12 @@ _TABLE: Final[tuple[Command, ...]] = (
                 "KM/H|none",
                 "fastest that a card may move between two shops that have a place",
             ),
+            _optional(
+                "stripe-reads",
+                kinds.choice("off", "note", "refuse"),
+                "off|note|refuse",
+                "what becomes of a stripe that was not read in its order",
+            ),
             _optional("floor-limit", kinds.amount_or_none, "AMOUNT|none", "most a terminal may sell off-line at once"),
         ),
         mutating=True,

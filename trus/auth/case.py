@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from trus.auth.model import CardFacts, Facts, Question, State, TerminalFacts
+from trus.auth.model import CardFacts, Facts, Question, Reading, State, TerminalFacts
 from trus.auth.policy import Policy, ShopLimit, zone
 from trus.auth.spending import Spent, rolled
 from trus.values import CardRef, ShopId, TerminalId
@@ -99,6 +99,7 @@ class Case:
         "month",
         "policy",
         "question",
+        "reading",
         "shop_limit",
         "spent",
         "terminal",
@@ -137,7 +138,9 @@ class Case:
         self.usable: list[Held] | None = None
         self.spent: Spent | None = None
         self.shop_limit = NO_SHOP_LIMIT
-        if policy.watches_cards:
+        #: What the number of the stripe's reading says, found once (trus.auth.readings).
+        self.reading: Reading | None = None
+        if policy.watches_cards or policy.watches_readings:
             self.moment = int(now.timestamp())
         if policy.counts_periods:
             self.spent = rolled(card.spent, self.counter_day, self.day_amount, self.day_count)

@@ -12,9 +12,11 @@ from typing import Final
 
 import msgspec
 
+from trus.auth import readings
 from trus.auth.case import Case
 from trus.auth.model import Decision, Draw, Facts, Kind, Question
 from trus.auth.plan import Plan, plan_of
+from trus.auth.policy import REFUSE
 from trus.auth.purses import draw, paid_from
 from trus.auth.rules import BEFORE_PIN, PIN, Effect, Figures, Limit
 from trus.auth.signals import after
@@ -41,6 +43,13 @@ def decide(question: Question, facts: Facts, now: datetime) -> Decision:
     Never raises for facts of the right types.
     """
     case = Case(question, facts, now)
+    decision = _decide(case)
+    if case.policy.watches_readings and not decision.pin_wanted and readings.watches(case):
+        return readings.noted(case, decision)
+    return decision
+
+
+def _decide(case: Case) -> Decision:
     card = case.card
     tries: int | None = card.tries_left if case.known else None
     for rule in BEFORE_PIN:
@@ -56,7 +65,10 @@ def decide(question: Question, facts: Facts, now: datetime) -> Decision:
     if case.checks.pin_ok:
         # A right PIN gives the tries back whatever is decided next.
         tries = case.tries_allowed if case.tries_allowed > card.tries_left else card.tries_left
-    if question.kind is _BALANCE:
+    if case.question.kind is _BALANCE:
+        figures = readings.refused(case) if case.policy.stripe_reads == REFUSE else None
+        if figures is not None:
+            return _declined(case, ResponseCode.SUSPECTED_FRAUD, readings.RULE, figures, tries)
         return _approved(case, 0, APPROVED, {"currency": card.currency, "balance": card.balance}, tries)
     decision = _by_policy(case, plan_of(case.policy), tries)
     if case.policy.watches_cards and decision.rule not in SIGNALLED:

@@ -101,6 +101,9 @@ SENTENCES: Final[Mapping[str, str]] = {
         "{minutes} minutes before, the card paid at {shop_before}, {distance_km} km away; the company believes in"
         " {speed} km/h."
     ),
+    "stripe-read": (
+        "The stripe came as reading {read} of the terminal, {reading}: its highest is {highest}; nothing was read then."
+    ),
     "purse-category": "The shop's category {mcc} is not one that any of the company's purses pays.",
     "purses": "{asked} was asked, and the purses that pay for this kind of shop held {purses}.",
     "single-amount": "{asked} was asked, and the company pays at most {limit} at once.",
@@ -160,6 +163,8 @@ SENTENCES: Final[Mapping[str, str]] = {
 #: Figures of several purses: "SNACK:250,MAIN:1000", minor units.
 PAID_FROM: Final = "paid_from"
 _PURSES: Final = frozenset({PAID_FROM, "purses"})
+#: A reading out of its order that the policy only has noted.
+_NOTED: Final = " Its stripe came as reading {read}, {reading}: the terminal's highest is {highest}."
 _PAID: Final = " Paid from: {paid_from}."
 
 
@@ -185,6 +190,8 @@ def explain(rule: str, figures: Mapping[str, int | str]) -> str:
     currency = str(figures.get("currency", ""))
     if PAID_FROM in figures:
         sentence += _PAID
+    if "reading" in figures and rule != "stripe-read":
+        sentence += _NOTED
     return sentence.format_map(_Shown({name: _show(name, value, currency) for name, value in figures.items()}))
 
 

@@ -125,7 +125,8 @@ class Kind(StrEnum):
 class Question(Frozen, frozen=True):
     """A request as the rules see it. `amount` is minor units; 0 for a balance enquiry.
 
-    `one_purse` says that purses cannot share it: a pre-authorization sets money aside in one.
+    `one_purse` says that purses cannot share it: a pre-authorization sets money aside in one. `read` is the number
+    that the terminal gave to the reading of the stripe, 0 for none.
     """
 
     kind: Kind
@@ -133,6 +134,7 @@ class Question(Frozen, frozen=True):
     currency: str
     partial: bool = False
     one_purse: bool = False
+    read: int = 0
 
 
 class Checks(Frozen, frozen=True):
@@ -165,6 +167,18 @@ class Facts(Frozen, frozen=True):
     tries_allowed: int = PIN_TRIES
 
 
+class Reading(Frozen, frozen=True):
+    """What the number of a stripe's reading said (trus.auth.readings), and the terminal's record after it.
+
+    `highest` is the terminal's highest number, and `used` has a bit for each of the last that came. `signal` is "" for
+    one in its order.
+    """
+
+    highest: int
+    used: int
+    signal: str = ""
+
+
 class Decision(Frozen, frozen=True):
     """The answer, and why.
 
@@ -174,7 +188,7 @@ class Decision(Frozen, frozen=True):
     means that no decision was made: the terminal must present a PIN. The counters are those
     of `counter_day` after this decision; `spent` is None where they stay as they are.
     `draws` is what each purse pays, empty where the main one pays all. `signals` is what is kept of what the card
-    does lately, "" where that stays as it is.
+    does lately, "" where that stays as it is. `reading` is None where none is kept.
     """
 
     result: Result
@@ -190,3 +204,4 @@ class Decision(Frozen, frozen=True):
     spent: Spent | None = None
     draws: tuple[Draw, ...] = ()
     signals: str = ""
+    reading: Reading | None = None

@@ -46,6 +46,12 @@ MAX_VELOCITY_MINUTES: Final = 1440
 MAIN_PURSE: Final = "MAIN"
 MAX_PURSES: Final = 8
 
+#: What becomes of a request whose stripe was not read in its order: nothing, it is noted, it is declined.
+OFF: Final = "off"
+NOTE: Final = "note"
+REFUSE: Final = "refuse"
+STRIPE_READS: Final = (OFF, NOTE, REFUSE)
+
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _PURSE: Final = re.compile(r"[A-Z0-9]{1,15}", re.ASCII)
 _SHOP: Final = re.compile(r"[A-Z0-9]{1,15}|\*", re.ASCII)
@@ -90,6 +96,7 @@ class Policy(Frozen, frozen=True, dict=True):
     terminal may sell off-line at once, where the network's own limit is not lower. `purses` are those that
     pay, in this order; none named: the main one alone. With `split_purses` several may share a purchase.
     A card may make `velocity_count` requests in `velocity_minutes`, and move at `travel_speed` km/h between shops.
+    `stripe_reads` says what becomes of a request whose stripe was not read in its order (trus.auth.readings).
     """
 
     policy_id: int
@@ -116,6 +123,12 @@ class Policy(Frozen, frozen=True, dict=True):
     velocity_count: int | None = None
     velocity_minutes: int = 60
     travel_speed: int | None = None
+    stripe_reads: str = OFF
+
+    @cached_property
+    def watches_readings(self) -> bool:
+        """Whether the numbers of the readings of its cards are looked at (trus.auth.readings)."""
+        return self.stripe_reads != OFF
 
     @cached_property
     def watches_cards(self) -> bool:
@@ -221,6 +234,7 @@ class _PolicyForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     velocity_count: int | None = None
     velocity_minutes: int = 60
     travel_speed: int | None = None
+    stripe_reads: str = OFF
 
 
 _FIELDS: Final = tuple(name for name in _PolicyForm.__struct_fields__ if name != "form")
@@ -256,6 +270,8 @@ def _problems(policy: Policy) -> Iterable[str]:
         yield f"holidays: up to {MAX_HOLIDAYS} dates YYYY-MM-DD are expected"
     if not 1 <= policy.velocity_minutes <= MAX_VELOCITY_MINUTES:
         yield f"velocity_minutes: 1 to {MAX_VELOCITY_MINUTES} is expected"
+    if policy.stripe_reads not in STRIPE_READS:
+        yield f"stripe_reads: {', '.join(STRIPE_READS)} is expected"
     yield from _problems_of_shops(policy.shop_limits)
     names = [rule.name for rule in policy.purses]
     if len(names) > MAX_PURSES or len(set(names)) != len(names) or not all(map(_PURSE.fullmatch, names)):

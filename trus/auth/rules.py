@@ -16,11 +16,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from trus.auth import periods, purses, signals
+from trus.auth import periods, purses, readings, signals
 from trus.auth.case import NO_POLICY, Case
 from trus.auth.case import Figures as Figures
 from trus.auth.model import Kind, State
-from trus.auth.policy import Policy
+from trus.auth.policy import REFUSE, Policy
 from trus.money import MAX_MINOR_UNITS
 from trus.values import ResponseCode
 
@@ -356,6 +356,12 @@ PIN: Final[tuple[Rule, ...]] = (
 AFTER_PIN: Final[tuple[Rule, ...]] = (
     Rule("currency-of-purse", _C.NOT_PERMITTED_TO_CARDHOLDER, _currency_of_purse),
     Rule("no-policy", _C.NOT_PERMITTED_TO_CARDHOLDER, _no_policy, needed=lambda policy: policy is NO_POLICY),
+    Rule(
+        readings.RULE,
+        _C.SUSPECTED_FRAUD,
+        readings.refused,
+        needed=lambda policy: policy.stripe_reads == REFUSE,
+    ),
     Rule("velocity", _C.OVER_COUNT_LIMIT, signals.velocity, needed=_limits("velocity_count")),
     Rule("too-far", _C.SUSPECTED_FRAUD, signals.too_far, needed=_limits("travel_speed")),
     Rule("category", _C.NOT_PERMITTED_TO_CARDHOLDER, _category),

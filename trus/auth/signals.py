@@ -23,7 +23,8 @@ class Signals(msgspec.Struct, frozen=True, array_like=True):
     """What a card did lately. Moments are seconds since 1970-01-01 UTC.
 
     `tries` requests since `window`; the last approved purchase was made at `at`, at `shop` in `place`
-    ("latitude,longitude" in degrees, "" where there was none).
+    ("latitude,longitude" in degrees, "" where there was none). Its stripe was last read at the terminal `read_at` as
+    number `read`, and `odd` readings were out of order (trus.auth.readings).
     """
 
     window: int = 0
@@ -31,6 +32,9 @@ class Signals(msgspec.Struct, frozen=True, array_like=True):
     at: int = 0
     place: str = ""
     shop: str = ""
+    read_at: str = ""
+    read: int = 0
+    odd: int = 0
 
 
 QUIET: Final = Signals()
@@ -70,7 +74,17 @@ def after(case: Case, approved: bool) -> str:
     last = (signals.at, signals.place, signals.shop)
     if approved and case.terminal.place:
         last = (case.moment, case.terminal.place, case.terminal.shop)
-    return _encode(Signals(window, tries, *last)).decode("ascii")
+    return _to_text(Signals(window, tries, *last, signals.read_at, signals.read, signals.odd))
+
+
+def with_reading(kept: str, terminal: str, number: int, *, odd: bool) -> str:
+    """Return what is kept of a card with one more reading of its stripe: counted when it was odd, the last when not."""
+    signals = _decode(kept) if kept else QUIET
+    if odd:
+        return _to_text(msgspec.structs.replace(signals, odd=signals.odd + 1))
+    if not number or (terminal == signals.read_at and number < signals.read):
+        return kept
+    return _to_text(msgspec.structs.replace(signals, read_at=terminal, read=number))
 
 
 def distance_km(one: str, other: str) -> float:
@@ -89,6 +103,10 @@ def _window(case: Case, signals: Signals) -> int:
     """Return where the window begins that this request falls into: that which is open, or a new one."""
     length = case.policy.velocity_minutes * 60
     return signals.window if signals.window and case.moment < signals.window + length else case.moment
+
+
+def _to_text(signals: Signals) -> str:
+    return _encode(signals).decode("ascii")
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -37,7 +37,9 @@ class Watch(msgspec.Struct, frozen=True, array_like=True):
     """What a terminal has tried lately. Moments are seconds since 1970-01-01 UTC.
 
     `values` wrong verification values are counted as of `values_at`, wrong PINs of `pins` cards as of `pins_at`;
-    `cards` are those counted, by the ledger's numbers. Nothing is checked before `until`.
+    `cards` are those counted, by the ledger's numbers. Nothing is checked before `until`. `read` is the highest
+    number of a stripe's reading that came from it, and `reads` has a bit for each of the last (trus.auth.readings);
+    these are never forgotten.
     """
 
     values: int = 0
@@ -46,6 +48,8 @@ class Watch(msgspec.Struct, frozen=True, array_like=True):
     pins_at: int = 0
     cards: tuple[int, ...] = ()
     until: int = 0
+    read: int = 0
+    reads: int = 0
 
 
 UNWATCHED: Final = Watch()
@@ -81,7 +85,8 @@ def lately(watch: Watch, now: int, limits: WatchLimits) -> Watch:
     """Return what is still held against the terminal. A clock that goes back forgets nothing."""
     values, values_at = _left(watch.values, watch.values_at, now, limits.forget_seconds)
     pins, pins_at = _left(watch.pins, watch.pins_at, now, limits.forget_seconds)
-    return _tidy(Watch(values, values_at, pins, pins_at, watch.cards, watch.until if watch.until > now else 0))
+    until = watch.until if watch.until > now else 0
+    return _tidy(Watch(values, values_at, pins, pins_at, watch.cards, until, watch.read, watch.reads))
 
 
 def seconds_left(watch: Watch, now: int) -> int:
@@ -92,6 +97,17 @@ def seconds_left(watch: Watch, now: int) -> int:
 def is_swept(watch: Watch, limits: WatchLimits) -> bool:
     """Return whether the terminal has tried so much that it is blocked."""
     return watch.values >= limits.most_values or watch.pins >= limits.most_cards
+
+
+def with_readings(watch: Watch, highest: int, used: int) -> Watch:
+    """Return what is known with another record of the readings of its stripes."""
+    return msgspec.structs.replace(watch, read=highest, reads=used)
+
+
+def forgiven(text: str) -> str:
+    """Return what is kept of a terminal after its standing was changed: the readings of its stripes alone."""
+    watch = watch_from_text(text)
+    return watch_to_text(Watch(read=watch.read, reads=watch.reads))
 
 
 def watch_to_text(watch: Watch) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from trus.auth import readings
 from trus.auth.case import Case
 from trus.auth.decide import APPROVED, PARTIAL, decide
 from trus.auth.explain import explain
@@ -24,7 +25,10 @@ from trus.auth.spending import Spent
 from trus.values import CardRef, Frozen, Result, ShopId, TerminalId
 
 #: The rules that a policy decides by.
-JUDGED: Final = frozenset({APPROVED, PARTIAL, *(rule.name for rule in AFTER_PIN), *(limit.name for limit in LIMITS)})
+#: The journal does not keep the numbers of readings, so that what was declined for one stays so.
+JUDGED: Final = frozenset(
+    {APPROVED, PARTIAL, *(rule.name for rule in AFTER_PIN), *(limit.name for limit in LIMITS)} - {readings.RULE}
+)
 #: What is told of a request that would have been asked for its PIN first.
 PIN_WANTED: Final = "pin-wanted"
 

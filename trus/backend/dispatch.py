@@ -80,9 +80,10 @@ def with_pin(request: MoneyRequest, block: str, pin_key: bytes) -> MoneyRequest:
             pin,
             request.partial,
             request.repeat,
+            request.read,
         )
     if isinstance(request, Balance):
-        return Balance(request.peer, request.identity, request.rid, request.track2, pin, request.repeat)
+        return Balance(request.peer, request.identity, request.rid, request.track2, pin, request.repeat, request.read)
     raise RemoteProtocolError(ErrorCode.OUT_OF_ORDER, "pin")
 
 
@@ -139,6 +140,11 @@ def _pin(fields: Mapping[str, str], pin_key: bytes) -> PinMaterial | None:
     return None if block is None else PinMaterial(pin_key, parse_octets(block))
 
 
+def _read(fields: Mapping[str, str]) -> int:
+    """Return the number of the stripe's reading, 0 where a terminal gives none."""
+    return int(fields.get("read", "0"))
+
+
 def _purchase(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Purchase:
     currency = known_currency(fields["currency"])
     return Purchase(
@@ -151,6 +157,7 @@ def _purchase(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> 
         _pin(fields, pin_key),
         fields.get("partial") == "yes",
         fields.get("repeat") == "yes",
+        _read(fields),
     )
 
 
@@ -166,12 +173,22 @@ def _pre_authorize(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes
         asked.pin,
         asked.partial,
         asked.repeat,
+        asked.read,
     )
 
 
 def _advise(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Advise:
     asked = _purchase(fields, peer, pin_key)
-    return Advise(asked.peer, asked.identity, asked.rid, asked.amount, asked.currency, asked.track2, asked.repeat)
+    return Advise(
+        asked.peer,
+        asked.identity,
+        asked.rid,
+        asked.amount,
+        asked.currency,
+        asked.track2,
+        asked.repeat,
+        asked.read,
+    )
 
 
 def _change_pin(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> ChangePin:
@@ -183,6 +200,7 @@ def _change_pin(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -
         PinMaterial(pin_key, parse_octets(fields["pin"])),
         PinMaterial(pin_key, parse_octets(fields["new-pin"])),
         fields.get("repeat") == "yes",
+        _read(fields),
     )
 
 
@@ -219,6 +237,7 @@ def _balance(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> B
         TrackTwo(fields["track2"]),
         _pin(fields, pin_key),
         fields.get("repeat") == "yes",
+        _read(fields),
     )
 
 

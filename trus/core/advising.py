@@ -7,16 +7,17 @@ limits count all of it. An advice may come for as long as a repeat may.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from trus.auth.advice import floor_of, judge_advice
 from trus.auth.case import Case
 from trus.auth.explain import PAID_FROM
 from trus.auth.lots import UNCHANGED, Credit
-from trus.auth.model import CardFacts, Checks, Draw, Facts, Kind, Question, State, TerminalFacts
+from trus.auth.model import CardFacts, Checks, Draw, Facts, Kind, Question, Reading, State, TerminalFacts
 from trus.auth.policy import MAIN_PURSE
 from trus.auth.ports import Event, Posting, PurseUpdate
 from trus.auth.purses import draw_off_line, paid_from
+from trus.auth.readings import figures_of, reading_of, signals_after, watches
 from trus.auth.rules import Figures
 from trus.auth.texts import cashier_text
 from trus.core.answers import encode_outcome
@@ -35,6 +36,17 @@ ADVISED: Final = "advised"
 FLOOR_LIMIT: Final = 5_000
 
 
+class Noted(NamedTuple):
+    """What is kept of a stripe's reading: in the terminal's row, in the figures, in the card's row."""
+
+    reading: Reading | None
+    figures: Figures
+    signals: str
+
+
+UNREAD: Final = Noted(None, {}, "")
+
+
 class Adviser:
     """Answers advices that were never seen before."""
 
@@ -49,14 +61,16 @@ class Adviser:
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
         policy = None if card is None else book.policy(card.company_id)
-        question = Question(Kind.PURCHASE, request.amount, request.currency)
+        question = Question(Kind.PURCHASE, request.amount, request.currency, read=request.read)
         case = Case(question, Facts(terminal, card, checks, policy), book.now)
+        noted = _read(case)
         verdict = judge_advice(case, floor_of(policy, self._floor_limit))
         if verdict is not None or card is None or terminal is None:
             rule, code, figures = verdict or ("card-not-genuine", ResponseCode.INVALID_CARD, {})
+            figures = {**figures, **noted.figures}
             outcome = Outcome(Result.DECLINED.value, code.value, text=cashier_text(code.value))
-            watch = self._guard.learn(terminal, card, rule, checks, book)
-            outcome = _record(asked, request, book, outcome, rule, figures, terminal, card, watch=watch)
+            watch = self._guard.learn(terminal, card, rule, checks, book, noted.reading)
+            outcome = _record(asked, request, book, outcome, rule, figures, terminal, card, watch=watch, noted=noted)
             self._guard.block_if_swept(terminal, book, watch)
             self._guard.learn_range(asked, rule, book)
             return outcome
@@ -92,8 +106,20 @@ class Adviser:
         if case.policy.purses:
             figures[PAID_FROM] = paid_from(drawn)
         figures.update(shown(credit))
+        figures.update(noted.figures)
         purses = (purse, *others(card, postings))
-        return _record(asked, request, book, outcome, ADVISED, figures, terminal, card, tuple(postings), purses, credit)
+        watch = self._guard.learn(terminal, card, ADVISED, checks, book, noted.reading)
+        moved = (tuple(postings), purses, credit)
+        outcome = _record(asked, request, book, outcome, ADVISED, figures, terminal, card, *moved, watch, noted)
+        self._guard.block_if_swept(terminal, book, watch)
+        return outcome
+
+
+def _read(case: Case) -> Noted:
+    """Return what the number of an advice's reading says: it is noted and never declines what was sold."""
+    if not watches(case):
+        return UNREAD
+    return Noted(reading_of(case), figures_of(case), signals_after(case))
 
 
 def _drawn(case: Case, amount: int) -> tuple[Draw, ...]:
@@ -119,6 +145,7 @@ def _record(
     purses: tuple[PurseUpdate, ...] = (),
     credit: Credit = UNCHANGED,
     watch: WatchUpdate | None = None,
+    noted: Noted = UNREAD,
 ) -> Outcome:
     event_id, rrn = book.number()
     outcome = Outcome(
@@ -151,6 +178,7 @@ def _record(
             purses[0].counter_day if purses else "",
             lots=credit.moves,
             watch=watch,
+            signals=(card.card_id, noted.signals) if card is not None and noted.signals else None,
         )
     )
     return outcome

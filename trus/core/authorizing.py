@@ -14,6 +14,7 @@ from trus.auth.decide import decide
 from trus.auth.lots import UNCHANGED
 from trus.auth.model import CardFacts, Checks, Decision, Facts, Kind, Question, TerminalFacts
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate
+from trus.auth.readings import FIGURES
 from trus.auth.texts import SIMPLE_PIN_TEXT, SLOWED_TEXT, cashier_text
 from trus.core.answers import encode_outcome
 from trus.core.approvals import ApprovalCodes
@@ -65,9 +66,10 @@ class Authorizer:
         card = book.card(asked.card_key) if asked.card_key else None
         if isinstance(request, (Purchase, PreAuthorize)):
             alone = asked.kind is _HOLD
-            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, alone)
+            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, alone, request.read)
         else:
-            question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+            currency = "" if terminal is None else terminal.currency
+            question = Question(Kind.BALANCE, 0, currency, read=request.read)
         slowed = self._guard.slowed(terminal, book)
         if slowed is not None:
             return self._record(asked, request.peer, question, slowed, terminal, None, book)
@@ -82,7 +84,7 @@ class Authorizer:
         """Return the answer to a change of the PIN, which the old PIN must prove. Raises LedgerError."""
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
-        question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency)
+        question = Question(Kind.BALANCE, 0, "" if terminal is None else terminal.currency, read=request.read)
         slowed = self._guard.slowed(terminal, book)
         if slowed is not None:
             return self._record(asked, request.peer, question, slowed, terminal, None, book)
@@ -94,7 +96,7 @@ class Authorizer:
             code = _NEW_PIN_CODES.get(fault, ResponseCode.APPROVED)
             result = Result.DECLINED if fault else Result.APPROVED
             decision = msgspec.structs.replace(
-                decision, result=result, code=code, rule=fault or PIN_CHANGED, figures={}
+                decision, result=result, code=code, rule=fault or PIN_CHANGED, figures=_of_reading(decision.figures)
             )
         return self._record(asked, request.peer, question, decision, terminal, card, book, checks)
 
@@ -188,7 +190,9 @@ class Authorizer:
         tries: tuple[int, int] | None = None
         if card is not None and decision.tries_left is not None and decision.tries_left != card.tries_left:
             tries = (card.card_id, decision.tries_left)
-        watch = None if checks is None else self._guard.learn(terminal, card, decision.rule, checks, book)
+        watch = None
+        if checks is not None:
+            watch = self._guard.learn(terminal, card, decision.rule, checks, book, decision.reading)
         book.record(
             Event(
                 event_id,
@@ -226,6 +230,11 @@ class Authorizer:
             self._guard.block_if_swept(terminal, book, watch)
             self._guard.learn_range(asked, decision.rule, book)
         return outcome
+
+
+def _of_reading(figures: dict[str, int | str]) -> dict[str, int | str]:
+    """Return what figures say of a stripe's reading that was out of its order."""
+    return {name: figures[name] for name in FIGURES if name in figures}
 
 
 def actor_of(peer: PeerIdentity) -> str:

@@ -15,7 +15,8 @@ class Purchase(Secret, frozen=True, tag="purchase"):
     """A terminal asks to pay `amount` minor units of `currency` from the card's purse.
 
     `peer` is the verified holder of the sealed session: its name must be the terminal of
-    the identity. `rid` is 16 random bytes of the device's. `repeat` marks a resent request.
+    the identity. `rid` is 16 random bytes of the device's. `repeat` marks a resent request. `read` is the number
+    that the terminal gave to this reading of the stripe, 0 for none; so everywhere.
     """
 
     peer: PeerIdentity
@@ -27,6 +28,7 @@ class Purchase(Secret, frozen=True, tag="purchase"):
     pin: PinMaterial | None = None
     partial: bool = False
     repeat: bool = False
+    read: int = 0
 
 
 class Balance(Secret, frozen=True, tag="balance"):
@@ -38,6 +40,7 @@ class Balance(Secret, frozen=True, tag="balance"):
     track2: TrackTwo
     pin: PinMaterial | None = None
     repeat: bool = False
+    read: int = 0
 
 
 class Reverse(Frozen, frozen=True, tag="reverse"):
@@ -68,6 +71,7 @@ class ChangePin(Secret, frozen=True, tag="change-pin"):
     pin: PinMaterial
     new_pin: PinMaterial
     repeat: bool = False
+    read: int = 0
 
 
 class Advise(Secret, frozen=True, tag="advise"):
@@ -83,6 +87,7 @@ class Advise(Secret, frozen=True, tag="advise"):
     currency: str
     track2: TrackTwo
     repeat: bool = False
+    read: int = 0
 
 
 class PreAuthorize(Secret, frozen=True, tag="pre-authorize"):
@@ -100,6 +105,7 @@ class PreAuthorize(Secret, frozen=True, tag="pre-authorize"):
     pin: PinMaterial | None = None
     partial: bool = False
     repeat: bool = False
+    read: int = 0
 
 
 class Capture(Frozen, frozen=True, tag="capture"):

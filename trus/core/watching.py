@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from trus.auth.model import CardFacts, Checks, Decision, State, TerminalFacts
+from trus.auth.model import CardFacts, Checks, Decision, Reading, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import Event, EventKind
+from trus.auth.readings import MISSING
 from trus.auth.watching import (
     UNWATCHED,
     Watch,
@@ -24,6 +25,7 @@ from trus.auth.watching import (
     seconds_left,
     watch_from_text,
     watch_to_text,
+    with_readings,
     wrong_pin,
     wrong_value,
 )
@@ -89,19 +91,34 @@ class Guard:
         return Decision(Result.DECLINED, ResponseCode.DO_NOT_HONOUR, 0, SLOWED, figures)
 
     def learn(
-        self, terminal: TerminalFacts | None, card: CardFacts | None, rule: str, checks: Checks, book: Book
+        self,
+        terminal: TerminalFacts | None,
+        card: CardFacts | None,
+        rule: str,
+        checks: Checks,
+        book: Book,
+        reading: Reading | None = None,
     ) -> WatchUpdate | None:
-        """Return what is held against a terminal after a decision, None where that stays as it is."""
+        """Return what is held against a terminal after a decision, None where that stays as it is.
+
+        A reading out of its order counts like a wrong verification value; one without a number, which an older
+        terminal sends, does not.
+        """
         if terminal is None or terminal.state != State.ACTIVE:
             return None
-        if rule == _NOT_GENUINE:
-            change = wrong_value(_watch(terminal), int(book.now.timestamp()), self._limits)
-        elif rule == _WRONG_PIN and card is not None:
-            change = wrong_pin(_watch(terminal), card.card_id, int(book.now.timestamp()), self._limits)
-        elif terminal.watch and card is not None and checks.pin_ok:
-            change = right_pin(_watch(terminal), card.card_id, int(book.now.timestamp()), self._limits)
-        else:
+        proved = bool(terminal.watch) and card is not None and checks.pin_ok
+        if reading is None and rule not in (_NOT_GENUINE, _WRONG_PIN) and not proved:
             return None
+        odd = reading is not None and reading.signal not in ("", MISSING)
+        now, change = int(book.now.timestamp()), _watch(terminal)
+        if rule == _NOT_GENUINE or odd:
+            change = wrong_value(change, now, self._limits)
+        if rule == _WRONG_PIN and card is not None:
+            change = wrong_pin(change, card.card_id, now, self._limits)
+        elif proved and card is not None:
+            change = right_pin(change, card.card_id, now, self._limits)
+        if reading is not None:
+            change = with_readings(change, reading.highest, reading.used)
         text = watch_to_text(change)
         return None if text == terminal.watch else (terminal.terminal, text, False)
 

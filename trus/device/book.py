@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from trus.clock import Entropy
 from trus.device.journal import Asked, Journal, Opened, Settled
-from trus.device.orders import Answer, AnyOrder, Order, Reference, RefundOrder
+from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order, PinOrder, Reference, RefundOrder
 from trus.device.requests import Event, Request
 from trus.values import MAX_STAN, RID_BYTES, BusinessDate, Result, TerminalId
 
@@ -23,8 +25,13 @@ _CLOSING: Final = (Asked.CLOSE, Asked.RECONCILE)
 class Book:
     """The requests that are not over, by key, oldest first."""
 
-    def __init__(self, terminal: TerminalId, journal: Journal, entropy: Entropy) -> None:
-        """Begin with no requests; `resume` takes up what the journal holds."""
+    def __init__(self, terminal: TerminalId, journal: Journal, entropy: Entropy, started: int) -> None:
+        """Begin with no requests; `resume` takes up what the journal holds.
+
+        `started` is in seconds since 1970-01-01 UTC. Readings of stripes are numbered from there on at least, so that a
+        journal that was lost or put back from a copy gives no number a second time.
+        """
+        journal.memory.reads = max(journal.memory.reads, started)
         self.date = journal.memory.date
         self.currency = ""
         self._terminal = terminal
@@ -56,7 +63,10 @@ class Book:
     ) -> Request:
         """Take in a request; it has no identity yet. `given_up_at` is monotonic seconds."""
         self._keys += 1
-        pin = None if order is None or isinstance(order, RefundOrder) else order.pin
+        pin = None
+        if isinstance(order, Order | BalanceOrder | PinOrder):
+            pin, read = order.pin, order.read or self._journal.memory.reading()
+            order = msgspec.structs.replace(order, read=read)
         request = Request(self._keys, asked, given_up_at, order=order, original=original, reason=reason, pin=pin)
         self._requests[request.key] = request
         return request
@@ -117,6 +127,7 @@ class Book:
             reason=request.reason,
             totals=memory.totals if request.asked in _CLOSING else None,
             rrn=rrn,
+            read=order.read if isinstance(order, Order | BalanceOrder | PinOrder) else 0,
         )
         self._journal.append(request.opened)
         request.opened = memory.unfinished[request.opened.identity]

@@ -30,6 +30,8 @@ COMPACT_ABOVE_BYTES: Final = 256 * 1024
 KEPT_PURCHASES: Final = 1024
 #: Items of a batch that can be compared one by one; a terminal that sells more closes more often.
 KEPT_ITEMS: Final = 4096
+#: The field has 15 digits.
+MAX_READING: Final = 10**15 - 1
 #: Stands for a retrieval reference that no answer told.
 NO_REFERENCE: Final = "0" * 12
 
@@ -62,6 +64,8 @@ class Memory:
         self.unfinished: dict[Identity, Opened] = {}
         self.purchases: dict[Identity, Purchased] = {}
         self.items: dict[tuple[str, int], BatchItem] = {}
+        #: The number of the last reading of a stripe.
+        self.reads = 0
 
     def next_identity(self, terminal: TerminalId, date: BusinessDate) -> Identity:
         """Return the identity after the last one; it is used once a record of it is applied.
@@ -71,6 +75,14 @@ class Memory:
         if date == self.date and self.used >= MAX_STAN:
             raise JournalFailed("every trace number of this business date has been used")
         return Identity(terminal, date, self.stan % MAX_STAN + 1)
+
+    def reading(self) -> int:
+        """Return the number of the next reading of a stripe.
+
+        It is durable with its request, before that is said: what the backend never saw may be given again.
+        """
+        self.reads = min(self.reads + 1, MAX_READING)
+        return self.reads
 
     def apply(self, record: Record) -> None:
         """Take a record into account."""
@@ -85,6 +97,7 @@ class Memory:
                 self.unfinished = {opened.identity: opened for opened in record.unfinished}
                 self.purchases = {purchased.opened.identity: purchased for purchased in record.purchases}
                 self.items = {each.name: each for each in record.items}
+                self.reads = max(self.reads, record.reads)
 
     def summary(self) -> Summary:
         """Return one record that amounts to all of them."""
@@ -96,12 +109,14 @@ class Memory:
             unfinished=list(self.unfinished.values()),
             purchases=list(self.purchases.values()),
             items=list(self.items.values()),
+            reads=self.reads,
         )
 
     def _open(self, opened: Opened) -> None:
         identity = opened.identity
         self.used = self.used + 1 if identity.business_date == self.date else 1
         self.date, self.stan = identity.business_date, identity.stan
+        self.reads = max(self.reads, opened.read)
         if opened.asked in (Asked.CLOSE, Asked.RECONCILE) and opened.items is None:
             # Kept here as they are now, and on the disk only if a summary is written before the answer.
             opened = msgspec.structs.replace(opened, items=list(self.items.values()))

@@ -17,7 +17,8 @@ class Order(Secret, frozen=True):
 
     `track2` is the stripe as read, without sentinels (ISO/IEC 7813). `pin` is the clear PIN
     of the pinpad, None when the cardholder has not been asked. Both stay in memory, and only
-    until the request is settled.
+    until the request is settled. `read` is the number that the reader gave to this reading of the stripe; the terminal
+    numbers it where the reader does not (0), and so everywhere.
     """
 
     amount: int
@@ -25,6 +26,7 @@ class Order(Secret, frozen=True):
     track2: str
     pin: str | None = None
     partial: bool = False
+    read: int = 0
 
 
 class BalanceOrder(Secret, frozen=True):
@@ -32,6 +34,7 @@ class BalanceOrder(Secret, frozen=True):
 
     track2: str
     pin: str | None = None
+    read: int = 0
 
 
 class PinOrder(Secret, frozen=True):
@@ -40,6 +43,7 @@ class PinOrder(Secret, frozen=True):
     track2: str
     pin: str
     new_pin: str
+    read: int = 0
 
 
 class Reference(Frozen, frozen=True):

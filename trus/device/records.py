@@ -60,7 +60,8 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
 
     `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
     back, or what a request is about; `rrn` is the reference number of that, and `reason` says
-    why. `totals` is what the batch held when its closing was asked for, `items` what it was made of.
+    why. `totals` is what the batch held when its closing was asked for, `items` what it was made of. `read` is the
+    number of the reading of the stripe, 0 where none was read.
     """
 
     identity: Identity
@@ -74,6 +75,7 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     totals: Totals | None = None
     rrn: str = ""
     items: list[BatchItem] | None = None
+    read: int = 0
 
     @property
     def reference(self) -> Reference:
@@ -115,6 +117,7 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True, tag="summary"):
     unfinished: list[Opened]
     purchases: list[Purchased]
     items: list[BatchItem] = msgspec.field(default_factory=list)
+    reads: int = 0
 
 
 Record = Opened | Settled | Summary

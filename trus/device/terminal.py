@@ -59,7 +59,7 @@ class Terminal:
         self._entropy = entropy
         self._encode_pin = encode_pin
         self._timing = timing or Timing()
-        self._book = Book(name, journal, entropy)
+        self._book = Book(name, journal, entropy, int(clock.now().timestamp()))
         self._dialogues: dict[str, Request] = {}
         self._abandoned: set[str] = set()
         self._session: SealedSession | None = None

@@ -93,6 +93,8 @@ def request_line(
             sealed["format"] = "4"
         if isinstance(order, Order) and order.partial:
             clear["partial"] = "yes"
+    if opened.read:
+        sealed["read"] = str(opened.read)
     if opened.original is not None:
         sealed |= {
             "original-stan": fields.format_stan(opened.original.stan),

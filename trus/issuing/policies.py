@@ -105,6 +105,8 @@ def _changes(said: Said, currency: str) -> dict[str, object]:
         changes["purses"] = () if purses == "none" else tuple(_purse(each) for each in purses.split(";"))
     if split:
         changes["split_purses"] = split == "yes"
+    if said("stripe-reads"):
+        changes["stripe_reads"] = said("stripe-reads")
     return changes
 
 
@@ -163,6 +165,7 @@ def _shown(rules: Policy, currency: str) -> dict[str, str]:
         "velocity-count": count(rules.velocity_count),
         "velocity-minutes": str(rules.velocity_minutes),
         "travel-speed": count(rules.travel_speed),
+        "stripe-reads": rules.stripe_reads,
         "purses": ";".join(_purse_shown(each) for each in rules.purses) or "none",
         "split-purses": "yes" if rules.split_purses else "no",
         "currency": currency,

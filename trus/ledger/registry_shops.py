@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
+from trus.auth.watching import forgiven
 from trus.ledger.registry_values import ShopRow, TerminalRow
 from trus.ledger.tables import account, shop, terminal
 
@@ -104,5 +105,7 @@ class ShopRegistry:
         return [TerminalRow(*row) for row in self._connection.execute(query)]
 
     def set_terminal_state(self, row: int, state: str) -> None:
-        """Change a terminal's state; what it has tried so far is forgotten."""
-        self._connection.execute(update(terminal).where(terminal.c.id == row).values(state=state, watch=""))
+        """Change a terminal's state; what it has tried so far is forgotten, its readings of stripes are not."""
+        of_it = terminal.c.id == row
+        tried = self._connection.execute(select(terminal.c.watch).where(of_it)).scalar_one()
+        self._connection.execute(update(terminal).where(of_it).values(state=state, watch=forgiven(tried)))

@@ -81,6 +81,12 @@ COUNT: Final = FieldType("count", rb"(?:0|[1-9][0-9]{0,8}+)", '"0" / %x31-39 *8D
 CODE: Final = FieldType("code", rb"[0-9]{2}", "2DIGIT", "response code, ISO 8583 field 39")
 APPROVAL: Final = FieldType("approval", rb"[A-Z0-9]{6}", "6( UPPER / DIGIT )", "approval code, ISO 8583 field 38")
 RRN: Final = FieldType("rrn", rb"[A-Z0-9]{12}", "12( UPPER / DIGIT )", "retrieval reference, ISO 8583 field 37")
+READING: Final = FieldType(
+    "reading",
+    rb"[1-9][0-9]{0,14}+",
+    "%x31-39 *14DIGIT",
+    "number of a reading of a stripe, higher each time",
+)
 TRACK2: Final = FieldType(
     "track2",
     rb"[0-9]{8,19}+=[0-9=]{1,28}+",
@@ -176,6 +182,7 @@ TYPES: Final[tuple[FieldType, ...]] = (
     APPROVAL,
     RRN,
     TRACK2,
+    READING,
     RID,
     BLOCK,
     NONCE,

@@ -31,6 +31,7 @@ RID: Final = FieldSpec("rid", f.RID, "random name of this request, stored before
 TRACK2: Final = FieldSpec("track2", f.TRACK2, "the card's stripe")
 PIN: Final = may("pin", f.BLOCK, "the PIN block, when a PIN is known to be needed")
 FORMAT: Final = may("format", f.FORMAT, "the PIN block's format; there whenever pin is")
+READ: Final = may("read", f.READING, "number of this reading of the stripe at the terminal")
 ENTRY: Final = may("entry", f.WORD, "how the card was read: stripe, manual, phone")
 ORIGINAL: Final = (
     FieldSpec("original-stan", f.STAN, "trace number of the request taken back"),
