@@ -140,7 +140,7 @@ class Coins(RuleBasedStateMachine):
         left = len(bought.coins) - bought.back
         if bought.over or (void and not left) or not self.recent(bought.request):
             return
-        if isinstance(bought.request, Capture) and not void:
+        if isinstance(bought.request, Capture):
             return  # its hold would stand again
         answer = self.bank.outcome(self.till.void(bought.request) if void else self.till.reverse(bought.request))
         assert answer.code == "00", answer
