@@ -103,10 +103,21 @@ class Kept:
                 and each.event_id not in self.endings
             ),
             lots=event.lots,
+            returned=self._returned(event),
             stands_as=stands_as,
             held=held,
             at=self.moments.get(event.event_id, 0),
         )
+
+    def _returned(self, event: Event) -> tuple[tuple[int, int], ...]:
+        found: dict[int, int] = {}
+        for each in self.events.values():
+            standing = each.original == event.event_id and each.event_id not in self.endings
+            if each.kind == EventKind.REFUND and standing and each.authorized:
+                for posting in each.postings:
+                    if posting.amount > 0:
+                        found[posting.account] = found.get(posting.account, 0) + posting.amount
+        return tuple(sorted(found.items()))
 
     def closed(self, terminal: str) -> int:
         return max(

@@ -90,6 +90,28 @@ class PursePromises(PipelineCase):
         self.hold(0, 0)
         self.assertEqual(self.world.risk(), -100)
 
+    def test_refund_taken_back_out_of_order(self) -> None:
+        """When the first of two refunds is taken back, the next ones go to the purse that is owed them, to the cent."""
+        paid = self.bank.outcome(self.snacks.purchase(self.eve, 500))
+        first, second = self.snacks.refund(paid, 200), self.snacks.refund(paid, 150)
+        self.assertEqual(self.codes(first, second, self.snacks.reverse(first)), ["00", "00", "00"])
+        self.hold(800, 150)
+        self.assertEqual(self.codes(self.snacks.refund(paid, 100)), ["00"])
+        self.hold(900, 150)
+        self.assertEqual(self.codes(self.snacks.refund(paid, 251), self.snacks.refund(paid, 250)), ["13", "00"])
+        self.hold(1000, 300)
+
+    def test_out_of_order_in_one_batch(self) -> None:
+        """So it is when all of them meet in one batch, and when the purchase itself is taken back then."""
+        request = self.snacks.purchase(self.eve, 500)
+        paid = self.bank.outcome(request)
+        first, second = self.snacks.refund(paid, 200), self.snacks.refund(paid, 150)
+        third = self.snacks.refund(paid, 250)
+        self.assertEqual(self.codes(first, second, self.snacks.reverse(first), third), ["00"] * 4)
+        self.hold(1000, 200)
+        self.assertEqual(self.bank.outcome(self.snacks.reverse(request)).amount, 100)
+        self.hold(1000, 300)
+
     def test_set_aside(self) -> None:
         """A pre-authorization sets money aside in one purse, and is completed from it."""
         self.assertEqual(self.codes(self.snacks.hold(self.eve, 1100)), ["51"])

@@ -71,7 +71,8 @@ class StoredRequest(Frozen, frozen=True):
     0 when none did. `postings` is what it moved. `amount` is what was asked, `authorized`
     what was approved (less after a partial approval, 0 after a decline). `original` is the event
     that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
-    approved refunds of a purchase that were not taken back themselves. `ended` is the kind of the
+    approved refunds of a purchase that were not taken back themselves, `returned` what these put into each account:
+    out of order, when one of them was taken back meanwhile. `ended` is the kind of the
     event `reversed_by`. `lots` is what it moved of the purse's credit that ends.
     A pre-authorization that stands again, since its completion was taken back, does so as the event
     `stands_as`, with `held` set aside.
@@ -100,6 +101,7 @@ class StoredRequest(Frozen, frozen=True):
     lots: Lots = NO_LOTS
     stands_as: int = 0
     held: int = 0
+    returned: tuple[tuple[int, int], ...] = ()
     at: int = 0  #: when it was recorded, microseconds since 1970-01-01 UTC
 
     @property

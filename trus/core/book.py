@@ -16,7 +16,16 @@ import msgspec
 from trus.auth.lots import GRACE_DAYS, ended, read_lots
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy, policy_at
-from trus.auth.ports import BatchFacts, BatchTotals, Event, EventKind, PurseUpdate, StoredRequest, UnitOfWork
+from trus.auth.ports import (
+    BatchFacts,
+    BatchTotals,
+    Event,
+    EventKind,
+    Posting,
+    PurseUpdate,
+    StoredRequest,
+    UnitOfWork,
+)
 from trus.auth.reconcile import HostItem
 from trus.auth.spending import Spent
 from trus.core.dates import HOLD_SECONDS
@@ -176,10 +185,16 @@ class Book:
             self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=amount
         )
 
-    def mark_refunded(self, purchase: Identity, amount: int) -> None:
-        """Note that so much more of a purchase is refunded; less when a refund was taken back."""
+    def mark_refunded(self, purchase: Identity, amount: int, postings: tuple[Posting, ...]) -> None:
+        """Note that so much more of a purchase is refunded, by `postings`; less when these were taken back."""
         stored = self.requests[purchase]
-        self.requests[purchase] = _replace(stored, refunded=stored.refunded + amount)
+        returned = dict(stored.returned)
+        for each in postings:
+            if each.amount > 0:
+                returned[each.account] = returned.get(each.account, 0) + (each.amount if amount > 0 else -each.amount)
+        self.requests[purchase] = _replace(
+            stored, refunded=stored.refunded + amount, returned=tuple(sorted(returned.items()))
+        )
 
     def _remember(self, event: Event, identity: Identity) -> None:
         self.requests[identity] = StoredRequest(

@@ -11,7 +11,6 @@ from trus.auth.model import CardFacts
 from trus.auth.ports import EventKind, StoredRequest
 from trus.auth.rules import Figures
 from trus.core.book import Book
-from trus.core.purses import accounts_of
 
 
 def spending(card: CardFacts, amount: int, book: Book, *, kept: bool = False) -> Credit:
@@ -26,15 +25,8 @@ def returned(card: CardFacts, purchase: StoredRequest, amount: int, book: Book) 
     """Return what `amount` that goes back to the purse of a purchase puts into the lots that it came from."""
     if not purchase.lots:
         return UNCHANGED
-    paid, ahead = 0, 0
-    purses = accounts_of(card)
-    for each in purchase.postings:
-        if each.account == card.purse_account:
-            paid -= each.amount
-        elif each.amount < 0 and (each.account not in purses or paid):
-            # Made good before the main purse: the issuer's risk, and what purses paid after it (linking.come_back).
-            ahead -= each.amount
-    before = min(paid, max(0, purchase.refunded - ahead))
+    paid = -sum(each.amount for each in purchase.postings if each.account == card.purse_account)
+    before = dict(purchase.returned).get(card.purse_account, 0)
     moves = come_back(purchase.lots, paid, before, amount, book.business_date, book.grace_days)
     return _moved(read_lots(card.lots), moves)
 

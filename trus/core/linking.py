@@ -75,7 +75,7 @@ def come_back(earlier: StoredRequest, card: CardFacts, amount: int) -> tuple[Pos
     """Return the postings that give `amount` minor units of a purchase back.
 
     What the issuer's risk account bore of it is made good first, then come the purses, the one that paid
-    last first. The whole of a purchase goes back by the opposite entries.
+    last first, each for what it has not got back yet. The whole of a purchase goes back by the opposite entries.
     """
     if amount == earlier.authorized:
         return tuple(Posting(each.account, -each.amount, each.currency) for each in earlier.postings)
@@ -87,11 +87,10 @@ def come_back(earlier: StoredRequest, card: CardFacts, amount: int) -> tuple[Pos
     purses = accounts_of(card)
     paid = [each for each in earlier.postings if each.amount < 0]
     borne = [each for each in paid if each.account not in purses]
-    before = earlier.refunded
+    gone = dict(earlier.returned)
     for each in (*borne, *(each for each in reversed(paid) if each.account in purses)):
-        gone = min(before, -each.amount)
-        good = min(amount, -each.amount - gone)
-        before, amount = before - gone, amount - good
+        good = min(amount, max(0, -each.amount - gone.get(each.account, 0)))
+        amount -= good
         if good or each.account == card.purse_account:
             postings.append(Posting(each.account, good, currency))
     return tuple(postings)

@@ -151,7 +151,7 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         postings.append(Posting(book.risk_account(currency), taken - amount, currency))
     whole = int(purchase.refunded == purchase.authorized)
     day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
-    book.mark_refunded(identity, -amount)
+    book.mark_refunded(identity, -amount, refund.postings)
     from_main = -moved(tuple(postings), card.purse_account)
     credit = taken_again(card, refund, from_main, book)
     purse = PurseUpdate(

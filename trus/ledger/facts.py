@@ -111,12 +111,19 @@ class FactsReader:
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
         again = [row[3] for row in rows if row[4] == _HOLD and row[21] == _COMPLETION]
         restored = {row[0]: (row[1], row[2]) for row in self._rows(direct, "restored_holds", again)}
+        returned: dict[int, list[tuple[int, int]]] = {}
+        for back in self._rows(direct, "returned_entries", [row[3] for row in rows if row[20]]):
+            returned.setdefault(back[0], []).append((back[1], back[2]))
         lots: dict[int, list[Lot]] = {}
         for dated in self._rows(direct, "request_lots", list(postings)):
             lots.setdefault(dated[0], []).append(Lot(dated[1], dated[2]))
         return {
             Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(
-                row, tuple(postings[row[3]]), tuple(lots.get(row[3], NO_LOTS)), restored.get(row[3])
+                row,
+                tuple(postings[row[3]]),
+                tuple(lots.get(row[3], NO_LOTS)),
+                restored.get(row[3]),
+                tuple(returned.get(row[3], ())),
             )
             for row in rows
         }
@@ -270,7 +277,11 @@ def _terminal(row: Any) -> TerminalFacts:
 
 
 def _stored(
-    row: Any, postings: tuple[Posting, ...], lots: tuple[Lot, ...], restored: tuple[int, int] | None
+    row: Any,
+    postings: tuple[Posting, ...],
+    lots: tuple[Lot, ...],
+    restored: tuple[int, int] | None,
+    returned: tuple[tuple[int, int], ...],
 ) -> StoredRequest:
     return StoredRequest(
         event_id=row[3],
@@ -298,5 +309,6 @@ def _stored(
         stands_as=restored[0] if restored else 0,
         held=restored[1] if restored else 0,
         at=row[25],
+        returned=returned,
         ended_receipt=None if restored or row[28] is None else Receipt(row[26], row[27], row[28]),
     )

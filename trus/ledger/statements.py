@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     Select,
     Table,
-    TextClause,
     and_,
     bindparam,
     delete,
@@ -33,8 +32,16 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from trus.ledger.chain import CHAINED, PERSONAL
+from trus.ledger.statements_linked import (
+    due_holds,
+    ends,
+    markers,
+    request_entries,
+    request_lots,
+    restored_holds,
+    returned_entries,
+)
 from trus.ledger.tables import (
-    ENDING_WHERE,
     account,
     business_day,
     card,
@@ -116,8 +123,9 @@ class Statements:
             "day": lambda _: _day(),
             "requests": _requests,
             "requests_by_id": _requests_by_id,
-            "request_entries": _request_entries,
-            "request_lots": _request_lots,
+            "request_entries": request_entries,
+            "request_lots": request_lots,
+            "returned_entries": returned_entries,
             "terminals": _terminals,
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),
@@ -142,8 +150,8 @@ class Statements:
             "due_lots": lambda _: _due_lots(),
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
-            "due_holds": lambda _: _due_holds(),
-            "restored_holds": _restored_holds,
+            "due_holds": lambda _: due_holds(),
+            "restored_holds": restored_holds,
             "lease_numbers": lambda _: _lease_numbers(),
             "insert_nodes": lambda _: _insert(chain_node, [each.name for each in chain_node.columns]),
         }
@@ -162,10 +170,6 @@ class Statements:
         return tuple(self._makers)
 
 
-def _markers(size: int) -> list[Any]:
-    return [bindparam(None, unique=True) for _ in range(size)]
-
-
 def _day() -> Executable:
     # The state is spelled out because the index covers open days alone.
     return (
@@ -182,7 +186,7 @@ def _requests(size: int) -> Executable:
 
 
 def _requests_by_id(size: int) -> Executable:
-    return _stored().where(event.c.id.in_(_markers(size)), event.c.terminal.is_not(None))
+    return _stored().where(event.c.id.in_(markers(size)), event.c.terminal.is_not(None))
 
 
 def _stored() -> Select[Any]:
@@ -195,7 +199,7 @@ def _stored() -> Select[Any]:
     refunded = (
         select(func.sum(refund.c.authorized))
         .select_from(refund)
-        .outerjoin(undone, and_(undone.c.original == refund.c.id, _ends("undone")))
+        .outerjoin(undone, and_(undone.c.original == refund.c.id, ends("undone")))
         .where(refund.c.original == event.c.id, text("refund.kind = 'refund'"), undone.c.id.is_(None))
         .scalar_subquery()
     )
@@ -227,27 +231,7 @@ def _stored() -> Select[Any]:
             *(ending.c[name] for name in ("slot", "sequence", "mark")),
         )
         .select_from(event)
-        .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
-    )
-
-
-def _ends(alias: str) -> TextClause:
-    return text(f"{alias}.{ENDING_WHERE}")
-
-
-def _request_entries(size: int) -> Executable:
-    return (
-        select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency)
-        .where(entry.c.event_id.in_(_markers(size)))
-        .order_by(entry.c.event_id, entry.c.number)
-    )
-
-
-def _request_lots(size: int) -> Executable:
-    return (
-        select(lot_move.c.event_id, lot_move.c.expires_on, lot_move.c.amount)
-        .where(lot_move.c.event_id.in_(_markers(size)))
-        .order_by(lot_move.c.event_id, lot_move.c.expires_on)
+        .outerjoin(ending, and_(ending.c.original == event.c.id, ends("ending")))
     )
 
 
@@ -267,7 +251,7 @@ def _terminals(size: int) -> Executable:
             shop.c.place,
         )
         .join_from(terminal, shop, terminal.c.shop_id == shop.c.id)
-        .where(terminal.c.terminal.in_(_markers(size)))
+        .where(terminal.c.terminal.in_(markers(size)))
     )
 
 
@@ -278,14 +262,14 @@ def _cards(key: Column[Any], size: int) -> Executable:
         .join(employee, card.c.employee_id == employee.c.id)
         .join(company, employee.c.company_id == company.c.id)
         .join(account, employee.c.purse_account == account.c.id)
-        .where(key.in_(_markers(size)))
+        .where(key.in_(markers(size)))
     )
 
 
 def _policies(size: int) -> Executable:
     return (
         select(policy.c.id, policy.c.company_id, policy.c.valid_from, policy.c.document)
-        .where(policy.c.company_id.in_(_markers(size)))
+        .where(policy.c.company_id.in_(markers(size)))
         .order_by(policy.c.company_id, policy.c.valid_from.desc())
     )
 
@@ -296,7 +280,7 @@ def _purses(size: int) -> Executable:
         .select_from(card)
         .join(purse, purse.c.employee_id == card.c.employee_id)
         .join(account, account.c.id == purse.c.account)
-        .where(card.c.id.in_(_markers(size)))
+        .where(card.c.id.in_(markers(size)))
         .order_by(card.c.id, purse.c.name)
     )
 
@@ -306,7 +290,7 @@ def _closings(size: int) -> Executable:
     return (
         select(event.c.terminal, func.max(event.c.id), func.max(event.c.ledger_date))
         .where(
-            event.c.terminal.in_(_markers(size)),
+            event.c.terminal.in_(markers(size)),
             event.c.kind == literal_column("'close-batch'"),
             event.c.result == literal_column("'approved'"),
         )
@@ -326,7 +310,7 @@ def _totals(size: int) -> Executable:
             event.c.terminal == bindparam(None, unique=True),
             event.c.id > bindparam(None, unique=True),
             event.c.authorized > literal_column("0"),
-            event.c.business_date.in_(_markers(size)),
+            event.c.business_date.in_(markers(size)),
         )
         .group_by(event.c.kind, event.c.rule)
     )
@@ -338,13 +322,13 @@ def _batch_items(size: int) -> Executable:
     return (
         select(*_ITEM, ending.c.kind)
         .select_from(event)
-        .outerjoin(ending, and_(ending.c.original == event.c.id, _ends("ending")))
+        .outerjoin(ending, and_(ending.c.original == event.c.id, ends("ending")))
         .where(
             event.c.terminal == bindparam(None, unique=True),
             event.c.id > bindparam(None, unique=True),
             event.c.authorized > literal_column("0"),
             event.c.kind.in_([literal_column(f"'{kind}'") for kind in ITEM_KINDS]),
-            event.c.business_date.in_(_markers(size)),
+            event.c.business_date.in_(markers(size)),
         )
     )
 
@@ -363,7 +347,7 @@ def _batch_endings(size: int) -> Executable:
             event.c.authorized > literal_column("0"),
             event.c.kind.in_([literal_column(f"'{kind}'") for kind in ITEM_KINDS]),
             ending.c.kind.in_([literal_column("'reversal'"), literal_column("'void'")]),
-            ending.c.business_date.in_(_markers(size)),
+            ending.c.business_date.in_(markers(size)),
         )
     )
 
@@ -412,7 +396,7 @@ def _due_lots() -> Executable:
         .where(
             text("account.lots != ''"),
             account.c.lots < bindparam(None, unique=True),
-            tuple_(account.c.lots, account.c.id) > tuple_(*_markers(2)),
+            tuple_(account.c.lots, account.c.id) > tuple_(*markers(2)),
         )
         .order_by(account.c.lots, account.c.id)
         .limit(bindparam(None, unique=True))
@@ -426,22 +410,6 @@ def _update_signals() -> Executable:
 
 def _update_watch() -> Executable:
     return update(terminal).where(terminal.c.terminal == bindparam("name")).values(watch=bindparam("new_watch"))
-
-
-def _restored_holds(size: int) -> Executable:
-    return select(hold.c.restores, hold.c.event_id, hold.c.amount).where(
-        text("hold.restores IS NOT NULL"), hold.c.restores.in_(_markers(size))
-    )
-
-
-def _due_holds() -> Executable:
-    return (
-        select(func.coalesce(hold.c.restores, hold.c.event_id))
-        .where(hold.c.expires_at <= bindparam(None, unique=True))
-        .order_by(hold.c.expires_at)
-        .limit(bindparam(None, unique=True))
-        .offset(literal_column("0"))
-    )
 
 
 def _lease_numbers() -> Executable:

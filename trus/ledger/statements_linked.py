@@ -1,0 +1,77 @@
+"""Holds the SQL of what hangs on stored requests: entries, lots, refunds, pre-authorizations.
+
+Runs nothing. Part of trus.ledger.statements, whose rules hold here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Executable, TextClause, and_, bindparam, func, literal_column, select, text
+
+from trus.ledger.tables import ENDING_WHERE, entry, event, hold, lot_move
+
+
+def markers(size: int) -> list[Any]:
+    """Return the places of `size` keys."""
+    return [bindparam(None, unique=True) for _ in range(size)]
+
+
+def ends(alias: str) -> TextClause:
+    """Say that an event ends its original: spelled out, because the index covers these kinds alone."""
+    return text(f"{alias}.{ENDING_WHERE}")
+
+
+def request_entries(size: int) -> Executable:
+    """Return what requests moved."""
+    return (
+        select(entry.c.event_id, entry.c.account, entry.c.amount, entry.c.currency)
+        .where(entry.c.event_id.in_(markers(size)))
+        .order_by(entry.c.event_id, entry.c.number)
+    )
+
+
+def request_lots(size: int) -> Executable:
+    """Return what requests moved of credit that ends."""
+    return (
+        select(lot_move.c.event_id, lot_move.c.expires_on, lot_move.c.amount)
+        .where(lot_move.c.event_id.in_(markers(size)))
+        .order_by(lot_move.c.event_id, lot_move.c.expires_on)
+    )
+
+
+def returned_entries(size: int) -> Executable:
+    """Return what the refunds of purchases that stand have put into each account."""
+    refund, undone = event.alias("refund"), event.alias("undone")
+    return (
+        select(refund.c.original, entry.c.account, func.sum(entry.c.amount))
+        .select_from(refund)
+        .join(entry, entry.c.event_id == refund.c.id)
+        .outerjoin(undone, and_(undone.c.original == refund.c.id, ends("undone")))
+        .where(
+            refund.c.original.in_(markers(size)),
+            text("refund.kind = 'refund'"),
+            entry.c.amount > literal_column("0"),
+            undone.c.id.is_(None),
+        )
+        .group_by(refund.c.original, entry.c.account)
+        .order_by(refund.c.original, entry.c.account)
+    )
+
+
+def restored_holds(size: int) -> Executable:
+    """Return the pre-authorizations that stand again: which, as which event, with how much aside."""
+    return select(hold.c.restores, hold.c.event_id, hold.c.amount).where(
+        text("hold.restores IS NOT NULL"), hold.c.restores.in_(markers(size))
+    )
+
+
+def due_holds() -> Executable:
+    """Return the pre-authorizations that have expired, the oldest first."""
+    return (
+        select(func.coalesce(hold.c.restores, hold.c.event_id))
+        .where(hold.c.expires_at <= bindparam(None, unique=True))
+        .order_by(hold.c.expires_at)
+        .limit(bindparam(None, unique=True))
+        .offset(literal_column("0"))
+    )
