@@ -76,6 +76,18 @@ class EmployeeCase(PeopleCase):
         connection.exec_driver_sql(swap, (self.holder("E1").row, self.holder("E2").row)).close()
         self.assertRaises(FieldUnreadable, self.people.employee, self.corp, "E2")
 
+    def test_purses(self) -> None:
+        """A purse beside the main one is opened once a person, holds what that one does not, and is found again."""
+        purses = self.made.purses
+        first = purses.open([self.holder("E1")], "SNACK")
+        both = purses.open([self.holder("E1"), self.holder("E2")], "SNACK")
+        self.assertEqual(both[0], first[0])
+        accounts = {each.purse_account for each in both} | {self.holder("E1").purse_account}
+        self.assertEqual((len(accounts), [each.balance for each in both]), (3, [0, 0]))
+        purses.open([self.holder("E1")], "GYM")
+        rows = [self.holder(name).row for name in ("E1", "E2", "E3")]
+        self.assertEqual(purses.of(rows), {rows[0]: [("GYM", 0), ("SNACK", 0)], rows[1]: [("SNACK", 0)]})
+
     def test_state(self) -> None:
         """Blocking one person leaves the others as they are."""
         self.people.set_employee_state(self.holder("E2").row, "blocked")
