@@ -49,8 +49,12 @@ class MoneyTests(SynchronousTestCase):
             company = view.people.company("ACME")
             assert company is not None
             self.assertEqual([row.lots for row in view.people.employees(company)], ["", "", "2026-12-31:700"])
+        self.house.done("REFILL", company="ACME", amount="2.50", employee="E3", expires="2026-11-30")
+        rows = self.house.done("BALANCES", company="ACME").rows
+        self.assertEqual([row.get("ends", "") for row in rows], ["", "", "2026-11-30:2.50,2026-12-31:7.00"])
+        self.assertEqual(rows[2]["balance"], "9.50")
         refused = self.house.order("REFILL", company="ACME", amount="7.00", expires="2026-11-19")
-        self.assertEqual((refused.code, self.prepaid()), (RefusalCode.STATE, "993.00"))
+        self.assertEqual((refused.code, self.prepaid()), (RefusalCode.STATE, "990.50"))
 
     def test_never_below_zero(self) -> None:
         """TR-4: a refill that the prepaid account cannot bear moves nothing to anybody."""

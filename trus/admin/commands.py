@@ -232,7 +232,12 @@ _TABLE: Final[tuple[Command, ...]] = (
         ),
         mutating=True,
     ),
-    Command("BALANCES", "Shows the accounts of a company or of the network.", _EVERYONE, (_SOME_COMPANY, *_PAGE)),
+    Command(
+        "BALANCES",
+        "Shows the accounts of the network, or the purses of a company: what each holds, and what of it ends when.",
+        _EVERYONE,
+        (_SOME_COMPANY, *_PAGE),
+    ),
     # ---------------------------------------------------------------------------- policies
     Command(
         "POLICY-SET",

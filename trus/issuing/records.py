@@ -14,6 +14,7 @@ import msgspec
 from trus.admin.commands import TRANSACTION_KINDS
 from trus.admin.model import RefusalCode
 from trus.auth.explain import explain as sentence
+from trus.auth.lots import read_lots
 from trus.auth.texts import CATALOGUE
 from trus.core.messages import AdminAnswer
 from trus.issuing.desk import (
@@ -32,7 +33,7 @@ from trus.issuing.desk import (
 from trus.issuing.money import FUNDING, REFILL
 from trus.ledger.registry import RegistryView
 from trus.ledger.registry_reports import JournalFilter
-from trus.ledger.registry_values import TransactionRow
+from trus.ledger.registry_values import EmployeeRow, TransactionRow
 from trus.money import EXPONENTS, format_amount
 from trus.settlement import table
 from trus.values import BusinessDate, ResponseCode
@@ -103,6 +104,7 @@ def show_balances(desk: Desk, order: Order) -> AdminAnswer:
                 {
                     "employee": row.employee,
                     "balance": format_amount(row.balance, row.currency),
+                    **_credit_that_ends(row),
                     **_other_purses(others.get(row.row, ()), row.currency),
                     "currency": row.currency,
                     "state": row.state,
@@ -126,6 +128,12 @@ def show_balances(desk: Desk, order: Order) -> AdminAnswer:
         for row in companies
     ]
     return page(order, rows, "company", "companies")
+
+
+def _credit_that_ends(row: EmployeeRow) -> dict[str, str]:
+    """Return what of a purse can be spent until when, the next end first; nothing for credit that never ends."""
+    told = ",".join(f"{lot.expires_on}:{format_amount(lot.amount, row.currency)}" for lot in read_lots(row.lots))
+    return {"ends": told} if told else {}
 
 
 def _other_purses(purses: Iterable[tuple[str, int]], currency: str) -> dict[str, str]:
