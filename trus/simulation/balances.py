@@ -38,6 +38,8 @@ _INTO_SHOP: Final = {
 }
 #: Kinds that only a terminal asks for.
 _ASKED_FOR: Final = frozenset({*_INTO_SHOP, EventKind.REVERSAL.value}) - {EventKind.EXPIRY.value}
+#: Kinds that take a completion back: its pre-authorization stands again, as this event.
+_RESTORING: Final = frozenset({EventKind.REVERSAL.value, EventKind.VOID.value})
 #: Kinds for which a PIN is looked at.
 _WITH_PIN: Final = frozenset(
     {EventKind.PURCHASE.value, EventKind.BALANCE.value, EventKind.HOLD.value, EventKind.PIN_CHANGE.value}
@@ -137,9 +139,9 @@ def _set_aside(books: Books, event: EventRow, aside: dict[int, int]) -> None:
     original = None if event.original is None else books.events.get(event.original)
     if original is not None and original.kind == EventKind.HOLD and books.ended_by.get(original.id) is event:
         aside[purse] -= original.authorized
-    elif original is not None and original.kind == EventKind.REVERSAL and books.ended_by.get(original.id) is event:
+    elif original is not None and original.kind in _RESTORING and books.ended_by.get(original.id) is event:
         aside[purse] -= int(original.figures.get("restored", 0))
-    if event.kind == EventKind.REVERSAL:
+    if event.kind in _RESTORING:
         # The pre-authorization of a completion that is taken back stands again.
         aside[purse] += int(event.figures.get("restored", 0))
 
