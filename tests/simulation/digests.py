@@ -1,19 +1,23 @@
-"""Prints the digest of each seed's trace: `python -m tests.simulation.digests quick|full STEPS SEED...`."""
+"""Prints the digest of each run's trace: `python -m tests.simulation.digests quick:200:1 full:1200:11 ...`.
+
+A run is its kind, its steps and its seed; they run in the order given, in this one process.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from trus.simulation.sweep import Plan, settle_memory, sweep
+from trus.simulation.sweep import Plan, run_one, settle_memory
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the seeds in the order given, in this one process."""
-    kind, steps, *seeds = arguments
+    """Run the seeds."""
     settle_memory()
-    for report in sweep([int(seed) for seed in seeds], Plan(int(steps), quick=kind == "quick")):
-        print(report.seed, report.digest, len(report.findings))
+    for each in arguments:
+        kind, steps, seed = each.split(":")
+        report = run_one(int(seed), Plan(int(steps), quick=kind == "quick"))
+        print(each, report.digest, len(report.findings))
 
 
 if __name__ == "__main__":
