@@ -15,6 +15,7 @@ from tests.ledger.books import DB_KEY, CountedEntropy, SetClock, open_books
 from trus.errors import StorageFailed
 from trus.ledger import migrations
 from trus.ledger.compose import create_database, open_for_reading
+from trus.ledger.dialect import DATABASE_ERRORS
 from trus.ledger.engine import create_file, open_engine
 from trus.ledger.migrations import running
 from trus.ledger.tables import metadata
@@ -54,6 +55,13 @@ class MigrationsCase(SynchronousTestCase):
         self.assertEqual(sorted(found), sorted(expected))
         for name, sql in expected.items():
             self.assertEqual(sorted(_parts(found[name])), sorted(_parts(sql)), name)
+
+    def test_the_name_cannot_be_read(self) -> None:
+        """A database without a schema's name is no ledger; one whose name cannot be read is not taken for that."""
+        with self.engine(self.path).connect() as connection:
+            self.assertIsNone(migrations.current(connection))
+            connection.exec_driver_sql("CREATE TABLE alembic_version (name TEXT)")
+            self.assertRaises(DATABASE_ERRORS, migrations.current, connection)
 
     def test_upgrade_at_opening(self) -> None:
         """A backend brings an older schema up to date when it opens the ledger; the audit asks for that."""

@@ -14,6 +14,9 @@ from typing import Final
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select
 from sqlalchemy.schema import CreateTable
 
+from trus.ledger.dialect import DATABASE_ERRORS
+from trus.ledger.prepared import Prepared
+
 _VERSIONS: Final = Path(__file__).resolve().parent / "versions"
 #: Where Alembic keeps the name of the schema, as Alembic itself makes it.
 _VERSION_TABLE: Final = Table(
@@ -22,6 +25,7 @@ _VERSION_TABLE: Final = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
+_VERSION: Final = Prepared(select(_VERSION_TABLE.c.version_num))
 
 
 @cache
@@ -37,11 +41,16 @@ def head() -> str:
 def current(connection: Connection) -> str | None:
     """Return the name of the database's schema; None when it has none.
 
-    Asked directly: Alembic's own context costs ten times as much, and a core asks at every start.
+    Asked directly: Alembic's own context costs ten times as much, and a core asks at every start. Whether the
+    table is there is asked only when it cannot be read. Raises the driver's own errors.
     """
-    if not inspect(connection).has_table(_VERSION_TABLE.name):
+    try:
+        name: str | None = _VERSION.value(connection)
+    except DATABASE_ERRORS:
+        connection.rollback()
+        if inspect(connection).has_table(_VERSION_TABLE.name):
+            raise
         return None
-    name: str | None = connection.execute(select(_VERSION_TABLE.c.version_num)).scalar()
     return name
 
 
