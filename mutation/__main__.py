@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import sys
 from datetime import UTC, datetime
 from typing import Final
@@ -68,6 +69,8 @@ def _try(subject: Subject, options: argparse.Namespace) -> Tally | None:
     chosen = subject if options.file is None else attrs.evolve(subject, paths=(options.file,))
     mutants, changes = drawn(chosen, options.sample, options.seed)
     tasks = [Task(each, reach.of(each)) for each in mutants]
+    # What an interrupted run has tried is then a fair sample of the whole.
+    random.Random(options.seed).shuffle(tasks)  # noqa: S311 - a sample, no secret
     kept = Kept()
     known = {} if options.afresh else {task: found for task in tasks if (found := kept.find(task)) is not None}
     print(f"{subject.name}: {len(tasks)} mutants of {changes} changes, {len(known)} known", file=sys.stderr)

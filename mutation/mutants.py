@@ -1,6 +1,7 @@
 """Finds every small change of a file that changes what it does, by the operators of Cosmic Ray.
 
-Leaves out what cannot matter: annotations, which are never evaluated, and texts that only a reader sees.
+Leaves out what cannot matter: annotations, which are never evaluated, texts that only a reader sees, and whether an
+argument is passed by name or by place, which the type checker asks.
 Two changes that give the same program are one mutant. Writes no file.
 """
 
@@ -39,7 +40,13 @@ class Mutant:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out what the program does not do: annotations and docstrings."""
+    """Takes out what the program does not do: annotations, docstrings, and which arguments are passed by name alone."""
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+        node.defaults = [*node.defaults, *filter(None, node.kw_defaults)]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         node.annotation = ast.Constant(value=None)

@@ -20,8 +20,8 @@ _LIBRARIES: Final = (
     "twisted.trial.reporter",
     "zoneinfo",
 )
-#: Examples that a property is tried with at most: a tenth of what most of them want.
-_EXAMPLES: Final = 40
+#: Examples that a property is tried with at most, where most of them want hundreds.
+_EXAMPLES: Final = 20
 
 
 def load_libraries() -> None:

@@ -34,8 +34,6 @@ SUBJECTS: Final = (
         (
             "tests.auth",
             "tests.core.test_pipeline",
-            "tests.core.test_pipeline_history",
-            "tests.cli.test_policy_try",
         ),
     ),
     Subject(
@@ -45,7 +43,13 @@ SUBJECTS: Final = (
             "tests.ledger.test_store",
             "tests.ledger.test_chain",
             "tests.ledger.test_lots",
+            "tests.ledger.test_compose",
             "tests.ledger.test_double_entry",
+            "tests.ledger.test_engine",
+            "tests.ledger.test_migrations",
+            "tests.ledger.test_plans",
+            "tests.ledger.test_registry_money",
+            "tests.ledger.test_restoring",
         ),
     ),
 )

@@ -74,6 +74,12 @@ class SieveTests(SynchronousTestCase):
         self.assertEqual((mutant.line, mutant.change), (2, "trus/auth/texts.py: b = 2 -> b = 3"))
         self.assertEqual(mutant.module, "trus.auth.texts")
 
+    def test_by_name_or_by_place(self) -> None:
+        """Whether an argument is passed by name or by place is no part of the program; its default is."""
+        text = "def f(a, *, b, c=1):\n    return a\n"
+        self.assertEqual(meaning(text), meaning(text.replace("*", "/")))
+        self.assertNotEqual(meaning(text), meaning(text.replace("1", "2")))
+
     def test_branches_for_types_alone(self) -> None:
         """What only a type checker reads is no part of the program."""
         head = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import "
