@@ -16,6 +16,8 @@ from trus.errors import StorageFailed
 from trus.ledger.engine import engine_on, open_connection
 
 KeyProvider = Callable[[], bytes]
+#: Opens the ledger at a path as trus.ledger.engine.open_engine does.
+OpenFile = Callable[..., Engine]
 
 
 class Reopened:

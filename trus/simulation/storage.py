@@ -14,11 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
-from sqlalchemy import Engine
-
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.engine import PAGE_BYTES
-from trus.ledger.reopening import open_again
+from trus.ledger.reopening import OpenFile, open_again
 from trus.simulation.chance import Chance
 from trus.simulation.clockwork import Part
 
@@ -138,7 +136,7 @@ class Disk(Protocol):
     """Where the ledger lies from one incarnation of the core to the next."""
 
     trouble: Trouble
-    open_file: Callable[..., Engine]
+    open_file: OpenFile
 
     @property
     def heads(self) -> Path:
@@ -196,7 +194,7 @@ class LedgerDisk:
         self._durable_frames = 0
         self.trouble = Trouble()
         #: Opens the ledger's file (trus.ledger.engine.open_engine).
-        self.open_file: Callable[..., Engine] = open_again
+        self.open_file: OpenFile = open_again
 
     @property
     def path(self) -> Path:
