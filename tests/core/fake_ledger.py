@@ -276,6 +276,9 @@ class FakeUnit:
     def risk_account(self, currency: str) -> int:
         return RISK
 
+    def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
+        self._ledger.ranges[name] = (name, count, since, swept)
+
     def next_event(self) -> tuple[int, str]:
         return self._ledger.next_event()
 
@@ -331,7 +334,11 @@ class FakeLedger:
         self.commits = 0
         self.rollbacks = 0
         self.faults: dict[str, list[Any]] = {}
+        self.ranges: dict[bytes, tuple[bytes, int, int, bool]] = {}
         self._number = 0
+
+    def watched_ranges(self) -> list[tuple[bytes, int, int, bool]]:
+        return sorted(self.ranges.values(), key=lambda each: each[2])
 
     def step(self, name: str, event: Event | None = None) -> None:
         waiting = self.faults.get(name)

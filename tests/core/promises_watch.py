@@ -182,6 +182,8 @@ class WatchPromises(PipelineCase):
         self.assertNotIn(self.ada.number.digits[:8], text)
         self.assertIsInstance(self.bank.one(self.till.purchase(fay, 100, pin=None)), PinWanted)
         self.assertEqual(self.codes(self.till.purchase(fay, 100)), ["00"])
+        self.bank.start()
+        self.assertIsInstance(self.bank.one(self.till.purchase(fay, 100, pin=None)), PinWanted, "after a restart")
         self.world.clock.advance(hours=4)
         self.assertEqual(self.codes(self.till.purchase(fay, 100, pin=None)), ["00"])
 

@@ -37,6 +37,19 @@ class RangeTests(SynchronousTestCase):
         later = [watched.wrong(NUMBER, NOW + 15 * 600) for _ in range(15)]
         self.assertEqual(later, [0] * 14 + [30])
 
+    def test_kept(self) -> None:
+        """What was counted and what is swept is known after a restart, without a digit of any number."""
+        watched = ranges()
+        for _ in range(30):
+            watched.wrong(NUMBER, NOW)
+        kept = watched.kept(NUMBER)
+        self.assertEqual(kept, (NUMBER[:-4].encode()[::-1], 30, NOW, True))
+        again = Ranges(lambda digits: digits.encode()[::-1], LIMITS, [(b"other", 3, NOW - 9, False), kept])
+        self.assertTrue(again.is_swept(NUMBER, NOW + 14 * 600))
+        self.assertFalse(again.is_swept(NUMBER, NOW + 15 * 600))
+        many = [(b"%d" % number, 1, NOW, False) for number in range(MAX_RANGES + 1)]
+        self.assertEqual(len(Ranges(lambda digits: digits.encode(), LIMITS, many)._counted), MAX_RANGES)
+
     def test_bounded(self) -> None:
         """However many ranges are tried, memory is bounded, and the quietest is forgotten."""
         watched = ranges()

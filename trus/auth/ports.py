@@ -300,6 +300,10 @@ class UnitOfWork(Protocol):
         """Return the account of the shortfalls that the issuer bears. Raises StorageFailed."""
         ...
 
+    def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
+        """Keep what was tried out in a range of card numbers, by its keyed hash, with the commit of this unit."""
+        ...
+
     def next_event(self) -> tuple[int, str]:
         """Return a fresh event id and its retrieval reference number (field 37, 12 digits)."""
         ...
@@ -326,6 +330,10 @@ class Ledger(Protocol):
 
     def begin(self, now: datetime) -> UnitOfWork:
         """Start a unit of work at `now` (aware, UTC). Raises StorageFailed."""
+        ...
+
+    def watched_ranges(self) -> Sequence[tuple[bytes, int, int, bool]]:
+        """Return what `watch_range` has kept, the latest last: name, count, since, swept. Raises StorageFailed."""
         ...
 
     def due_holds(self, now: datetime, limit: int) -> Sequence[str]:

@@ -173,6 +173,10 @@ class Book:
         """Return the account of the shortfalls that the issuer bears. Raises LedgerError."""
         return self._unit.risk_account(currency)
 
+    def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
+        """Keep what was tried out in a range of card numbers."""
+        self._unit.watch_range(name, count, since, swept=swept)
+
     def mark_ended(self, original: Identity, event_id: int, kind: EventKind, given_back: int = 0) -> None:
         """Note that an original was ended by an event of this batch, which gave back so much."""
         self.requests[original] = _replace(

@@ -108,7 +108,7 @@ class MoneyPipeline:
         self._ledger = ledger
         self._checker = CardChecker(keys, card_keys)
         approvals = ApprovalCodes(entropy)
-        ranges = Ranges(lambda digits: ledger.card_names(digits).current, settings.ranges)
+        ranges = Ranges(lambda digits: ledger.card_names(digits).current, settings.ranges, ledger.watched_ranges())
         self._guard = Guard(settings.watch, ranges, note)
         self._authorizer = Authorizer(approvals, settings.pin_tries, self._guard)
         self._adviser = Adviser(approvals, settings.floor_limit, self._guard)

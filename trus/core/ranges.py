@@ -1,12 +1,13 @@
 """Watches ranges of card numbers across all terminals: a sweep that no single terminal shows.
 
-Kept in this core's memory, by keyed hashes, never by digits: a restart forgets it, and what it asks for, the PIN, is
-only ever more. While a range is swept, its cards pay nothing without PIN.
+Kept by keyed hashes, never by digits, in memory and in the ledger, from which it is read at the start. What it asks
+for, the PIN, is only ever more: a batch that was not stored counts all the same. While a range is swept, its cards
+pay nothing without PIN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from trus.values import Frozen
@@ -27,12 +28,20 @@ class RangeLimits(Frozen, frozen=True):
 class Ranges:
     """How many wrong verification values, or numbers of no card, were sent for each range."""
 
-    def __init__(self, name: Callable[[str], bytes], limits: RangeLimits) -> None:
-        """`name` returns the keyed hash of some digits."""
+    def __init__(
+        self, name: Callable[[str], bytes], limits: RangeLimits, kept: Sequence[tuple[bytes, int, int, bool]] = ()
+    ) -> None:
+        """`name` returns the keyed hash of some digits; `kept` is what was known before, the latest last."""
         self._name = name
         self._limits = limits
-        self._counted: dict[bytes, tuple[int, int]] = {}
-        self._swept: set[bytes] = set()
+        latest = kept[-MAX_RANGES:]
+        self._counted: dict[bytes, tuple[int, int]] = {each[0]: (each[1], each[2]) for each in latest}
+        self._swept: set[bytes] = {each[0] for each in latest if each[3]}
+
+    def kept(self, digits: str) -> tuple[bytes, int, int, bool]:
+        """Return what is to be kept of the range of a card number: name, count, since, whether it is swept."""
+        key = self._name(digits[:-RANGE_DIGITS])
+        return (key, *self._counted[key], key in self._swept)
 
     def wrong(self, digits: str, now: int) -> int:
         """Count one for the range of a card number; return the count if that has made the range swept, else 0."""

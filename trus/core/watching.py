@@ -73,7 +73,10 @@ class Guard:
         """Count a stripe that is not genuine for its range, with an alarm when that is swept. Raises LedgerError."""
         if rule != _NOT_GENUINE or asked.stripe is None:
             return
-        count = self._ranges.wrong(asked.stripe.number.digits, int(book.now.timestamp()))
+        digits = asked.stripe.number.digits
+        count = self._ranges.wrong(digits, int(book.now.timestamp()))
+        name, wrong, since, swept = self._ranges.kept(digits)
+        book.watch_range(name, wrong, since, swept=swept)
         if count:
             rrn = _alarm(book, RANGE_SWEPT, {"wrong_values": count})
             self._note("critical", f"alarm {rrn}: a range of card numbers is swept: {count} wrong verification values")

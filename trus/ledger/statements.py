@@ -40,6 +40,7 @@ from trus.ledger.statements_linked import (
     request_lots,
     restored_holds,
     returned_entries,
+    watched_ranges,
 )
 from trus.ledger.tables import (
     account,
@@ -54,6 +55,7 @@ from trus.ledger.tables import (
     lot_move,
     policy,
     purse,
+    range_watch,
     shop,
     terminal,
     writer_slot,
@@ -149,6 +151,10 @@ class Statements:
             "insert_lots": lambda _: _insert(lot_move, _LOT_COLUMNS),
             "due_lots": lambda _: _due_lots(),
             "insert_holds": lambda _: _insert(hold, [each.name for each in hold.columns]),
+            "forget_ranges": lambda _: delete(range_watch).where(range_watch.c.since < bindparam(None, unique=True)),
+            "delete_ranges": lambda _: delete(range_watch).where(range_watch.c.name == bindparam(None, unique=True)),
+            "insert_ranges": lambda _: _insert(range_watch, [each.name for each in range_watch.columns]),
+            "watched_ranges": watched_ranges,
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: due_holds(),
             "restored_holds": restored_holds,

@@ -1,4 +1,4 @@
-"""Holds the SQL of what hangs on stored requests: entries, lots, refunds, pre-authorizations.
+"""Holds the SQL of what hangs on stored requests: entries, lots, refunds, pre-authorizations; and of watched ranges.
 
 Runs nothing. Part of trus.ledger.statements, whose rules hold here.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Executable, TextClause, and_, bindparam, func, literal_column, select, text
 
-from trus.ledger.tables import ENDING_WHERE, entry, event, hold, lot_move
+from trus.ledger.tables import ENDING_WHERE, entry, event, hold, lot_move, range_watch
 
 
 def markers(size: int) -> list[Any]:
@@ -64,6 +64,12 @@ def restored_holds(size: int) -> Executable:
     return select(hold.c.restores, hold.c.event_id, hold.c.amount).where(
         text("hold.restores IS NOT NULL"), hold.c.restores.in_(markers(size))
     )
+
+
+def watched_ranges(_: int) -> Executable:
+    """Return what is kept of ranges of card numbers, the latest last."""
+    columns = (range_watch.c.name, range_watch.c.count, range_watch.c.since, range_watch.c.swept)
+    return select(*columns).where(range_watch.c.since >= literal_column("0")).order_by(range_watch.c.since)
 
 
 def due_holds() -> Executable:

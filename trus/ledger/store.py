@@ -110,6 +110,12 @@ class SqlLedger:
         with self.reading() as reader:
             return self._facts.due_holds(Direct(reader), microseconds(now), limit)
 
+    def watched_ranges(self) -> Sequence[tuple[bytes, int, int, bool]]:
+        """Return what is kept of ranges of card numbers that were tried out, the latest last. Raises StorageFailed."""
+        with self.reading() as reader:
+            rows = Direct(reader).rows(self._statements.text("watched_ranges"), ())
+            return [(row[0], row[1], row[2], bool(row[3])) for row in rows]
+
     def due_lots(self, limit: int, after: tuple[str, int] = ("", 0)) -> Sequence[tuple[str, int]]:
         """Return lots and account of purses whose credit has ended, in an order of their own, those after `after`.
 

@@ -33,6 +33,7 @@ from trus.ledger.tables_directory import certificate_key, revocation_list, stand
 from trus.ledger.tables_keys import backup, key_rotation
 from trus.ledger.tables_lots import lot_move
 from trus.ledger.tables_receipts import chain_node
+from trus.ledger.tables_watch import range_watch
 
 # ------------------------------------------------------------------------------ who is who
 
@@ -428,6 +429,7 @@ __all__ = [
     "pending_order",
     "policy",
     "purse",
+    "range_watch",
     "revocation_list",
     "shop",
     "signed_head",

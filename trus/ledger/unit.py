@@ -24,7 +24,7 @@ from trus.ledger.facts import FactsReader
 from trus.ledger.lots import LotBook
 from trus.ledger.statements import Statements
 from trus.ledger.tree import NodeRow, Tail
-from trus.ledger.watched import block_terminals
+from trus.ledger.watched import block_terminals, keep_ranges
 from trus.receipts.links import HEAD_BYTES, NO_KEY, Receipt
 from trus.values import BusinessDate, Identity
 
@@ -122,6 +122,7 @@ class SqlUnit:
         self._pins: dict[int, bytes] = {}
         self._holds: list[Row] = []
         self._ended_holds: list[Row] = []
+        self._ranges: dict[bytes, Row] = {}
         self._lots = LotBook()
 
     @property
@@ -255,6 +256,10 @@ class SqlUnit:
             self._tries[card] = tries
         self._events.append(event)
 
+    def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
+        """Keep what was tried out in a range of card numbers, with the commit of this unit."""
+        self._ranges[name] = (name, count, since, int(swept))
+
     def commit(self) -> None:
         """Make the batch durable. Raises StorageFailed (nothing stored) or OutcomeUnknown.
 
@@ -306,6 +311,8 @@ class SqlUnit:
             send(text("insert_holds"), self._holds)
         if self._ended_holds:
             send(text("delete_holds"), self._ended_holds)
+        if self._ranges:
+            keep_ranges(self._direct, self._statements, list(self._ranges.values()), self._at)
         if self._pins:
             send(text("update_pins"), [(reference, card) for card, reference in self._pins.items()])
         if self._tries:
