@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -266,6 +267,31 @@ class Compaction(JournalCase):
         compacted.close()
         self.assertLess(largest, 16384)
         self.assertEqual(self.reopen().memory.summary(), reference.summary())
+
+    def test_seldom(self) -> None:
+        """A journal of which most is still of use is not summed up with every record: the file grows first."""
+        summed = 0
+        encode = journal.encode
+
+        def counting(records: Sequence[journal.Record]) -> bytes:
+            nonlocal summed
+            summed += isinstance(records[0], journal.Summary)
+            return encode(records)
+
+        self.patch(journal, "encode", counting)
+        busy = self.reopen(compact_above=4096, fsync=lambda file: None)
+        for stan in range(1, 601):
+            busy.append(opened(stan))
+            busy.sync()
+        self.assertLess(summed, 10)
+        for stan in range(1, 601):
+            busy.append(settled(stan, Result.DECLINED, "51", 0))
+        busy.sync()
+        for stan in range(601, 3000):
+            busy.append(opened(stan))
+            busy.append(settled(stan, Result.DECLINED, "51", 0))
+            busy.sync()
+        self.assertLess(self.path.stat().st_size, 8192)
 
     def test_refused(self) -> None:
         """When the disk refuses the rewritten file, the terminal stops, and the old file stays."""

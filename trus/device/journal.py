@@ -237,7 +237,7 @@ class FileJournal:
         """
         self.memory = Memory()
         self._path = path
-        self._compact_above = compact_above
+        self._compact_above = self._compact_at = compact_above
         self._fsync = fsync
         self._waiting: list[Record] = []
         self._broken = False
@@ -289,7 +289,7 @@ class FileJournal:
             raise JournalFailed(f"the disk refused the journal's record: {problem.strerror}") from problem
         self._durable += len(line)
         self._waiting.clear()
-        if self._durable > self._compact_above:
+        if self._durable > self._compact_at:
             self._compact()
 
     def close(self) -> None:
@@ -314,6 +314,8 @@ class FileJournal:
     def _compact(self) -> None:
         summary = encode([self.memory.summary()])
         if 4 * len(summary) > self._durable:
+            # Most of the file is still of use. To ask again with every record would cost more than the records.
+            self._compact_at = 4 * len(summary)
             return
         fresh = self._path.with_name(self._path.name + ".new")
         try:
@@ -332,6 +334,7 @@ class FileJournal:
             self._broken = True
             raise JournalFailed(f"the journal could not be rewritten: {problem.strerror}") from problem
         self._durable = len(summary)
+        self._compact_at = self._compact_above
 
     def _sync_directory(self) -> None:
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
