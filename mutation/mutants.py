@@ -8,14 +8,20 @@ Two changes that give the same program are one mutant. Writes no file.
 from __future__ import annotations
 
 import ast
+import hashlib
+import pickle
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from mutation.subjects import ROOT, Subject
+
+#: What was found, by everything that it depends on.
+KEPT: Final = ROOT / ".tools" / "mutants"
+_LOCK: Final = ROOT / "requirements" / "mutation.txt"
 
 
 @attrs.frozen
@@ -102,37 +108,54 @@ def _named(path: Path, original: str, source: str) -> Mutant:
 
 
 def drawn(subject: Subject, sample: int | None, seed: int) -> tuple[list[Mutant], int]:
-    """Return mutants of a subject, as many as told (None: all), and among how many changes they were drawn.
+    """Return mutants of a subject, as many as told (None: all), and how many changes its files have room for.
 
     Some of the changes are no mutants: they are within an annotation, or give the same program as another.
     """
-    changes = [change for path in subject.files() for change in _changes(path)]
-    random.Random(seed).shuffle(changes)  # noqa: S311 - a sample, no secret
-    sieve = Sieve()
     found: list[Mutant] = []
-    for path, operator, occurrence in changes:
-        if len(found) == sample:
-            break
-        original = path.read_text(encoding="utf-8")
-        source = _changed(original, operator, occurrence)
-        mutant = None if source is None else sieve.mutant(path, original, source)
-        if mutant is not None:
-            found.append(mutant)
-    return sorted(found, key=lambda each: (each.path, each.line, each.after)), len(changes)
+    changes = 0
+    for path in subject.files():
+        mutants, places = mutants_of(path)
+        found += mutants
+        changes += places
+    random.Random(seed).shuffle(found)  # noqa: S311 - a sample, no secret
+    return sorted(found[:sample], key=lambda each: (each.path, each.line, each.after)), changes
 
 
-def _changes(path: Path) -> Iterator[tuple[Path, Any, int]]:
-    """Yield the places of a file at which an operator of Cosmic Ray changes something."""
+def mutants_of(path: Path, kept: Path = KEPT) -> tuple[list[Mutant], int]:
+    """Return the mutants of a file and how many changes it has room for; found once as long as nothing changes."""
+    original = path.read_text(encoding="utf-8")
+    told = "\0".join(
+        (
+            path.relative_to(ROOT).as_posix(),
+            original,
+            Path(__file__).read_text(encoding="utf-8"),
+            _LOCK.read_text("utf-8"),
+        )
+    )
+    file = kept / f"{hashlib.sha256(told.encode()).hexdigest()}.pickle"
+    if not file.exists():
+        sieve = Sieve()
+        sources = [_changed(original, operator, occurrence) for operator, occurrence in _changes(original)]
+        found = [sieve.mutant(path, original, each) for each in sources if each is not None]
+        kept.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(pickle.dumps(([each for each in found if each is not None], len(sources))))
+    mutants, changes = pickle.loads(file.read_bytes())  # noqa: S301 - written by the lines above
+    return mutants, changes
+
+
+def _changes(source: str) -> Iterator[tuple[Any, int]]:
+    """Yield the places of a text at which an operator of Cosmic Ray changes something."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator, operator_names
 
-    nodes = list(ast_nodes(get_ast(path.read_text(encoding="utf-8"))))
+    nodes = list(ast_nodes(get_ast(source)))
     for name in operator_names():
         operator = _made(get_operator(name))
         if operator is None:
             continue
         count = sum(1 for node in nodes for _ in operator.mutation_positions(node))
-        yield from ((path, operator, occurrence) for occurrence in range(count))
+        yield from ((operator, occurrence) for occurrence in range(count))
 
 
 def _changed(source: str, operator: Any, occurrence: int) -> str | None:

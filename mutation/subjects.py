@@ -48,6 +48,7 @@ SUBJECTS: Final = (
             "tests.ledger.test_engine",
             "tests.ledger.test_migrations",
             "tests.ledger.test_plans",
+            "tests.ledger.test_posting",
             "tests.ledger.test_registry_money",
             "tests.ledger.test_restoring",
         ),

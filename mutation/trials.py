@@ -171,7 +171,7 @@ def _run(task: Task, told: int) -> int:
     """Be the trial; return 0 when nothing was noticed."""
     mutant = task.mutant
     try:
-        os.setsid()
+        os.setpgrp()  # no session of its own: the scheduler would give it the share of another user
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         quiet = os.open(os.devnull, os.O_RDWR)

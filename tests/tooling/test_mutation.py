@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from mutation import mutants
 from mutation.mutants import Mutant, Sieve, meaning
 from mutation.page import tables
 from mutation.reach import Test
@@ -84,6 +85,29 @@ class SieveTests(SynchronousTestCase):
         """What only a type checker reads is no part of the program."""
         head = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import "
         self.assertEqual(meaning(head + "a\n"), meaning(head + "b\n"))
+
+
+class FindingTests(SynchronousTestCase):
+    """Finding the mutants of a file."""
+
+    def test_found_once(self) -> None:
+        """The mutants of a file are found once, each program once."""
+        found: list[str] = []
+
+        def changes(source: str) -> list[tuple[str, int]]:
+            found.append(source)
+            return [("1", 2), ("1", 3), ("1", 3), ("# a comment", 0)]
+
+        folder = Path(self.mktemp())
+        path = ROOT / PATH
+        self.patch(mutants, "_changes", changes)
+        self.patch(mutants, "_changed", lambda source, old, new: source.replace("return ", f"return {new} or ", 1))
+        for _ in range(2):
+            given, places = mutants.mutants_of(path, folder)
+            self.assertEqual(
+                ([each.after[:12] for each in given], places), (["return 2 or ", "return 3 or ", "return 0 or "], 4)
+            )
+        self.assertEqual(found, [path.read_text(encoding="utf-8")])
 
 
 class FindingsTests(SynchronousTestCase):
