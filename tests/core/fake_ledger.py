@@ -133,7 +133,8 @@ class Kept:
         batch = [each for each in own if each.event_id > closed and each.authorized > 0]
         found = BatchTotals()
         for each in batch:
-            found = found.plus(each.kind, each.rule, 1, each.authorized)
+            if each.kind != EventKind.REFUND or each.event_id not in self.endings:
+                found = found.plus(each.kind, each.rule, 1, each.authorized)
         return found
 
     def batch(self, terminal: str, names: Sequence[tuple[str, int]]) -> dict[tuple[str, int], HostItem]:
@@ -269,7 +270,7 @@ class FakeUnit:
             requests=requests,
             policies={card.company_id: kept.policies.get(card.company_id, ()) for card in read.values()},
             totals={name: kept.totals(name) for name in closing},
-            closed={name: kept.closed(name) for name in voiding},
+            closed={name: kept.closed(name) for name in (*voiding, *closing)},
             batches={name: kept.batch(name, items) for name, items in reconciling.items()},
         )
 

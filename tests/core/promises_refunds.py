@@ -247,3 +247,35 @@ class RefundReversalPromises(RefundCase):
         self.assertEqual(details["reversal-count"], "0")
         self.bank.outcome(self.till.refund(paid, 100))
         self.assertEqual(self.bank.outcome(self.till.close(0, 0)).details["balanced"], "no")
+
+    def test_taken_back_in_the_next_batch(self) -> None:
+        """A refund of a closed batch counts there; taken back in the next batch it counts in neither as less."""
+        paid = self.pay(1000)
+        refund = self.till.refund(paid, 300)
+        self.assertEqual(self.codes(refund), ["00"])
+        self.assertEqual(self.codes(self.till.close(1, 1000, refund_count=1, refund_amount=300)), ["00"])
+        self.assertEqual(self.codes(self.till.reverse(refund)), ["00"])
+        for closing in (self.till.close(0, 0), self.till.reconcile()):
+            details = self.bank.outcome(closing).details
+            self.assertEqual((details["balanced"], details["refund-count"]), ("yes", "0"))
+            self.assertEqual((details["refund-amount"], details["reversal-count"]), ("0.00", "0"))
+
+    def test_taken_back_beside_a_closing(self) -> None:
+        """Refunds that are taken back in the batch of work in which a closing is decided count as it finds them."""
+        paid = self.pay(1000)
+        first, second, third = self.till.refund(paid, 100), self.till.refund(paid, 200), self.till.refund(paid, 400)
+        declined = self.till.refund(paid, 9_999)
+        self.assertEqual(self.codes(first, second, declined), ["00", "00", "13"])
+        found = self.bank.handle(
+            *(self.till.reverse(first), self.till.reverse(declined), third, self.till.reverse(third)),
+            self.till.close(1, 1000, refund_count=1, refund_amount=200),
+            *(self.till.reverse(second), self.till.close(0, 0)),
+        )
+        self.assertEqual([each.code for each in found], ["00"] * 7)
+
+    def test_taken_back_after_the_purchase(self) -> None:
+        """A lost refund whose reversal moves nothing, since its purchase was cancelled, counts in no batch either."""
+        request = self.till.purchase(self.bob, 1000)
+        refund = self.till.refund(self.bank.outcome(request), 300)
+        self.assertEqual(self.codes(refund, self.till.void(request), self.till.reverse(refund)), ["00"] * 3)
+        self.assertEqual(self.codes(self.till.close(1, 1000, void_count=1, void_amount=700)), ["00"])

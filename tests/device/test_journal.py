@@ -18,7 +18,7 @@ from tests.device.acting import SeededEntropy, SteppedClock, encode_pin
 from trus.device import journal
 from trus.device.journal import Asked, FileJournal, JournalDamaged, JournalFailed, Opened, Settled
 from trus.device.terminal import Terminal
-from trus.values import MAX_STAN, BusinessDate, Identity, Result, TerminalId
+from trus.values import MAX_STAN, BusinessDate, Identity, ItemState, Result, TerminalId
 
 TERMINAL = TerminalId("T0000001")
 DAY = BusinessDate("2026-11-20")
@@ -132,6 +132,51 @@ class Remembering(JournalCase):
             memory.apply(record)
         self.assertEqual(memory.totals, journal.Totals(1, 1250, refund_count=1, refund_amount=1250))
         self.assertEqual(memory.purchases, {})
+
+    def refunded(self) -> journal.Memory:
+        """Return the memory of a terminal that has given 12.50 back."""
+        memory = self.reopen().memory
+        for record in (opened(1, Asked.REFUND), settled(1)):
+            memory.apply(record)
+        return memory
+
+    def taken_back(self) -> list[journal.Record]:
+        """Return the records of a refund that the cashier takes back."""
+        refund = opened(1, Asked.REFUND)
+        return [
+            opened(2, Asked.REVERSE, original=refund.identity, original_rid=refund.rid),
+            settled(2, Result.REVERSED),
+        ]
+
+    def test_refund_taken_back(self) -> None:
+        """A refund that the cashier takes back leaves the batch's totals, and its item says so; once."""
+        memory = self.refunded()
+        for record in (*self.taken_back(), *self.taken_back()):
+            memory.apply(record)
+        self.assertEqual(memory.totals, journal.Totals())
+        self.assertEqual([each.state for each in memory.items.values()], [ItemState.REVERSED])
+
+    def test_refund_of_a_closed_batch_taken_back(self) -> None:
+        """A refund of a batch that was closed does not count in the next one when it is taken back there."""
+        memory = self.refunded()
+        for record in (opened(3, Asked.CLOSE, totals=memory.totals), settled(3), *self.taken_back()):
+            memory.apply(record)
+        self.assertEqual((memory.totals, memory.items), (journal.Totals(), {}))
+
+    def test_refund_taken_back_while_closing(self) -> None:
+        """A refund taken back while its batch is being closed counts there: the next batch has none, not one less."""
+        memory = self.refunded()
+        for record in (opened(3, Asked.CLOSE, totals=memory.totals), *self.taken_back(), settled(3)):
+            memory.apply(record)
+        self.assertEqual(memory.totals, journal.Totals())
+
+    def test_totals_of_an_earlier_version(self) -> None:
+        """A closing that counted more than the totals now hold leaves nothing, and never less than nothing."""
+        memory = self.refunded()
+        more = journal.Totals(refund_count=2, refund_amount=2500)
+        for record in (opened(3, Asked.CLOSE, totals=more), settled(3)):
+            memory.apply(record)
+        self.assertEqual(memory.totals, journal.Totals())
 
     def test_reversal_takes_over(self) -> None:
         """Once a reversal is written down, a late answer to its original changes nothing."""

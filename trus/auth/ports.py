@@ -138,23 +138,30 @@ class BatchTotals(Frozen, frozen=True):
     completion_amount: int = 0
 
     def plus(self, kind: str, rule: str, count: int, amount: int) -> BatchTotals:
-        """Return the totals with `count` more events of a kind, which moved `amount` in all."""
-        sign = 1
-        if kind == EventKind.REVERSAL and rule == REFUND_TAKEN_BACK:
-            kind, sign = EventKind.REFUND, -1
+        """Return the totals with `count` more events of a kind, which moved `amount` in all.
+
+        The reversal of a refund counts as nothing: of this batch the refund does not count any more, and of an
+        earlier one it was counted there.
+        """
         name = _COUNTED.get(kind)
-        if name is None:
+        if name is None or (kind == EventKind.REVERSAL and rule == REFUND_TAKEN_BACK):
             return self
         return msgspec.structs.replace(
             self,
             **{
-                f"{name}_count": getattr(self, f"{name}_count") + sign * count,
-                f"{name}_amount": getattr(self, f"{name}_amount") + sign * amount,
+                f"{name}_count": getattr(self, f"{name}_count") + count,
+                f"{name}_amount": getattr(self, f"{name}_amount") + amount,
             },
         )
 
+    def without_refund(self, amount: int) -> BatchTotals:
+        """Return the totals without a refund of `amount` that they hold and that was taken back."""
+        return msgspec.structs.replace(
+            self, refund_count=self.refund_count - 1, refund_amount=self.refund_amount - amount
+        )
 
-#: The rule under which the reversal of a refund is recorded: in a batch it is one refund less.
+
+#: The rule under which the reversal of a refund is recorded: a batch counts neither then.
 REFUND_TAKEN_BACK: Final = "refund-taken-back"
 _COUNTED: Final[dict[str, str]] = {
     EventKind.PURCHASE.value: "purchase",
@@ -240,7 +247,7 @@ class BatchFacts(Frozen, frozen=True):
     requests: dict[Identity, StoredRequest]
     policies: dict[int, tuple[Policy, ...]]  #: by company id, newest first
     totals: dict[str, BatchTotals] = msgspec.field(default_factory=dict)  #: by terminal, of those closing
-    closed: dict[str, int] = msgspec.field(default_factory=dict)  #: the last approved closing, of those voiding
+    closed: dict[str, int] = msgspec.field(default_factory=dict)  #: the last closing, of those voiding or closing
     #: By terminal, of those that reconcile: the items of the batch, and those that were asked for by name.
     batches: dict[str, dict[tuple[str, int], HostItem]] = msgspec.field(default_factory=dict)
 
@@ -291,7 +298,7 @@ class UnitOfWork(Protocol):
         `card_keys` are keyed hashes of card numbers (trus.ledger.lookup). Cards that the
         stored originals name are read too (`cards_by_id`). `closing` names the terminals
         that want their BatchTotals, `references` the retrieval reference numbers
-        of requests that others are about, `voiding` the terminals that want to know where their
+        of requests that others are about, `voiding` further terminals that want to know where their
         batches begin, `reconciling` the items that terminals list. Raises StorageFailed.
         """
         ...

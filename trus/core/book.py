@@ -179,9 +179,10 @@ class Book:
 
     def mark_ended(self, original: Identity, event_id: int, kind: EventKind, given_back: int = 0) -> None:
         """Note that an original was ended by an event of this batch, which gave back so much."""
-        self.requests[original] = _replace(
-            self.requests[original], reversed_by=event_id, given_back=given_back, ended=kind.value
-        )
+        stored = self.requests[original]
+        if stored.kind == EventKind.REFUND and stored.authorized:
+            self._uncount(original.terminal, stored)
+        self.requests[original] = _replace(stored, reversed_by=event_id, given_back=given_back, ended=kind.value)
 
     def mark_restored(self, hold: Identity, event_id: int, amount: int) -> None:
         """Note that a pre-authorization stands again as an event of this batch, with `amount` set aside."""
@@ -232,6 +233,12 @@ class Book:
                 self._totals[identity.terminal] = BatchTotals()
         elif event.authorized:
             self._totals[identity.terminal] = totals.plus(event.kind, event.rule, 1, event.authorized)
+
+    def _uncount(self, terminal: str, refund: StoredRequest) -> None:
+        """Take a refund out of the totals of the batch that is open, if it is of that one."""
+        totals = self._totals.get(terminal)
+        if totals is not None and not self.is_closed(terminal, refund):
+            self._totals[terminal] = totals.without_refund(refund.authorized)
 
     def _current(self, facts: CardFacts) -> CardFacts:
         purse = self._purses.get(facts.purse_account)

@@ -146,10 +146,13 @@ class Memory:
                 self._write_down(opened.identity, ItemKind.REFUND, settled)
             case Asked.CLOSE | Asked.RECONCILE if opened.totals is not None:
                 # Purchases may have been answered since the closing was asked for: they stay.
-                self.totals = self.totals.minus(opened.totals)
                 for item in opened.items or ():
                     if self.items.get(item.name) == item:
                         del self.items[item.name]
+                    elif _is_refund(item) and item.name in self.items:
+                        # Taken back while the batch was being closed: it counts there, and must not leave twice.
+                        self.totals = self.totals.plus("refund", item.amount)
+                self.totals = self.totals.minus(opened.totals)
             case _:
                 pass
 
@@ -162,13 +165,16 @@ class Memory:
 
     def _taken_back(self, original: Identity, settled: Settled, counted: str, state: ItemState) -> None:
         known = self.purchases.pop(original, None)
-        if known is None and counted == "reversal":
-            return
-        if settled.amount:
-            # Of a purchase that was refunded whole nothing is left to give back: the ledger counts no reversal.
-            self.totals = self.totals.plus(counted, settled.amount)
         name = (original.business_date, original.stan)
         item = self.items.get(name)
+        if item is not None and _is_refund(item):
+            # A batch counts neither a refund that was taken back in it nor that.
+            self.totals = self.totals.without_refund(item.amount)
+        elif known is None and counted == "reversal":
+            return
+        elif settled.amount:
+            # Of a purchase that was refunded whole nothing is left to give back: the ledger counts no reversal.
+            self.totals = self.totals.plus(counted, settled.amount)
         if item is None and known is not None:
             # Of a batch that is closed: it is an item of this one because it came back in it.
             kind = ItemKind.COMPLETION if known.opened.asked is Asked.CAPTURE else ItemKind.PURCHASE
@@ -186,6 +192,11 @@ class Memory:
 def _item(identity: Identity, kind: ItemKind, settled: Settled) -> BatchItem:
     amount, rrn = settled.amount, settled.rrn or NO_REFERENCE
     return BatchItem(identity.business_date, identity.stan, kind, ItemState.STANDS, amount, rrn)
+
+
+def _is_refund(item: BatchItem) -> bool:
+    """Return whether an item is a refund that stands."""
+    return item.kind is ItemKind.REFUND and item.state is ItemState.STANDS
 
 
 class Journal(Protocol):

@@ -50,9 +50,18 @@ class Totals(msgspec.Struct, frozen=True, omit_defaults=True):
         count, sum_ = f"{kind}_count", f"{kind}_amount"
         return msgspec.structs.replace(self, **{count: getattr(self, count) + 1, sum_: getattr(self, sum_) + amount})
 
+    def without_refund(self, amount: int) -> Totals:
+        """Return the totals without a refund of `amount` that they hold and that was taken back."""
+        return msgspec.structs.replace(
+            self, refund_count=self.refund_count - 1, refund_amount=self.refund_amount - amount
+        )
+
     def minus(self, other: Totals) -> Totals:
-        """Return what is left when a part of the totals was closed."""
-        return Totals(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+        """Return what is left when a part of the totals was closed.
+
+        No figure is below zero: records of an earlier version may have counted a refund that does not count any more.
+        """
+        return Totals(*(max(0, mine - its) for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
 
 class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):

@@ -82,7 +82,7 @@ class FactsReader:
             requests=requests,
             policies=policies,
             totals=self._totals(direct, closing) if closing else {},
-            closed={row[0]: row[1] for row in self._rows(direct, "closings", voiding)},
+            closed={row[0]: row[1] for row in self._rows(direct, "closings", [*voiding, *closing])},
             batches=self._batches(direct, reconciling) if reconciling else {},
         )
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     text,
     tuple_,
@@ -310,9 +311,13 @@ def _dates() -> Executable:
 
 def _totals(size: int) -> Executable:
     # A join with the dates would read better; SQLite then walks all terminals of every date.
+    undone = event.alias("undone")
     return (
         select(event.c.kind, event.c.rule, func.count(), func.sum(event.c.authorized))
+        .select_from(event)
+        .outerjoin(undone, and_(undone.c.original == event.c.id, ends("undone")))
         .where(
+            or_(event.c.kind != literal_column("'refund'"), undone.c.id.is_(None)),
             event.c.terminal == bindparam(None, unique=True),
             event.c.id > bindparam(None, unique=True),
             event.c.authorized > literal_column("0"),
