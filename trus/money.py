@@ -31,7 +31,10 @@ EXPONENTS: Final[dict[str, int]] = {
 #: Field 4 of ISO 8583 holds 12 digits of minor units.
 MAX_MINOR_UNITS: Final = 999_999_999_999
 
-_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,3}))?\Z", re.ASCII)
+#: Of a sum of amounts, such as a batch's: what a ledger's 64 bits hold in whole digits.
+MAX_SUM: Final = 999_999_999_999_999_999
+
+_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,3}))?\Z", re.ASCII)
 
 
 class AmountError(ValueError):
@@ -56,6 +59,15 @@ def parse_amount(text: str, currency: str) -> int:
     since a terminal that is off by a factor of ten must fail before money moves. Zero is
     accepted here; rules decide whether it may be paid. Raises AmountError.
     """
+    return _parse(text, currency, MAX_MINOR_UNITS)
+
+
+def parse_sum(text: str, currency: str) -> int:
+    """Return a sum of amounts, such as "10000000000.00", as `parse_amount` does, up to MAX_SUM. Raises AmountError."""
+    return _parse(text, currency, MAX_SUM)
+
+
+def _parse(text: str, currency: str, most: int) -> int:
     digits = exponent(currency)
     match = _DECIMAL.match(text)
     if match is None:
@@ -64,7 +76,7 @@ def parse_amount(text: str, currency: str) -> int:
     if len(fraction) != digits:
         raise AmountError("wrong number of decimals")
     minor = int(whole + fraction)
-    if minor > MAX_MINOR_UNITS:
+    if minor > most:
         raise AmountError("amount too large")
     return minor
 

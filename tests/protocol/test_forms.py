@@ -164,6 +164,7 @@ EXAMPLES = {
     "flag": "yes",
     "stan": "000042",
     "amount": "12.50",
+    "sum": "12.50",
     "currency": "USD",
     "date": "2026-11-20",
     "count": "12",

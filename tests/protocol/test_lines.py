@@ -264,6 +264,13 @@ class ConsoleTests(SynchronousTestCase):
 
 
 class ValueTests(SynchronousTestCase):
+    def test_sums(self) -> None:
+        """Amounts added up have the currency's decimals too, and 18 digits in all."""
+        self.assertEqual(fields.parse_sum("9999999999999999.99", "USD"), 10**18 - 1)
+        self.assertEqual(fields.parse_sum("1250", "JPY"), 1250)
+        for text in ("10000000000000000.00", "12.5", "-1.00"):
+            self.assertRaises(RemoteProtocolError, fields.parse_sum, text, "USD")
+
     def test_amounts(self) -> None:
         """An amount has exactly its currency's decimals, or is refused."""
         self.assertEqual(fields.parse_amount("12.50", "USD"), 1250)

@@ -31,7 +31,7 @@ from trus.core.messages import (
 )
 from trus.money import AmountError, exponent
 from trus.protocol.errors import ErrorCode, RemoteProtocolError
-from trus.protocol.fields import format_amount, parse_amount, parse_count, parse_octets, parse_stan
+from trus.protocol.fields import format_amount, parse_amount, parse_count, parse_octets, parse_stan, parse_sum
 from trus.protocol.messages import Message
 from trus.values import (
     BusinessDate,
@@ -308,9 +308,9 @@ def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) 
         parse_octets(fields["rid"]),
         currency,
         parse_count(fields["purchase-count"]),
-        parse_amount(fields["purchase-amount"], currency),
+        parse_sum(fields["purchase-amount"], currency),
         parse_count(fields["reversal-count"]),
-        parse_amount(fields["reversal-amount"], currency),
+        parse_sum(fields["reversal-amount"], currency),
         *_total(fields, "refund", currency),
         *_total(fields, "void", currency),
         *_total(fields, "completion", currency),
@@ -320,7 +320,7 @@ def _close_batch(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) 
 def _total(fields: Mapping[str, str], kind: str, currency: str) -> tuple[int, int]:
     """Return number and sum of a kind of event, none of which need to be told."""
     count, amount = fields.get(f"{kind}-count"), fields.get(f"{kind}-amount")
-    return (0 if count is None else parse_count(count)), (0 if amount is None else parse_amount(amount, currency))
+    return (0 if count is None else parse_count(count)), (0 if amount is None else parse_sum(amount, currency))
 
 
 def known_currency(currency: str) -> str:

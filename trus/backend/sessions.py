@@ -34,7 +34,7 @@ from trus.protocol.effects import (
     Send,
     Terms,
 )
-from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
+from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError, SessionEnded
 from trus.protocol.handshake import PIN_TIMEOUT_SECONDS, Responder
 from trus.protocol.link import Opened
 from trus.protocol.messages import Kind, Message, Phase, Side, format_line, peek
@@ -348,9 +348,14 @@ class DeviceConnection:
                 return  # the terminal gave this dialogue up: the answer is stored, and it reverses
             if isinstance(answer, core.PinWanted):
                 opened.waiting_for_pin.hold(dialogue, request, self._around.clock.monotonic())
-            for listed in differences_of(answer):
-                self._say(label, opened, listed, dialogue)
-            self._say(label, opened, reply_to(answer), dialogue)
+            try:
+                for listed in differences_of(answer):
+                    self._say(label, opened, listed, dialogue)
+                self._say(label, opened, reply_to(answer), dialogue)
+            except LocalProtocolError as fault:
+                # Stored, but no line can hold it: silence would have the terminal ask for ever, and nobody know.
+                self._log.error("an answer cannot be said to {peer}: {fault}", peer=self._opened.peer, fault=str(fault))
+                self._say(label, opened, declined(ResponseCode.SYSTEM_ERROR), dialogue)
 
         self._around.ask(request, answered)
 

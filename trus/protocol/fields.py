@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from trus.money import AmountError
 from trus.money import format_amount as _format_money
 from trus.money import parse_amount as _parse_money
+from trus.money import parse_sum as _parse_sum
 from trus.protocol import grammar
 from trus.protocol.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from trus.values import MAX_STAN
@@ -69,6 +70,12 @@ AMOUNT: Final = FieldType(
     rb"(?:0|[1-9][0-9]{0,11}+)(?:\.[0-9]{1,3}+)?",
     '( "0" / %x31-39 *11DIGIT ) [ "." 1*3DIGIT ]',
     "an amount with exactly the currency's decimals, such as 12.50",
+)
+SUM: Final = FieldType(
+    "sum",
+    rb"(?:0|[1-9][0-9]{0,17}+)(?:\.[0-9]{1,3}+)?",
+    '( "0" / %x31-39 *17DIGIT ) [ "." 1*3DIGIT ]',
+    "amounts added up, with exactly the currency's decimals, of at most 18 digits in all",
 )
 CURRENCY: Final = FieldType("currency", rb"[A-Z]{3}", "3UPPER", "ISO 4217 alphabetic code")
 DATE: Final = FieldType(
@@ -175,6 +182,7 @@ TYPES: Final[tuple[FieldType, ...]] = (
     FLAG,
     STAN,
     AMOUNT,
+    SUM,
     CURRENCY,
     DATE,
     COUNT,
@@ -214,6 +222,14 @@ def parse_amount(text: str, currency: str) -> int:
         return _parse_money(text, currency)
     except AmountError:
         raise RemoteProtocolError(ErrorCode.BAD_FIELD, "amount") from None
+
+
+def parse_sum(text: str, currency: str) -> int:
+    """Return amounts added up, as `parse_amount` does. Raises RemoteProtocolError (bad-field)."""
+    try:
+        return _parse_sum(text, currency)
+    except AmountError:
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "sum") from None
 
 
 def format_amount(minor: int, currency: str) -> str:

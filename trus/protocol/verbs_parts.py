@@ -50,13 +50,13 @@ TICKET: Final = (
 )
 TOTALS: Final = (
     FieldSpec("purchase-count", f.COUNT, "approved purchases of the batch"),
-    FieldSpec("purchase-amount", f.AMOUNT, "their sum"),
+    FieldSpec("purchase-amount", f.SUM, "their sum"),
     FieldSpec("reversal-count", f.COUNT, "reversals of the batch"),
-    FieldSpec("reversal-amount", f.AMOUNT, "their sum"),
+    FieldSpec("reversal-amount", f.SUM, "their sum"),
     may("refund-count", f.COUNT, "refunds of the batch"),
-    may("refund-amount", f.AMOUNT, "their sum"),
+    may("refund-amount", f.SUM, "their sum"),
     may("void-count", f.COUNT, "voids of the batch"),
-    may("void-amount", f.AMOUNT, "their sum"),
+    may("void-amount", f.SUM, "their sum"),
     may("completion-count", f.COUNT, "completions of the batch"),
-    may("completion-amount", f.AMOUNT, "their sum"),
+    may("completion-amount", f.SUM, "their sum"),
 )
