@@ -6,21 +6,24 @@ Returns 1 when the score of a subject is below the mark, 2 when its tests fail o
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 import attrs
 
 from mutation.kept import Kept
-from mutation.mutants import drawn
+from mutation.mutants import Mutant, drawn
 from mutation.page import record, tables
 from mutation.reach import TestsFail, learn
 from mutation.running import load_libraries
 from mutation.subjects import SUBJECTS, Subject
-from mutation.trials import Task, try_all
+from mutation.trials import Task, Verdict, try_all
 from mutation.verdicts import Tally, judgements, tally
 
 #: The least share of mutants, in percent, that tests must notice.
@@ -51,6 +54,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", choices=[each.name for each in SUBJECTS], help="one subject")
     parser.add_argument("--sample", type=int, help="so many mutants of each subject; all of them unless told")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="begin no more trials of a subject after so long"
+    )
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at once")
     parser.add_argument("--file", help="only the mutants of this file")
@@ -71,16 +77,27 @@ def _try(subject: Subject, options: argparse.Namespace) -> Tally | None:
     tasks = [Task(each, reach.of(each)) for each in mutants]
     # What an interrupted run has tried is then a fair sample of the whole.
     random.Random(options.seed).shuffle(tasks)  # noqa: S311 - a sample, no secret
+    print(f"{subject.name}: {len(tasks)} mutants of {changes} changes", file=sys.stderr)
     kept = Kept()
-    known = {} if options.afresh else {task: found for task in tasks if (found := kept.find(task)) is not None}
-    print(f"{subject.name}: {len(tasks)} mutants of {changes} changes, {len(known)} known", file=sys.stderr)
-    verdicts = [(task.mutant, found.verdict) for task, found in known.items()]
-    for task, outcome in try_all((each for each in tasks if each not in known), options.jobs):
+    end = time.monotonic() + 60 * options.minutes
+    verdicts: list[tuple[Mutant, Verdict]] = []
+
+    def unknown() -> Iterator[Task]:
+        for task in tasks:
+            if time.monotonic() > end:
+                return
+            found = None if options.afresh else kept.find(task)
+            if found is None:
+                yield task
+            else:
+                verdicts.append((task.mutant, found.verdict))
+
+    for task, outcome in try_all(unknown(), options.jobs):
         kept.keep(task, outcome)
         verdicts.append((task.mutant, outcome.verdict))
         if len(verdicts) % _TOLD_EVERY == 0:
             print(f"{subject.name}: {len(verdicts)} of {len(tasks)}", file=sys.stderr)
-    return tally(subject.name, changes, verdicts)
+    return tally(subject.name, changes, len(tasks), verdicts)
 
 
 if __name__ == "__main__":

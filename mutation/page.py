@@ -11,6 +11,8 @@ from mutation.verdicts import Tally
 
 PAGE: Final = ROOT / "docs" / "reference" / "mutation.md"
 BEGIN: Final = "<!-- found: begin -->"
+#: What is said of a survivor that nobody has judged.
+MISSING: Final = "a test is missing"
 END: Final = "<!-- found: end -->"
 
 
@@ -19,19 +21,21 @@ def tables(day: str, tallies: Sequence[Tally], judged: Mapping[str, str]) -> str
     lines = [
         f"Found on {day}.",
         "",
-        "| subject | places | tried | noticed | endless | survived | score |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| subject | places | mutants | tried | noticed | endless | survived | not reached | score | at least |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for each in tallies:
         lines.append(
-            f"| {each.name} | {each.changes} | {each.tried} | {each.noticed} | {each.endless} "
-            f"| {len(each.survivors)} | {each.score:.0f} % |"
+            f"| {each.name} | {each.changes} | {each.mutants} | {each.tried} | {each.noticed} | {each.endless} "
+            f"| {len(each.survivors)} | {each.unreached} | {each.score:.0f} % | {each.least:.0f} % |"
         )
-    lines += ["", "| survivor | before | after | judged |", "|---|---|---|---|"]
-    for each in tallies:
-        for mutant in each.survivors:
-            why = judged.get(mutant.change, "a test is missing")
-            lines.append(f"| `{mutant.path}` | {_code(mutant.before)} | {_code(mutant.after)} | {why} |")
+    survivors = [mutant for each in tallies for mutant in each.survivors]
+    for path in sorted({mutant.path for mutant in survivors}):
+        lines += ["", f"### {path}", "", "| before | after | judged |", "|---|---|---|"]
+        for mutant in survivors:
+            if mutant.path == path:
+                why = judged.get(mutant.change, MISSING)
+                lines.append(f"| {_code(mutant.before)} | {_code(mutant.after)} | {why} |")
     return "\n".join(lines) + "\n"
 
 

@@ -44,7 +44,7 @@ SUBJECTS: Final = (
             "tests.ledger.test_chain",
             "tests.ledger.test_lots",
             "tests.ledger.test_compose",
-            "tests.ledger.test_double_entry",
+            "tests.ledger.test_double_entry.DoubleEntryCase.test_any_entries",
             "tests.ledger.test_engine",
             "tests.ledger.test_migrations",
             "tests.ledger.test_plans",

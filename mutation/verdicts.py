@@ -6,6 +6,7 @@ A judgement is about a change of a line, wherever the line stands; when the line
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ import attrs
 from mutation.mutants import Mutant
 from mutation.trials import Verdict
 
+#: Of the normal distribution, for one side of 95 %.
+_Z: Final = 1.645
 JUDGED: Final = Path(__file__).with_name("judged.json")
 
 
@@ -25,6 +28,7 @@ class Tally:
 
     name: str
     changes: int  #: places that can be changed
+    mutants: int  #: how many programs these make
     tried: int
     noticed: int
     endless: int
@@ -36,15 +40,26 @@ class Tally:
         """The share that was noticed, in percent; whatever survived counts, judged or not."""
         return 100.0 * (self.noticed + self.endless) / self.tried if self.tried else 0.0
 
+    @property
+    def least(self) -> float:
+        """The least share of all mutants that these show, in percent, with 95 % confidence (Wilson's interval)."""
+        if self.tried == self.mutants or not self.tried:
+            return self.score
+        count, share = self.tried, self.score / 100
+        middle = share + _Z * _Z / (2 * count)
+        wide = _Z * math.sqrt(share * (1 - share) / count + _Z * _Z / (4 * count * count))
+        return 100.0 * (middle - wide) / (1 + _Z * _Z / count)
 
-def tally(name: str, changes: int, verdicts: Sequence[tuple[Mutant, Verdict]]) -> Tally:
-    """Count verdicts."""
+
+def tally(name: str, changes: int, mutants: int, verdicts: Sequence[tuple[Mutant, Verdict]]) -> Tally:
+    """Count verdicts, of some mutants of a subject or of all."""
     counts = Counter(verdict for _, verdict in verdicts)
     survivors = [mutant for mutant, verdict in verdicts if verdict in (Verdict.SURVIVED, Verdict.UNREACHED)]
     survivors.sort(key=lambda each: (each.path, each.line, each.after))
     return Tally(
         name,
         changes,
+        mutants,
         len(verdicts),
         counts[Verdict.NOTICED],
         counts[Verdict.ENDLESS],

@@ -11,6 +11,7 @@ from mutation import mutants
 from mutation.mutants import Mutant, Sieve, meaning
 from mutation.page import tables
 from mutation.reach import Test
+from mutation.running import loaded
 from mutation.subjects import ROOT, SUBJECTS
 from mutation.trials import Outcome, Task, Verdict, try_all
 from mutation.verdicts import JUDGED, judgements, tally
@@ -116,11 +117,21 @@ class FindingsTests(SynchronousTestCase):
     def test_page(self) -> None:
         """A survivor is listed with its judgement, and counts against the score."""
         mutant = Mutant(PATH, 3, "a | b", "a & b", "")
-        found = tally("money", 9, [(mutant, Verdict.SURVIVED), (mutant, Verdict.NOTICED), (mutant, Verdict.ENDLESS)])
+        verdicts = [Verdict.SURVIVED, Verdict.NOTICED, Verdict.ENDLESS, Verdict.UNREACHED]
+        found = tally("money", 9, 8, [(mutant, each) for each in verdicts])
         text = tables("2026-11-21", [found], {mutant.change: "the same for flags"})
-        self.assertIn("| money | 9 | 3 | 1 | 1 | 1 | 67 % |", text)
-        self.assertIn("| `trus/auth/texts.py` | `a \\| b` | `a & b` | the same for flags |", text)
+        self.assertIn("| money | 9 | 8 | 4 | 1 | 1 | 2 | 1 | 50 % | 18 % |", text)
+        self.assertIn("### trus/auth/texts.py\n", text)
+        self.assertIn("| `a \\| b` | `a & b` | the same for flags |", text)
         self.assertIn("a test is missing", tables("2026-11-21", [found], {}))
+
+    def test_some_or_all(self) -> None:
+        """Of a sample the score is told with what it shows of the whole, of the whole with itself."""
+        mutant = Mutant(PATH, 3, "a", "b", "")
+        verdicts = [(mutant, Verdict.NOTICED)] * 90 + [(mutant, Verdict.SURVIVED)] * 10
+        self.assertAlmostEqual(tally("money", 9, 1000, verdicts).least, 83.96, 2)
+        self.assertEqual(tally("money", 9, 100, verdicts).least, 90.0)
+        self.assertEqual(tally("money", 9, 100, []).least, 0.0)
 
     def test_judgements_stand(self) -> None:
         """Each judgement is about a line that is there."""
@@ -134,8 +145,7 @@ class FindingsTests(SynchronousTestCase):
         for subject in SUBJECTS:
             self.assertTrue(subject.files())
             for name in subject.tests:
-                place = ROOT / name.replace(".", "/")
-                self.assertTrue(place.is_dir() or place.with_suffix(".py").is_file(), name)
+                self.assertTrue(list(loaded([name])), name)
 
     def test_record(self) -> None:
         """The tables go between the marks of the page, and nothing else changes."""
