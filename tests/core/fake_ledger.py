@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tests.core.worlds import TODAY
+from trus.auth.lots import merged
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
 from trus.auth.ports import (
@@ -104,6 +105,7 @@ class Kept:
             ),
             lots=event.lots,
             returned=self._returned(event),
+            returned_lots=merged(lot for each in self._parts(event) for lot in each.lots),
             stands_as=stands_as,
             held=held,
             at=self.moments.get(event.event_id, 0),
@@ -111,13 +113,16 @@ class Kept:
 
     def _returned(self, event: Event) -> tuple[tuple[int, int], ...]:
         found: dict[int, int] = {}
-        for each in self.events.values():
-            standing = each.original == event.event_id and each.event_id not in self.endings
-            if each.kind == EventKind.REFUND and standing and each.authorized:
-                for posting in each.postings:
-                    if posting.amount > 0:
-                        found[posting.account] = found.get(posting.account, 0) + posting.amount
+        for posting in (posting for each in self._parts(event) for posting in each.postings):
+            found[posting.account] = found.get(posting.account, 0) + posting.amount
         return tuple(sorted(found.items()))
+
+    def _parts(self, event: Event) -> list[Event]:
+        """Return the refunds of a purchase, and what has taken refunds back."""
+        refunds = [
+            each for each in self.events.values() if each.kind == EventKind.REFUND and each.original == event.event_id
+        ]
+        return refunds + [self.events[self.endings[each.event_id]] for each in refunds if each.event_id in self.endings]
 
     def closed(self, terminal: str) -> int:
         return max(

@@ -34,21 +34,29 @@ WHO = ("ACME", "ADA")
 
 @attrs.define
 class Bought:
-    """A purchase: the coins as they were spent, and how many came back."""
+    """A purchase: how many coins of each date the purse has given for it and not got back, and what the issuer has.
+
+    A coin that came back after its date has another one then: of that date one less than none is owed.
+    """
 
     request: MoneyRequest
     answer: Outcome
-    coins: list[str]
-    back: int = 0
+    owed: Counter[str]
+    risk: int = 0
     over: bool = False
+
+    @property
+    def left(self) -> int:
+        return sum(self.owed.values()) + self.risk
 
 
 @attrs.define
 class Returned:
-    """A refund: of which purchase, and the coins that it gave."""
+    """A refund: of which purchase, how much, and the coins that it gave."""
 
     request: MoneyRequest
     purchase: Bought
+    amount: int
     coins: list[str]
     over: bool = False
 
@@ -94,10 +102,13 @@ class Coins(RuleBasedStateMachine):
         return days_after(request.identity.business_date, 29) >= self.day
 
     def give(self, bought: Bought, count: int) -> list[str]:
-        back = bought.coins[::-1][bought.back : bought.back + count]
+        good = min(count, bought.risk)
+        bought.risk -= good
+        late = sum(-number for number in bought.owed.values() if number < 0)
+        back = sorted((+bought.owed).elements())[late:][::-1][: count - good]
         given = [coin if coin >= self.day else days_after(self.day, GRACE_DAYS) for coin in back]
         self.coins += given
-        bought.back += count
+        bought.owed.subtract(given)
         return given
 
     # ---------------------------------------------------------------------------------- what happens
@@ -117,7 +128,7 @@ class Coins(RuleBasedStateMachine):
         if fits:
             spent = self.alive()[:amount]
             self.take(spent)
-            self.bought.append(Bought(request, answer, spent))
+            self.bought.append(Bought(request, answer, Counter(spent)))
 
     @precondition(lambda self: self.bought)
     @rule(which=st.integers(0, 99), amount=st.integers(1, 40))
@@ -128,16 +139,16 @@ class Coins(RuleBasedStateMachine):
         if bought.over:
             assert answer.code == "25", answer
             return
-        fits = amount <= len(bought.coins) - bought.back
+        fits = amount <= bought.left
         assert answer.code == ("00" if fits else "13"), answer
         if fits:
-            self.returned.append(Returned(request, bought, self.give(bought, amount)))
+            self.returned.append(Returned(request, bought, amount, self.give(bought, amount)))
 
     @precondition(lambda self: self.bought)
     @rule(which=st.integers(0, 99), void=st.booleans())
     def end(self, which: int, void: bool) -> None:
         bought = self.bought[which % len(self.bought)]
-        left = len(bought.coins) - bought.back
+        left = bought.left
         if bought.over or (void and not left) or not self.recent(bought.request):
             return
         if isinstance(bought.request, Capture):
@@ -158,8 +169,8 @@ class Coins(RuleBasedStateMachine):
         returned.over = True
         if returned.purchase.over:
             return
-        returned.purchase.back -= len(returned.coins)
-        left = min(len(returned.coins), max(0, self.room()))
+        before = Counter(self.coins)
+        left = taken = min(len(returned.coins), max(0, self.room()))
         for coin in sorted(returned.coins):
             if left and coin in self.alive() and coin != NEVER:
                 self.take([coin])
@@ -167,6 +178,8 @@ class Coins(RuleBasedStateMachine):
         undated = self.coins.count(NEVER)
         self.take([NEVER] * min(left, undated))
         self.take(self.alive()[: left - min(left, undated)])
+        returned.purchase.owed.update(before - Counter(self.coins))
+        returned.purchase.risk += returned.amount - taken
 
     @rule(amount=st.integers(1, 20))
     def hold(self, amount: int) -> None:
@@ -188,7 +201,7 @@ class Coins(RuleBasedStateMachine):
         assert answer.code == "00", answer
         spent = sorted(self.coins)[:amount]
         self.take(spent)
-        self.bought.append(Bought(request, answer, spent))
+        self.bought.append(Bought(request, answer, Counter(spent)))
 
     @rule(days=st.integers(1, 4), expire=st.booleans())
     def days_pass(self, days: int, expire: bool) -> None:

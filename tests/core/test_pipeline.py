@@ -16,6 +16,7 @@ from tests.core.promises_purses import PursePromises
 from tests.core.promises_readings import ReadingPromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_returns import ReturnPromises
 from tests.core.promises_signals import SignalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -52,6 +53,10 @@ class Closings(InMemory, ClosingPromises, SynchronousTestCase):
 
 
 class Refunds(InMemory, RefundPromises, SynchronousTestCase):
+    """On a ledger in memory."""
+
+
+class Returns(InMemory, ReturnPromises, SynchronousTestCase):
     """On a ledger in memory."""
 
 

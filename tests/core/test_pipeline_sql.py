@@ -17,6 +17,7 @@ from tests.core.promises_purses import PursePromises
 from tests.core.promises_readings import ReadingPromises
 from tests.core.promises_reconcile import ReconcilePromises
 from tests.core.promises_refunds import RefundPromises, RefundReversalPromises
+from tests.core.promises_returns import ReturnPromises
 from tests.core.promises_signals import SignalPromises
 from tests.core.promises_tender import TenderPromises
 from tests.core.promises_voids import VoidPromises
@@ -56,6 +57,10 @@ class Closings(OnDisk, ClosingPromises, SynchronousTestCase):
 
 
 class Refunds(OnDisk, RefundPromises, SynchronousTestCase):
+    """TR-13: on a ciphered database."""
+
+
+class Returns(OnDisk, ReturnPromises, SynchronousTestCase):
     """TR-13: on a ciphered database."""
 
 

@@ -104,18 +104,25 @@ def spend(lots: Lots, amount: int, day: str) -> Lots:
     return tuple(moves)
 
 
-def come_back(spent: Lots, paid: int, before: int, amount: int, day: str, grace_days: int = GRACE_DAYS) -> Lots:
+def come_back(moved: Iterable[Lot], owed: int, amount: int, day: str, grace_days: int = GRACE_DAYS) -> Lots:
     """Return the moves of `amount` of a purchase that comes back on a business date.
 
-    `paid` is what the purse paid, `spent` the moves of that, `before` what came back of it earlier. What was
-    spent last comes back first; what has ended meanwhile can be spent for `grace_days` more.
+    `owed` is what the purse gave for the purchase and has not got back, `moved` what moved of its lots meanwhile:
+    by the purchase, its refunds, and their reversals. What was spent last comes back first; what has ended can be
+    spent for `grace_days` more.
     """
-    layers = [("", paid + total(spent)), *((lot.expires_on, -lot.amount) for lot in reversed(spent))]
+    net = merged(moved)
+    # What came back after its end stands under a later date: it was of the lots that ended first.
+    late = sum(lot.amount for lot in net if lot.amount > 0)
+    layers: list[tuple[str, int]] = []
+    for lot in net:
+        if lot.amount < 0:
+            gone = min(-lot.amount, late)
+            late -= gone
+            layers.append((lot.expires_on, -lot.amount - gone))
     moves = []
-    for expires_on, held in layers:
-        gone = min(held, before)
-        before -= gone
-        part = min(held - gone, amount)
+    for expires_on, held in (("", owed + total(net)), *reversed(layers)):
+        part = max(0, min(held, amount))
         amount -= part
         if expires_on and part:
             moves.append(Lot(expires_on if expires_on >= day else days_after(day, grace_days), part))

@@ -71,9 +71,10 @@ class StoredRequest(Frozen, frozen=True):
     0 when none did. `postings` is what it moved. `amount` is what was asked, `authorized`
     what was approved (less after a partial approval, 0 after a decline). `original` is the event
     that it is about. `given_back` is what moved when it was taken back, `refunded` the sum of the
-    approved refunds of a purchase that were not taken back themselves, `returned` what these put into each account:
-    out of order, when one of them was taken back meanwhile. `ended` is the kind of the
-    event `reversed_by`. `lots` is what it moved of the purse's credit that ends.
+    approved refunds of a purchase that were not taken back themselves. `returned` is what all its refunds and
+    their reversals moved, by account: what a purse had spent meanwhile is the risk account's then. `ended` is the
+    kind of the event `reversed_by`. `lots` is what it moved of the purse's credit that ends, `returned_lots` what
+    the refunds of a purchase and their reversals moved of that.
     A pre-authorization that stands again, since its completion was taken back, does so as the event
     `stands_as`, with `held` set aside.
     """
@@ -102,6 +103,7 @@ class StoredRequest(Frozen, frozen=True):
     stands_as: int = 0
     held: int = 0
     returned: tuple[tuple[int, int], ...] = ()
+    returned_lots: Lots = NO_LOTS
     at: int = 0  #: when it was recorded, microseconds since 1970-01-01 UTC
 
     @property

@@ -7,13 +7,13 @@ of one card in one batch, or of two cards on one purse, therefore see each other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from trus.auth.lots import GRACE_DAYS, ended, read_lots
+from trus.auth.lots import GRACE_DAYS, Lots, ended, merged, read_lots
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy, policy_at
 from trus.auth.ports import (
@@ -190,15 +190,17 @@ class Book:
             self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=amount
         )
 
-    def mark_refunded(self, purchase: Identity, amount: int, postings: tuple[Posting, ...]) -> None:
-        """Note that so much more of a purchase is refunded, by `postings`; less when these were taken back."""
+    def mark_refunded(self, purchase: Identity, amount: int, postings: Sequence[Posting], lots: Lots) -> None:
+        """Note that so much more of a purchase is refunded, by these moves; less when a refund was taken back."""
         stored = self.requests[purchase]
         returned = dict(stored.returned)
         for each in postings:
-            if each.amount > 0:
-                returned[each.account] = returned.get(each.account, 0) + (each.amount if amount > 0 else -each.amount)
+            returned[each.account] = returned.get(each.account, 0) + each.amount
         self.requests[purchase] = _replace(
-            stored, refunded=stored.refunded + amount, returned=tuple(sorted(returned.items()))
+            stored,
+            refunded=stored.refunded + amount,
+            returned=tuple(sorted(returned.items())),
+            returned_lots=merged((*stored.returned_lots, *lots)),
         )
 
     def _remember(self, event: Event, identity: Identity) -> None:

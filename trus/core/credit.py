@@ -23,11 +23,12 @@ def spending(card: CardFacts, amount: int, book: Book, *, kept: bool = False) ->
 
 def returned(card: CardFacts, purchase: StoredRequest, amount: int, book: Book) -> Credit:
     """Return what `amount` that goes back to the purse of a purchase puts into the lots that it came from."""
-    if not purchase.lots:
+    given = (*purchase.lots, *purchase.returned_lots)
+    if not given:
         return UNCHANGED
     paid = -sum(each.amount for each in purchase.postings if each.account == card.purse_account)
-    before = dict(purchase.returned).get(card.purse_account, 0)
-    moves = come_back(purchase.lots, paid, before, amount, book.business_date, book.grace_days)
+    owed = paid - dict(purchase.returned).get(card.purse_account, 0)
+    moves = come_back(given, owed, amount, book.business_date, book.grace_days)
     return _moved(read_lots(card.lots), moves)
 
 

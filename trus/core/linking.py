@@ -63,10 +63,9 @@ def find(asked: Asked, request: Refund | Capture | Release, terminal: TerminalFa
 def purse_of(earlier: StoredRequest, book: Book) -> CardFacts:
     """Return the card, with its purse, that paid. Raises LedgerError when the purse is another one."""
     card = book.card_of(earlier.card_id)
-    # A purchase takes from the purse, its refund puts into it: a shop's account is never mistaken for one.
-    sign = 1 if earlier.kind == EventKind.REFUND else -1
     purses = accounts_of(card)
-    if all(each.account not in purses or each.amount * sign < 0 for each in earlier.postings):
+    # A purchase takes from the purse: a shop's account is never mistaken for one.
+    if all(each.account not in purses or each.amount > 0 for each in earlier.postings):
         raise LedgerError("the purse of a card is not the one that its purchase was taken from")
     return card
 
@@ -74,25 +73,25 @@ def purse_of(earlier: StoredRequest, book: Book) -> CardFacts:
 def come_back(earlier: StoredRequest, card: CardFacts, amount: int) -> tuple[Posting, ...]:
     """Return the postings that give `amount` minor units of a purchase back.
 
-    What the issuer's risk account bore of it is made good first, then come the purses, the one that paid
-    last first, each for what it has not got back yet. The whole of a purchase goes back by the opposite entries.
+    Each account is owed what it gave over the purchase, its refunds and their reversals. What the issuer's risk
+    account bore is made good first, of the purchase and of a refund that was spent before it was taken back; then
+    come the purses, the one that paid last first.
     """
-    if amount == earlier.authorized:
-        return tuple(Posting(each.account, -each.amount, each.currency) for each in earlier.postings)
     if not amount:
         return ()
     currency = earlier.currency
     shop = next(each.account for each in earlier.postings if each.amount > 0)
-    postings = [Posting(shop, -amount, currency)]
+    owed: dict[int, int] = {}
+    for account, put in (*((each.account, each.amount) for each in earlier.postings), *earlier.returned):
+        owed[account] = owed.get(account, 0) - put
     purses = accounts_of(card)
-    paid = [each for each in earlier.postings if each.amount < 0]
-    borne = [each for each in paid if each.account not in purses]
-    gone = dict(earlier.returned)
-    for each in (*borne, *(each for each in reversed(paid) if each.account in purses)):
-        good = min(amount, max(0, -each.amount - gone.get(each.account, 0)))
+    borne = [account for account in owed if account not in purses and account != shop]
+    postings = [Posting(shop, -amount, currency)]
+    for account in (*borne, *(account for account in reversed(owed) if account in purses)):
+        good = max(0, min(amount, owed[account]))
         amount -= good
-        if good or each.account == card.purse_account:
-            postings.append(Posting(each.account, good, currency))
+        if good or account == card.purse_account:
+            postings.append(Posting(account, good, currency))
     return tuple(postings)
 
 

@@ -58,5 +58,5 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
         "left": left - amount,
     }
     outcome = carry_out(about, book, done, figures)
-    book.mark_refunded(purchase, amount, postings)
+    book.mark_refunded(purchase, amount, postings, credit.moves)
     return outcome

@@ -136,7 +136,7 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
     identity, purchase = book.purchase_of(refund)
     if purchase.reversed_by:
         return _Undone(0, REFUND_TAKEN_BACK)
-    card = purse_of(refund, book)
+    card = purse_of(purchase, book)
     amount, currency = refund.authorized, refund.currency
     rooms = accounts_of(card)
     received = sum(moved(refund.postings, account) for account in rooms)
@@ -151,9 +151,9 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         postings.append(Posting(book.risk_account(currency), taken - amount, currency))
     whole = int(purchase.refunded == purchase.authorized)
     day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
-    book.mark_refunded(identity, -amount, refund.postings)
     from_main = -moved(tuple(postings), card.purse_account)
     credit = taken_again(card, refund, from_main, book)
+    book.mark_refunded(identity, -amount, postings, credit.moves)
     purse = PurseUpdate(
         card.purse_account,
         card.balance - from_main,

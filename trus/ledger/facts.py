@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from trus.auth.lots import NO_LOTS, Lot
+from trus.auth.lots import NO_LOTS, Lot, Lots, merged
 from trus.auth.model import CardFacts, PurseFacts, State, TerminalFacts
 from trus.auth.policy import Policy
-from trus.auth.ports import NOTHING_RECONCILED, BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
+from trus.auth.ports import NOTHING_RECONCILED, SOLD, BatchFacts, BatchTotals, EventKind, Posting, StoredRequest
 from trus.auth.reconcile import HostItem
 from trus.auth.spending import spent_from_text
 from trus.ledger.days import days_before, reference_of
@@ -106,27 +106,42 @@ class FactsReader:
         purchases = [row[18] for row in rows if row[4] in _BRINGS and row[18] is not None]
         if purchases:
             rows += self._rows(direct, "requests_by_id", purchases)
-        postings: dict[int, list[Posting]] = {row[3]: [] for row in rows}
+        parts = self._refunds(direct, rows)
+        postings: dict[int, list[Posting]] = {number: [] for number in (*(row[3] for row in rows), *parts)}
         for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
         again = [row[3] for row in rows if row[4] == _HOLD and row[21] == _COMPLETION]
         restored = {row[0]: (row[1], row[2]) for row in self._rows(direct, "restored_holds", again)}
-        returned: dict[int, list[tuple[int, int]]] = {}
-        for back in self._rows(direct, "returned_entries", [row[3] for row in rows if row[20]]):
-            returned.setdefault(back[0], []).append((back[1], back[2]))
         lots: dict[int, list[Lot]] = {}
         for dated in self._rows(direct, "request_lots", list(postings)):
             lots.setdefault(dated[0], []).append(Lot(dated[1], dated[2]))
+        returned: dict[int, dict[int, int]] = {}
+        returned_lots: dict[int, list[Lot]] = {}
+        for number, purchase in parts.items():
+            sums = returned.setdefault(purchase, {})
+            for each in postings[number]:
+                sums[each.account] = sums.get(each.account, 0) + each.amount
+            returned_lots.setdefault(purchase, []).extend(lots.get(number, NO_LOTS))
         return {
             Identity(TerminalId(row[0]), BusinessDate(row[1]), row[2]): _stored(
                 row,
                 tuple(postings[row[3]]),
                 tuple(lots.get(row[3], NO_LOTS)),
                 restored.get(row[3]),
-                tuple(returned.get(row[3], ())),
+                tuple(sorted(returned.get(row[3], {}).items())),
+                merged(returned_lots.get(row[3], NO_LOTS)),
             )
             for row in rows
         }
+
+    def _refunds(self, direct: Direct, rows: Sequence[Any]) -> dict[int, int]:
+        """Return the refunds of the purchases among rows, and what has taken refunds back, each with its purchase."""
+        parts: dict[int, int] = {}
+        for purchase, refund, undone in self._rows(direct, "refunds", [row[3] for row in rows if row[4] in SOLD]):
+            parts[refund] = purchase
+            if undone is not None:
+                parts[undone] = purchase
+        return parts
 
     def due_holds(self, direct: Direct, at: int, limit: int) -> list[str]:
         """Return the reference numbers of holds that expired at `at` (microseconds) or before, the oldest first."""
@@ -282,6 +297,7 @@ def _stored(
     lots: tuple[Lot, ...],
     restored: tuple[int, int] | None,
     returned: tuple[tuple[int, int], ...],
+    returned_lots: Lots,
 ) -> StoredRequest:
     return StoredRequest(
         event_id=row[3],
@@ -310,5 +326,6 @@ def _stored(
         held=restored[1] if restored else 0,
         at=row[25],
         returned=returned,
+        returned_lots=returned_lots,
         ended_receipt=None if restored or row[28] is None else Receipt(row[26], row[27], row[28]),
     )

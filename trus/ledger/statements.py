@@ -37,10 +37,10 @@ from trus.ledger.statements_linked import (
     due_holds,
     ends,
     markers,
+    refunds,
     request_entries,
     request_lots,
     restored_holds,
-    returned_entries,
     watched_ranges,
 )
 from trus.ledger.tables import (
@@ -128,7 +128,7 @@ class Statements:
             "requests_by_id": _requests_by_id,
             "request_entries": request_entries,
             "request_lots": request_lots,
-            "returned_entries": returned_entries,
+            "refunds": refunds,
             "terminals": _terminals,
             "cards": lambda size: _cards(card.c.pan_key, size),
             "cards_by_id": lambda size: _cards(card.c.id, size),

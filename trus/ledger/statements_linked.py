@@ -40,22 +40,14 @@ def request_lots(size: int) -> Executable:
     )
 
 
-def returned_entries(size: int) -> Executable:
-    """Return what the refunds of purchases that stand have put into each account."""
+def refunds(size: int) -> Executable:
+    """Return the refunds of purchases, and what has taken them back."""
     refund, undone = event.alias("refund"), event.alias("undone")
     return (
-        select(refund.c.original, entry.c.account, func.sum(entry.c.amount))
+        select(refund.c.original, refund.c.id, undone.c.id)
         .select_from(refund)
-        .join(entry, entry.c.event_id == refund.c.id)
         .outerjoin(undone, and_(undone.c.original == refund.c.id, ends("undone")))
-        .where(
-            refund.c.original.in_(markers(size)),
-            text("refund.kind = 'refund'"),
-            entry.c.amount > literal_column("0"),
-            undone.c.id.is_(None),
-        )
-        .group_by(refund.c.original, entry.c.account)
-        .order_by(refund.c.original, entry.c.account)
+        .where(refund.c.original.in_(markers(size)), text("refund.kind = 'refund'"))
     )
 
 

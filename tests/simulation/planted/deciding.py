@@ -117,7 +117,7 @@ def _refunds_too_much(replace: Replace) -> None:
 
     replace(LinkedCase, "left", property(paid))
     replace(refunding, "come_back", lambda earlier, purse, amount: linking.come_back(
-        msgspec.structs.replace(earlier, refunded=0), purse, amount
+        msgspec.structs.replace(earlier, refunded=0, returned=()), purse, amount
     ))  # fmt: skip
 
 
