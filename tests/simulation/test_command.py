@@ -16,6 +16,7 @@ from trus.simulation.books import Finding
 from trus.simulation.faults import FAULTS, MEDDLING, fault_names
 from trus.simulation.nemesis import STRIKES
 from trus.simulation.sweep import INVARIANTS, Plan, Totals, run_one, story
+from trus.simulation.work import Work
 
 
 def trus_simulate(*words: str) -> Result:
@@ -86,6 +87,27 @@ class Commanding(unittest.SynchronousTestCase):
         two = trus_simulate("--seeds", "1..4", "--quick", "--steps", "100", "--jobs", "2").output
         counted = re.compile(r"4 seeds, (\d+) purchases, (\d+) approvals")
         self.assertEqual(counted.findall(one), counted.findall(two))
+
+    def test_work(self) -> None:
+        """`--work` measures purchases a simulated second, of a processor and of the machine, and judges the run."""
+        ended = trus_simulate("--work", "--steps", "600")
+        self.assertEqual(ended.return_value, 0, ended.output)
+        figures = re.search(r"([\d,]+) purchases, [\d,]+ approved, .*: ([\d,]+) a simulated second", ended.output)
+        assert figures is not None
+        purchases, rate = (int(each.replace(",", "")) for each in figures.groups())
+        self.assertGreaterEqual(purchases, 600)
+        self.assertGreater(rate, 10_000)
+
+    def test_work_that_does_not_hold(self) -> None:
+        """A measured run in which something does not hold is told, and ends with 1."""
+        found = Work(10, 9, 1, 0.5, 0.5, 0.5, (Finding("I1", "a planted finding"),))
+        self.patch(simulate, "measure_all", lambda seed, jobs, purchases: [found] * jobs)
+        ended = trus_simulate("--work", "--jobs", "2")
+        self.assertEqual(ended.return_value, 1)
+        self.assertIn("I1: a planted finding", ended.output)
+        self.assertIn(
+            "20 a simulated second, 20 a second of a processor, 40 a second of this machine in 2", ended.output
+        )
 
     def test_bad_words(self) -> None:
         """What cannot be is refused in one sentence."""

@@ -31,6 +31,7 @@ from trus.simulation.sweep import (
     story,
     sweep,
 )
+from trus.simulation.work import USUAL_PURCHASES, measure_all, told
 
 #: Failing seeds that are told in full; of the others, the numbers.
 _TOLD: Final = 3
@@ -57,7 +58,11 @@ class SeedRange(click.ParamType[range]):
 @click.command("simulate")
 @click.option("--seed", type=click.IntRange(min=0), help="Run this seed. Without it and --seeds: 1.")
 @click.option("--seeds", type=SeedRange(), help="Run all seeds from A to B.")
-@click.option("--steps", type=click.IntRange(1, 10_000_000), help="Events under faults in each run [4000; quick: 250].")
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000_000),
+    help="Events under faults in each run [4000; quick: 250]; with --work purchases [20000].",
+)
 @click.option("--quick", is_flag=True, help="Small runs, of which thousands fit into minutes.")
 @click.option("--fault", "faults", multiple=True, type=click.Choice(fault_names()), help="Only faults of this kind.")
 @click.option("--list-faults", is_flag=True, help="List the kinds of fault, and do nothing else.")
@@ -65,6 +70,7 @@ class SeedRange(click.ParamType[range]):
     "--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write what happens to a file; one seed."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the run's files in this new folder; one seed.")
+@click.option("--work", is_flag=True, help="No faults, purchases alone: measure how many a second.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes to use.")
 def simulate_command(
     seed: int | None,
@@ -75,6 +81,7 @@ def simulate_command(
     list_faults: bool,
     trace: Path | None,
     keep: Path | None,
+    work: bool,
     jobs: int,
 ) -> int:
     """Run the network in one process under faults, from a seed, and judge what is left."""
@@ -83,6 +90,8 @@ def simulate_command(
         return 0
     if seed is not None and seeds is not None:
         raise click.UsageError("give --seed or --seeds, not both")
+    if work:
+        return _measure(1 if seed is None else seed, jobs, steps)
     chosen: Sequence[int] = seeds if seeds is not None else [1 if seed is None else seed]
     if (trace is not None or keep is not None) and len(chosen) != 1:
         raise click.UsageError("--trace and --keep are for one seed")
@@ -102,6 +111,16 @@ def simulate_command(
     if len(totals.failed) > _TOLD:
         click.echo(f"failed too: seeds {' '.join(str(each.seed) for each in totals.failed[_TOLD:])}")
     return 1 if totals.failed else 0
+
+
+def _measure(seed: int, jobs: int, purchases: int | None) -> int:
+    """Measure purchases a second; the runs must hold."""
+    works = measure_all(seed, jobs, purchases or USUAL_PURCHASES)
+    click.echo(told(works))
+    findings = [finding for each in works for finding in each.findings]
+    for finding in findings[:_TOLD]:
+        click.echo(f"  {finding}")
+    return 1 if findings else 0
 
 
 def _one(seed: int, plan: Plan, trace: Path | None, keep: Path | None) -> Report:

@@ -13,6 +13,7 @@
 | operators | the admin |
 | nemesis | which fault, when, where |
 | papers, watching | what people know for sure; what is noticed from outside |
+| work | how many purchases a second |
 | invariants, run | what must hold; one run from seed to judgement |
 
 The rules of the simulated world are docs/reference/simulation.md.

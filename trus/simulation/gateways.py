@@ -38,8 +38,17 @@ PAUSE: Final = (0.5, 5.0)
 class Gateway:
     """One gateway's machine."""
 
-    def __init__(self, work: Clockwork, network: Network, name: str, chance: Chance, channel: ChannelName) -> None:
+    def __init__(
+        self,
+        work: Clockwork,
+        network: Network,
+        name: str,
+        chance: Chance,
+        channel: ChannelName,
+        screening: ScreeningSettings = _SCREENING,
+    ) -> None:
         self.name = name
+        self._screening = screening
         self._work = work
         self._network = network
         self._chance = chance
@@ -85,10 +94,10 @@ class Gateway:
             router=Router(pool),
             tally=tally,
             digest=LineDigest(entropy.draw(16)),
-            terms=DeviceTerms.of(_SCREENING),
+            terms=DeviceTerms.of(self._screening),
         )
         self.present = around.present
-        keeper = Doorkeeper(Screen(ScreenRules.of_devices(_SCREENING)), tally, reactor)
+        keeper = Doorkeeper(Screen(ScreenRules.of_devices(self._screening)), tally, reactor)
         make: Callable[[Callable[[], None]], DeviceConnection] = lambda gone: DeviceConnection(around, gone)  # noqa: E731
         door = FrontDoor("device port", keeper, ConnectionFactory(make, keeper))
         address = self._network.address(self.name, 7001)

@@ -43,11 +43,14 @@ class Operator:
         self._references = 0
         self._blocked: dict[tuple[str, str], None] = {}
         self.counts: Counter[str] = Counter()
+        self.resting = False  #: it does nothing of its own accord
 
     # ----------------------------------------------------------------------------- what it does
 
     def act(self) -> None:
         """Do something that an admin does now and then."""
+        if self.resting:
+            return
         name, action = self._chance.weighted(
             (
                 (6, ("refill", self._refill)),

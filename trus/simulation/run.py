@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from trus.device.orders import Answer
 from trus.ledger import audit
 from trus.ledger.compose import open_for_reading
 from trus.ledger.dump import read_dump
+from trus.settings.model import ScreeningSettings
 from trus.simulation.backend import PLACE, Backend
 from trus.simulation.books import Finding
 from trus.simulation.chance import Chance
@@ -37,7 +38,7 @@ from trus.simulation.memory import MemoryDisk
 from trus.simulation.nemesis import Nemesis
 from trus.simulation.network import ChannelName, Network
 from trus.simulation.operators import Operator
-from trus.simulation.orders import KINDS
+from trus.simulation.orders import KINDS, OrderKind
 from trus.simulation.papers import Papers
 from trus.simulation.shapes import Shape
 from trus.simulation.storage import Disk, LedgerDisk
@@ -88,7 +89,17 @@ Machine = SimulatedTill | Gateway | Backend
 class World:
     """Everything of one run."""
 
-    def __init__(self, seed: int, folder: Path, shape: Shape | None = None, sink: Sink | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        shape: Shape | None = None,
+        sink: Sink | None = None,
+        *,
+        kinds: Sequence[tuple[int, OrderKind]] = KINDS,
+        screening: ScreeningSettings | None = None,
+    ) -> None:
+        """`kinds` is what is ordered, `screening` what the gateways let through, None for what they do unless told."""
         self.seed = seed
         self.town: Town = town()
         self.chance = Chance(seed)
@@ -120,12 +131,19 @@ class World:
         self.backend.on_refusal = lambda sentence: self._found(Finding("I5", f"the core cannot start: {sentence}"))
         names = ("gateway-1", "gateway-2")
         self.gateways = [
-            Gateway(self.work, self.network, name, self.chance.fork(name), ChannelName(ChannelRole.GATEWAY, name, ends))
+            Gateway(
+                self.work,
+                self.network,
+                name,
+                self.chance.fork(name),
+                ChannelName(ChannelRole.GATEWAY, name, ends),
+                screening or ScreeningSettings(),
+            )
             for name in names
         ]
         self.meddlers = [Meddler(self.work, name, self.chance.fork(f"meddler of {name}")) for name in names]
         self.network.on_connection = self._connected
-        self.shop = Shop(self.town, KINDS, shape.think)
+        self.shop = Shop(self.town, tuple(kinds), shape.think)
         self.tills = [
             self._till(index, names, folder, ChannelName(ChannelRole.POS, "all POS", ends))
             for index in range(shape.tills)
