@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from twisted.trial.runner import ErrorHolder
 from twisted.trial.unittest import SynchronousTestCase
 
 from mutation import mutants
@@ -145,7 +146,9 @@ class FindingsTests(SynchronousTestCase):
         for subject in SUBJECTS:
             self.assertTrue(subject.files())
             for name in subject.tests:
-                self.assertTrue(list(loaded([name])), name)
+                cases = list(loaded([name]))
+                self.assertTrue(cases, name)
+                self.assertFalse([case for case in cases if isinstance(case, ErrorHolder)], name)
 
     def test_record(self) -> None:
         """The tables go between the marks of the page, and nothing else changes."""
