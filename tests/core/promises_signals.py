@@ -40,6 +40,14 @@ class SignalPromises(PipelineCase):
         self.world.clock.advance(minutes=5)
         self.assertEqual(self.codes(self.till.purchase(self.eve, 10)), ["00"])
 
+    def test_velocity_of_none(self) -> None:
+        """A company that allows no request in that time gets 65 for the first one too."""
+        self.world.add_company("NONE", velocity_count=0, velocity_minutes=5)
+        self.world.add_employee("NONE", "NIL", balance=1000)
+        nil = self.bank.issue("NONE", "NIL", card="CARD000000N1")
+        self.assertEqual(self.codes(*[self.till.purchase(nil, 1) for _ in range(2)]), ["65", "65"])
+        self.assertEqual(self.codes(self.till.purchase(nil, 1)), ["65"])
+
     def test_others(self) -> None:
         """Cards of other companies are not looked at."""
         batch = [self.till.purchase(self.ada, 10), self.abroad.purchase(self.ada, 10)]

@@ -171,6 +171,14 @@ class BadInput(PipelineCase, SynchronousTestCase):
         late = replace(self.bought, repeat=True), self.till.reverse(self.bought), self.till.void(self.bought)
         self.assert_refused("12", *late)
 
+    def test_dates_of_another_form(self) -> None:
+        """A business date has one form: the same day written otherwise, or no day at all, is 12 for whatever asks."""
+        advice = self.till.advise(self.ada, 100)
+        self.assertEqual(self.bank.one(advice).code, "00")
+        for date in ("20261120", "2026-W47-5", "2026-325", "2026-11-31", "2026-11-2", ""):
+            identity = Identity(advice.identity.terminal, BusinessDate(date), advice.identity.stan)
+            self.assert_refused("12", replace(advice, identity=identity))
+
     def test_malformed_names(self) -> None:
         """A trace number or rid that has not its form gets 30 before anything is looked up."""
         fresh = self.till.purchase(self.ada, 100)

@@ -43,9 +43,10 @@ QUIET: Final = Signals()
 def velocity(case: Case) -> Figures | None:
     """The card made as many requests as the company allows in that time."""
     limit, signals = case.policy.velocity_count, signals_of(case)
-    if limit is None or _window(case, signals) != signals.window or signals.tries < limit:
+    tries = signals.tries if _window(case, signals) == signals.window else 0
+    if limit is None or tries < limit:
         return None
-    return {"count": signals.tries, "count_limit": limit, "minutes": case.policy.velocity_minutes}
+    return {"count": tries, "count_limit": limit, "minutes": case.policy.velocity_minutes}
 
 
 def too_far(case: Case) -> Figures | None:

@@ -24,11 +24,12 @@ def is_new(asked: BusinessDate, current: BusinessDate, previous: BusinessDate) -
 
 
 def is_within(asked: BusinessDate, current: BusinessDate, days: int = RETRY_DAYS) -> bool:
-    """Return whether a date is the open one, or at most so many days before it."""
+    """Return whether a date is the open one, or at most so many days before it; in its one form, YYYY-MM-DD."""
     if asked == current:
         return True
     try:
-        age = (date.fromisoformat(current) - date.fromisoformat(asked)).days
+        day = date.fromisoformat(asked)
     except ValueError:
         return False
-    return 0 <= age <= days
+    # Of the other forms of ISO 8601 each would be an identity of its own for the same request.
+    return day.isoformat() == asked and 0 <= (date.fromisoformat(current) - day).days <= days
