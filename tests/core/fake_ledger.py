@@ -73,7 +73,7 @@ class Kept:
         ending = self.endings.get(event.event_id, 0)
         again = [(number, held) for number, (of, held) in self.restored.items() if of == event.event_id]
         stands_as, held = again[0] if again else (0, 0)
-        ending = 0 if again else ending
+        ending = 0 if again else self._ended_again(ending)
         return StoredRequest(
             event_id=event.event_id,
             kind=event.kind,
@@ -110,6 +110,12 @@ class Kept:
             held=held,
             at=self.moments.get(event.event_id, 0),
         )
+
+    def _ended_again(self, ending: int) -> int:
+        """Return what ended a pre-authorization that stood again after the completion `ending`, or that ending."""
+        if ending and self.events[ending].kind == EventKind.COMPLETION:
+            return self.endings.get(self.endings.get(ending, 0), ending)
+        return ending
 
     def _returned(self, event: Event) -> tuple[tuple[int, int], ...]:
         found: dict[int, int] = {}

@@ -262,6 +262,29 @@ class RestoredPromises(HoldCase):
         self.assertEqual(self.world.held(*ADA), 0)
         self.assertEqual(self.codes(self.till.capture(held, 1)), ["25"])
 
+    def test_taken_back_again(self) -> None:
+        """One that stood again and is taken back answers so for good; its late original gets 68."""
+        for undo in (self.till.reverse, self.till.void):
+            hold = self.till.hold(self.ada, 600)
+            capture = self.till.capture(self.bank.outcome(hold), 600)
+            self.assertEqual(self.codes(capture, undo(capture)), ["00", "00"])
+            self.assertEqual(self.world.held(*ADA), 600)
+            reversal = self.till.reverse(hold)
+            first = self.bank.outcome(reversal)
+            self.assertEqual((first.result, first.code, self.world.held(*ADA)), ("reversed", "00", 0))
+            self.assertEqual((self.bank.outcome(reversal), self.bank.outcome(self.till.reverse(hold))), (first, first))
+            self.assertEqual(self.codes(hold), ["68"])
+        self.assertEqual(self.world.purse(*ADA).balance, 10_000)
+
+    def test_completed_again(self) -> None:
+        """One that stood again and is completed again is not taken back, as one that was completed once."""
+        hold = self.till.hold(self.ada, 600)
+        held = self.bank.outcome(hold)
+        capture = self.till.capture(held, 600)
+        self.assertEqual(self.codes(capture, self.till.reverse(capture)), ["00", "00"])
+        self.assertEqual(self.codes(self.till.capture(held, 500)), ["00"])
+        self.assertEqual(self.codes(self.till.reverse(hold), hold), ["12", "00"])
+
     def test_what_is_there(self) -> None:
         """What the cardholder has spent meanwhile of the rest is not set aside again."""
         held = self.bank.outcome(self.till.hold(self.bob, 1000))

@@ -39,6 +39,15 @@ class LinkCase(AuditCase):
         self.assert_found(Check.HOLDS, f"event {first}", "it is open, and something ended it")
         self.assert_found(Check.HOLDS, f"account {purse}", "it sets 0 aside, and its open holds are 700")
 
+    def test_hold_that_stood_again(self) -> None:
+        """A pre-authorization that stood again as a reversal is taken back by an event that moves nothing."""
+        stands, second = self.reversal.event_id, self.second.event_id
+        self.tamper(f"UPDATE event SET kind = 'reversal', original = {stands} WHERE id = {second}")
+        problem = f"it moves something, and takes a pre-authorization back ({stands})"
+        self.assert_found(Check.REVERSALS, f"event {second}", problem)
+        self.tamper(f"DELETE FROM entry WHERE event_id = {second}")
+        self.assertEqual(self.found(Check.REVERSALS), [])
+
     def test_more_credit_than_the_purse_has(self) -> None:
         """Dated credit above the purse's balance, or of nothing, is found although its moves agree with it."""
         purse, event = self.books.purses[0], self.first.event_id

@@ -40,6 +40,11 @@ def check_reversals(connection: Connection, findings: Findings) -> None:
         if found in taken_back:
             findings.add(Check.REVERSALS, row, f"event {found} was taken back before, by event {taken_back[found]}")
         taken_back[found] = event_id
+        if kind in _UNDOING:
+            # A pre-authorization that stood again as that event: nothing moves when it ends.
+            if _moves(connection, event_id, 1):
+                findings.add(Check.REVERSALS, row, f"it moves something, and takes a pre-authorization back ({found})")
+            continue
         if _moves(connection, event_id, -1) == _moves(connection, found, 1):
             continue
         if not _settled(connection, event_id, found, about if kind == "refund" else found):

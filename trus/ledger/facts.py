@@ -112,6 +112,10 @@ class FactsReader:
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
         again = [row[3] for row in rows if row[4] == _HOLD and row[21] == _COMPLETION]
         restored = {row[0]: (row[1], row[2]) for row in self._rows(direct, "restored_holds", again)}
+        ended = {
+            row[0]: row[1:]
+            for row in self._rows(direct, "ended_again", [each for each in again if each not in restored])
+        }
         lots: dict[int, list[Lot]] = {}
         for dated in self._rows(direct, "request_lots", list(postings)):
             lots.setdefault(dated[0], []).append(Lot(dated[1], dated[2]))
@@ -128,6 +132,7 @@ class FactsReader:
                 tuple(postings[row[3]]),
                 tuple(lots.get(row[3], NO_LOTS)),
                 restored.get(row[3]),
+                ended.get(row[3]) or (row[14], row[19], row[21], *row[26:29]),
                 tuple(sorted(returned.get(row[3], {}).items())),
                 merged(returned_lots.get(row[3], NO_LOTS)),
             )
@@ -296,6 +301,7 @@ def _stored(
     postings: tuple[Posting, ...],
     lots: tuple[Lot, ...],
     restored: tuple[int, int] | None,
+    ending: tuple[Any, ...],
     returned: tuple[tuple[int, int], ...],
     returned_lots: Lots,
 ) -> StoredRequest:
@@ -311,15 +317,15 @@ def _stored(
         rrn=row[11],
         answer=row[12] or b"",
         card_id=row[13],
-        reversed_by=0 if restored else row[14] or 0,
+        reversed_by=0 if restored else ending[0] or 0,
         postings=postings,
         counter_day=row[15],
         authorized=row[16],
         shop_id=row[17],
         original=row[18],
-        given_back=row[19] or 0,
+        given_back=ending[1] or 0,
         refunded=row[20] or 0,
-        ended="" if restored else row[21] or "",
+        ended="" if restored else ending[2] or "",
         receipt=None if row[24] is None else Receipt(row[22], row[23], row[24]),
         lots=lots,
         stands_as=restored[0] if restored else 0,
@@ -327,5 +333,5 @@ def _stored(
         at=row[25],
         returned=returned,
         returned_lots=returned_lots,
-        ended_receipt=None if restored or row[28] is None else Receipt(row[26], row[27], row[28]),
+        ended_receipt=None if restored or ending[5] is None else Receipt(*ending[3:]),
     )

@@ -35,6 +35,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from trus.ledger.chain import CHAINED, PERSONAL
 from trus.ledger.statements_linked import (
     due_holds,
+    ended_again,
     ends,
     markers,
     refunds,
@@ -159,6 +160,7 @@ class Statements:
             "delete_holds": lambda _: delete(hold).where(hold.c.event_id == bindparam(None, unique=True)),
             "due_holds": lambda _: due_holds(),
             "restored_holds": restored_holds,
+            "ended_again": ended_again,
             "lease_numbers": lambda _: _lease_numbers(),
             "insert_nodes": lambda _: _insert(chain_node, [each.name for each in chain_node.columns]),
         }

@@ -64,6 +64,21 @@ def watched_ranges(_: int) -> Executable:
     return select(*columns).where(range_watch.c.since >= literal_column("0")).order_by(range_watch.c.since)
 
 
+def ended_again(size: int) -> Executable:
+    """Return what has ended pre-authorizations that stood again, since what completed them was taken back."""
+    completion, undone, ending = event.alias("completion"), event.alias("undone"), event.alias("ending")
+    return (
+        select(
+            completion.c.original,
+            *(ending.c[each] for each in ("id", "authorized", "kind", "slot", "sequence", "mark")),
+        )
+        .select_from(completion)
+        .join(undone, and_(undone.c.original == completion.c.id, ends("undone")))
+        .join(ending, and_(ending.c.original == undone.c.id, ends("ending")))
+        .where(completion.c.original.in_(markers(size)), ends("completion"))
+    )
+
+
 def due_holds() -> Executable:
     """Return the pre-authorizations that have expired, the oldest first."""
     return (
