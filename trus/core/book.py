@@ -159,8 +159,9 @@ class Book:
             self._remember(event, event.identity)
 
     def named(self, reference: str) -> tuple[Identity, StoredRequest] | None:
-        """Return the request of a retrieval reference number, as it stands now."""
-        return next(((each, stored) for each, stored in self.requests.items() if stored.rrn == reference), None)
+        """Return the request of a reference number as it stands now: the newest, if several."""
+        found = [each for each in self.requests.items() if each[1].rrn == reference]
+        return max(found, key=lambda each: each[1].event_id) if found else None
 
     def purchase_of(self, refund: StoredRequest) -> tuple[Identity, StoredRequest]:
         """Return the purchase of a refund. Raises LedgerError when it was not read."""
