@@ -227,19 +227,20 @@ class Lots(SynchronousTestCase):
 
     def test_comes_back(self) -> None:
         """What was spent last comes back first, and nothing twice; what has ended can be spent for a week more."""
-        moves = (Lot("2026-11-19", -100), Lot("2026-11-20", -200))
-        for before, amount, back in (
-            (0, 50, ()),
-            (0, 51, (Lot("2026-11-20", 1),)),
-            (50, 200, (Lot("2026-11-20", 200),)),
-            (50, 201, (Lot("2026-11-20", 200), Lot("2026-11-27", 1))),
-            (0, 350, (Lot("2026-11-20", 200), Lot("2026-11-27", 100))),
-            (250, 100, (Lot("2026-11-27", 100),)),
-            (251, 99, (Lot("2026-11-27", 99),)),
+        went = (Lot("2026-11-19", -100), Lot("2026-11-20", -200))
+        partly = (*went, Lot("2026-11-20", 200))
+        for moved, owed, amount, back in (
+            (went, 350, 50, ()),
+            (went, 350, 51, (Lot("2026-11-20", 1),)),
+            (went, 350, 350, (Lot("2026-11-20", 200), Lot("2026-11-27", 100))),
+            (went, 350, 999, (Lot("2026-11-20", 200), Lot("2026-11-27", 100))),
+            (partly, 100, 100, (Lot("2026-11-27", 100),)),
+            ((*partly, Lot("2026-11-27", 30)), 70, 69, (Lot("2026-11-27", 69),)),
+            ((*partly, Lot("2026-11-27", 30)), 70, 71, (Lot("2026-11-27", 70),)),
         ):
-            self.assertEqual(come_back(moves, 350, before, amount, "2026-11-20"), back, (before, amount))
+            self.assertEqual(come_back(moved, owed, amount, "2026-11-20"), back, (owed, amount))
         self.assertEqual((GRACE_DAYS, days_after("2026-12-30", 7)), (7, "2027-01-06"))
-        self.assertEqual(come_back(moves, 300, 0, 300, "2026-11-21", 1), (Lot("2026-11-22", 300),))
+        self.assertEqual(come_back(went, 300, 300, "2026-11-21", 1), (Lot("2026-11-22", 300),))
 
     def test_taken_again(self) -> None:
         """What a refund gave is taken where it gave it, then of credit that never ends, then of what ends first."""
@@ -349,8 +350,9 @@ class Totals(SynchronousTestCase):
             self.assertEqual(one, expected)
         for kind in (EventKind.BALANCE, EventKind.HOLD, EventKind.TOMBSTONE):
             self.assertIs(totals.plus(kind, "approved", 2, 300), totals)
-        back = BatchTotals(refund_count=2, refund_amount=500).plus("reversal", "refund-taken-back", 1, 200)
-        self.assertEqual(back, BatchTotals(refund_count=1, refund_amount=300))
+        held = BatchTotals(refund_count=2, refund_amount=500)
+        self.assertIs(held.plus("reversal", "refund-taken-back", 1, 200), held)
+        self.assertEqual(held.without_refund(200), BatchTotals(refund_count=1, refund_amount=300))
         self.assertEqual(
             totals.plus("refund", "refund-taken-back", 1, 200), BatchTotals(refund_count=1, refund_amount=200)
         )
