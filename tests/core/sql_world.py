@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 
 from tests.core.tills import CountedEntropy
 from tests.core.worlds import TODAY, Line, Purse, SetClock
+from tests.ledger.fresh import put_database
 from trus.auth.model import State
 from trus.auth.policy import Policy
 from trus.auth.ports import Posting
 from trus.cards.numbers import CardNumber
 from trus.ledger.audit import verify
-from trus.ledger.compose import create_database, open_ledger
+from trus.ledger.compose import open_ledger
 from trus.ledger.expiring import PURSES_A_STEP, LotExpiry
 from trus.ledger.registry import Registry, RegistryView
 from trus.ledger.registry_values import NewCard, NewEmployee
@@ -49,7 +50,7 @@ class SqlWorld:
         self.clock = SetClock()
         self.path = folder / "trus.db"
         folder.mkdir(parents=True)
-        create_database(self.path, db_key=DATABASE_KEY, clock=self.clock, entropy=CountedEntropy(), business_date=TODAY)
+        put_database(self.path, db_key=DATABASE_KEY, business_date=TODAY, clock=SetClock, entropy=CountedEntropy)
         self.ledger: SqlLedger = open_ledger(
             self.path,
             db_key=DATABASE_KEY,
@@ -58,6 +59,8 @@ class SqlWorld:
             clock=self.clock,
             entropy=CountedEntropy(),
         )
+        # No power is cut here (tests.ledger.test_crash does that): nobody has to wait for the disk.
+        self.ledger._writer.direct.rows("PRAGMA synchronous = OFF", ())
         self.registry = Registry(self.ledger)
         self.notes: list[str] = []
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from sqlalchemy import insert, select
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.ledger.fresh import put_database
 from trus.auth.policy import Policy
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.ledger.audit import verify
-from trus.ledger.compose import create_database, open_ledger
+from trus.ledger.compose import open_ledger
 from trus.ledger.facts import encode_policy
 from trus.ledger.findings import AuditReport
 from trus.ledger.posting import AccountKind, open_account, post, system_account
@@ -80,7 +81,7 @@ class Books:
         self.path = self.folder / "trus.db"
         self.clock = SetClock()
         self.stan = 0
-        create_database(self.path, db_key=DB_KEY, clock=self.clock, entropy=CountedEntropy("made"), business_date=TODAY)
+        put_database(self.path, db_key=DB_KEY, business_date=TODAY, clock=SetClock, entropy=CountedEntropy)
         self.ledger = open_books(self.path, self.clock, "first")
         case.addCleanup(self.close)
         with self.ledger.order(self.clock.now()) as unit:

@@ -96,9 +96,12 @@ class CipheredCase(SynchronousTestCase):
             self.assertNotIn(canary.encode().hex(), dump.lower())
 
     def test_owner_alone(self) -> None:
-        """The files can be read by their owner alone."""
-        self.books.pay()
-        for name in ("trus.db", "trus.db-wal", "trus.db-shm", "trus.db.lock"):
+        """The files can be read by their owner alone, from the first moment on."""
+        path = self.books.folder / "new.db"
+        create_database(path, db_key=DB_KEY, clock=SetClock(), entropy=CountedEntropy())
+        ledger = open_books(path)
+        self.addCleanup(ledger.close)
+        for name in ("new.db", "new.db-wal", "new.db-shm", "new.db.lock"):
             mode = stat.S_IMODE((self.books.folder / name).stat().st_mode)
             self.assertEqual(mode, 0o600, name)
 
