@@ -44,6 +44,8 @@ SUBJECTS: Final = (
             "tests.ledger.test_chain",
             "tests.ledger.test_lots",
             "tests.ledger.test_compose",
+            "tests.ledger.test_crash.BrokenCase",
+            "tests.ledger.test_crash.FenceCase",
             "tests.ledger.test_double_entry.DoubleEntryCase.test_any_entries",
             "tests.ledger.test_engine",
             "tests.ledger.test_migrations",
@@ -51,6 +53,7 @@ SUBJECTS: Final = (
             "tests.ledger.test_posting",
             "tests.ledger.test_registry_money",
             "tests.ledger.test_restoring",
+            "tests.ledger.test_unit",
         ),
     ),
 )

@@ -8,8 +8,11 @@ from sqlalchemy import select, update
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger.books import LOADED, NOON, TODAY, Books
+from tests.ledger.registering import RegistryCase
+from trus.auth.lots import NO_LOTS, Lot, Lots
 from trus.auth.ports import Posting
 from trus.ledger.posting import AccountKind, BelowFloor, open_account, post, system_account
+from trus.ledger.registry_values import NewEmployee
 from trus.ledger.tables import account, event
 from trus.ledger.unit import SqlUnit
 
@@ -116,3 +119,52 @@ class PostingCase(SynchronousTestCase):
         with self.books.ledger.order(NOON) as unit:
             mixed = [Posting(self.purse, 0, "USD"), Posting(self.company, 0, "EUR")]
             self.assertRaises(ValueError, post, unit, kind="correction", postings=mixed, actor="a", rule="r")
+
+
+class CreditCase(RegistryCase):
+    """Orders over a purse with credit that ends."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        change = self.change()
+        people = change.people
+        people.add_company(company_id="CORP", name="Corp", currency="USD", time_zone="UTC", at=1)
+        corp = people.company("CORP")
+        assert corp is not None
+        people.add_employees(corp, [NewEmployee("E1", "Ada", "L")], 1)
+        self.company, self.purse = corp.prepaid_account, people.employees(corp)[0].purse_account
+        loaded = [Posting(change.external("USD"), -1_000, "USD"), Posting(self.company, 1_000, "USD")]
+        change.post(kind="refill", actor="ada", rule="refill", figures={}, postings=loaded)
+        for expires_on in ("2026-12-31", "2027-01-31"):
+            change.give_out(
+                corp,
+                people.employees(corp),
+                100,
+                kind="refill",
+                actor="ada",
+                rule="refill",
+                figures={},
+                expires_on=expires_on,
+            )
+        self.done()
+
+    def lots(self, amount: int, moves: Lots = NO_LOTS) -> str:
+        """Move so much into the purse, and return its credit that ends afterwards."""
+        postings = [Posting(self.purse, amount, "USD"), Posting(self.company, -amount, "USD")]
+        with self.books.ledger.order(NOON) as unit:
+            post(unit, kind="correction", postings=postings, actor="ada", rule="correction", lots=moves)
+        with self.books.ledger.reading() as connection:
+            return str(connection.execute(select(account.c.lots).where(account.c.id == self.purse)).scalar_one())
+
+    def test_taken(self) -> None:
+        """Money that is taken from a purse goes from what ends first, to the cent; what is given never ends."""
+        self.assertEqual(self.lots(50), "2026-12-31:100 2027-01-31:100")
+        self.assertEqual(self.lots(0), "2026-12-31:100 2027-01-31:100")
+        self.assertEqual(self.lots(-1), "2026-12-31:99 2027-01-31:100")
+        self.assertEqual(self.lots(-100), "2027-01-31:99")
+        self.assertTrue(self.books.audit().sound)
+
+    def test_told(self) -> None:
+        """What an order says of credit that ends is what moves of it."""
+        self.assertEqual(self.lots(-30, (Lot("2027-01-31", -30),)), "2026-12-31:100 2027-01-31:70")
+        self.assertTrue(self.books.audit().sound)
