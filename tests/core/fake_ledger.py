@@ -96,13 +96,8 @@ class Kept:
             receipt=Receipt(1, event.event_id, bytes(16)),
             ended_receipt=Receipt(1, ending, bytes(16)) if ending else None,
             given_back=self.events[ending].authorized if ending else 0,
-            refunded=sum(
-                each.authorized
-                for each in self.events.values()
-                if each.kind == EventKind.REFUND
-                and each.original == event.event_id
-                and each.event_id not in self.endings
-            ),
+            refunded=sum(each.authorized for each in self._standing(event)),
+            in_time=sum(each.authorized for each in self._standing(event) if each.counter_day),
             lots=event.lots,
             returned=self._returned(event),
             returned_lots=merged(lot for each in self._parts(event) for lot in each.lots),
@@ -110,6 +105,11 @@ class Kept:
             held=held,
             at=self.moments.get(event.event_id, 0),
         )
+
+    def _standing(self, event: Event) -> list[Event]:
+        """Return the refunds of a purchase that were not taken back."""
+        about = [each for each in self.events.values() if each.original == event.event_id]
+        return [each for each in about if each.kind == EventKind.REFUND and each.event_id not in self.endings]
 
     def _ended_again(self, ending: int) -> int:
         """Return what ended a pre-authorization that stood again after the completion `ending`, or that ending."""

@@ -140,7 +140,7 @@ class RefundPromises(RefundCase):
         self.assertEqual(self.codes(self.till.refund(paid, 500)), ["00"])
         self.assertEqual(self.world.purse(*ADA), Purse(8_500, "2026-11-20", 2000, 1))
         self.assertEqual(self.codes(self.till.refund(paid, 1500, date=TODAY)), ["00"])
-        self.assertEqual(self.world.purse(*ADA), Purse(10_000, "2026-11-20", 500, 0))
+        self.assertEqual(self.world.purse(*ADA), Purse(10_000, "2026-11-20", 500, 1))
 
     def test_old_purchase(self) -> None:
         """A purchase of long ago can still be refunded; a new refund of an old business date cannot: 12."""
@@ -247,6 +247,23 @@ class RefundReversalPromises(RefundCase):
         self.assertEqual(details["reversal-count"], "0")
         self.bank.outcome(self.till.refund(paid, 100))
         self.assertEqual(self.bank.outcome(self.till.close(0, 0)).details["balanced"], "no")
+
+    def test_count_of_two_dates(self) -> None:
+        """A purchase counts until all of it came back on its own date, whatever is refunded later or taken back."""
+        paid = self.pay(1000)
+        early = self.till.refund(paid, 600)
+        self.assertEqual(self.codes(early), ["00"])
+        first, self.till.date = self.till.date, self.world.advance_day()
+        late = self.till.refund(paid, 400)
+        self.assertEqual(self.codes(late, self.till.reverse(early)), ["00", "00"])
+        self.assertEqual(self.world.purse(*ADA).day_count, 1)
+        self.assertEqual(self.codes(self.till.refund(paid, 600, date=first)), ["00"])
+        self.assertEqual(self.world.purse(*ADA).day_count, 1)
+        again = self.till.refund(paid, 400, date=first)
+        self.assertEqual(self.codes(self.till.reverse(late), again), ["00", "00"])
+        self.assertEqual(self.world.purse(*ADA).day_count, 0)
+        self.assertEqual(self.codes(self.till.reverse(again)), ["00"])
+        self.assertEqual(self.world.purse(*ADA).day_count, 1)
 
     def test_taken_back_in_the_next_batch(self) -> None:
         """A refund of a closed batch counts there; taken back in the next batch it counts in neither as less."""

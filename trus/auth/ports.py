@@ -98,6 +98,7 @@ class StoredRequest(Frozen, frozen=True):
     original: int | None = None
     given_back: int = 0
     refunded: int = 0
+    in_time: int = 0  #: what of `refunded` was given back on the purchase's own date, so that limits followed
     ended: str = ""
     lots: Lots = NO_LOTS
     stands_as: int = 0

@@ -191,8 +191,13 @@ class Book:
             self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=amount
         )
 
-    def mark_refunded(self, purchase: Identity, amount: int, postings: Sequence[Posting], lots: Lots) -> None:
-        """Note that so much more of a purchase is refunded, by these moves; less when a refund was taken back."""
+    def mark_refunded(
+        self, purchase: Identity, amount: int, postings: Sequence[Posting], lots: Lots, *, in_time: bool
+    ) -> None:
+        """Note that so much more of a purchase is refunded, by these moves; less when a refund was taken back.
+
+        `in_time` says that the refund was made on the purchase's own date.
+        """
         stored = self.requests[purchase]
         returned = dict(stored.returned)
         for each in postings:
@@ -200,6 +205,7 @@ class Book:
         self.requests[purchase] = _replace(
             stored,
             refunded=stored.refunded + amount,
+            in_time=stored.in_time + (amount if in_time else 0),
             returned=tuple(sorted(returned.items())),
             returned_lots=merged((*stored.returned_lots, *lots)),
         )

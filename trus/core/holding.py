@@ -86,7 +86,8 @@ def stand_again(
 
     It counts for the limits as it did.
     """
-    amount, count, spent = given_back(card, completion, left - again.amount, -int(left == 0))
+    uncounted = completion.in_time == completion.authorized
+    amount, count, spent = given_back(card, completion, left - again.amount, -int(uncounted))
     held = card.held + again.amount
     return msgspec.structs.replace(purse, held=held, day_amount=amount, day_count=count, spent=spent)
 

@@ -106,7 +106,7 @@ def repay(
     """Return the purse with `into` of the `amount` that goes back.
 
     The counters follow by all of it as far as they are still those of the purchase. `whole` says that
-    nothing of the purchase is left, so that it does not count as one any more.
+    it does not count as a purchase any more.
     """
     amount, count, spent = given_back(card, earlier, amount, int(whole)) if same_day else unchanged(card)
     return PurseUpdate(
@@ -130,7 +130,11 @@ def given_back(card: CardFacts, earlier: StoredRequest, amount: int, count: int)
     """
     if not earlier.counter_day:
         return unchanged(card)
-    spent = None if card.spent is None else card.spent.plus_of(earlier.counter_day, earlier.shop_id, -amount, -count)
+    spent = card.spent
+    if spent is not None:
+        # A day after those of the figures was never counted: no policy of that day looked at longer periods.
+        counted = earlier.counter_day <= spent.day
+        spent = spent.plus_of(earlier.counter_day, earlier.shop_id, -amount, -count) if counted else None
     if card.counter_day != earlier.counter_day:
         return card.day_amount, card.day_count, spent
     return max(0, card.day_amount - amount), max(0, card.day_count - count), spent

@@ -42,11 +42,13 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
     postings = come_back(earlier, card, amount)
     back = moved(postings, card.purse_account)
     credit = returned(card, earlier, back, book)
+    # It counts as a purchase no more once all of it came back on its own date.
+    whole = earlier.in_time + amount == earlier.authorized
     done = Moved(
         amount,
         earlier,
         postings,
-        (repay(card, earlier, amount, back, credit, same_day=same_day, whole=amount == left), *others(card, postings)),
+        (repay(card, earlier, amount, back, credit, same_day=same_day, whole=whole), *others(card, postings)),
         earlier.counter_day if same_day else "",
         credit=credit,
     )
@@ -58,5 +60,5 @@ def give_back(asked: Asked, request: Refund, book: Book, *, new: bool) -> Outcom
         "left": left - amount,
     }
     outcome = carry_out(about, book, done, figures)
-    book.mark_refunded(purchase, amount, postings, credit.moves)
+    book.mark_refunded(purchase, amount, postings, credit.moves, in_time=done.counter_day != "")
     return outcome

@@ -149,11 +149,12 @@ def _undo_refund(refund: StoredRequest, book: Book) -> _Undone:
         taken += part
     if taken < amount:
         postings.append(Posting(book.risk_account(currency), taken - amount, currency))
-    whole = int(purchase.refunded == purchase.authorized)
+    # It counts as a purchase again if it had ceased to.
+    whole = int(purchase.in_time == purchase.authorized)
     day_amount, day_count, spent = given_back(card, refund, -amount, -whole)
     from_main = -moved(tuple(postings), card.purse_account)
     credit = taken_again(card, refund, from_main, book)
-    book.mark_refunded(identity, -amount, postings, credit.moves)
+    book.mark_refunded(identity, -amount, postings, credit.moves, in_time=refund.counter_day != "")
     purse = PurseUpdate(
         card.purse_account,
         card.balance - from_main,

@@ -325,6 +325,7 @@ def _stored(
         original=row[18],
         given_back=ending[1] or 0,
         refunded=row[20] or 0,
+        in_time=row[29] or 0,
         ended="" if restored else ending[2] or "",
         receipt=None if row[24] is None else Receipt(row[22], row[23], row[24]),
         lots=lots,

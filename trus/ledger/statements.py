@@ -205,13 +205,14 @@ def _stored() -> Select[Any]:
     for only where there is one, so that a new request pays nothing for it.
     """
     ending, refund, undone = event.alias("ending"), event.alias("refund"), event.alias("undone")
-    refunded = (
+    refunds = (
         select(func.sum(refund.c.authorized))
         .select_from(refund)
         .outerjoin(undone, and_(undone.c.original == refund.c.id, ends("undone")))
         .where(refund.c.original == event.c.id, text("refund.kind = 'refund'"), undone.c.id.is_(None))
-        .scalar_subquery()
     )
+    refunded = refunds.scalar_subquery()
+    in_time = refunds.where(refund.c.counter_day != literal_column("''")).scalar_subquery()
     return (
         select(
             event.c.terminal,
@@ -238,6 +239,7 @@ def _stored() -> Select[Any]:
             ending.c.kind,
             *(event.c[name] for name in ("slot", "sequence", "mark", "at")),
             *(ending.c[name] for name in ("slot", "sequence", "mark")),
+            in_time,
         )
         .select_from(event)
         .outerjoin(ending, and_(ending.c.original == event.c.id, ends("ending")))
