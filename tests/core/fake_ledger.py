@@ -272,6 +272,9 @@ class FakeUnit:
         by_id = {card.card_id: card for card in kept.cards.values()}
         named = {each.card_id for each in requests.values()} | {card.card_id for card in cards.values()}
         read = {number: card for number, card in by_id.items() if number in named}
+        stored = {each.card_id for each in requests.values()}
+        read = {number: card if number in stored else self._seen(card) for number, card in read.items()}
+        cards = {key: self._seen(card) for key, card in cards.items()}
         self._balances = {card.purse_account: card.balance for card in read.values()}
         self._balances.update({each.account: each.balance for card in read.values() for each in card.purses})
         return BatchFacts(
@@ -284,6 +287,11 @@ class FakeUnit:
             closed={name: kept.closed(name) for name in (*voiding, *closing)},
             batches={name: kept.batch(name, items) for name, items in reconciling.items()},
         )
+
+    def _seen(self, card: CardFacts) -> CardFacts:
+        """Return a card as a new request sees it: without the purses that no policy of its company names."""
+        several = any(rules.purses for rules in self._kept.policies.get(card.company_id, ()))
+        return card if several else _replace(card, purses=())
 
     def risk_account(self, currency: str) -> int:
         return RISK
@@ -303,6 +311,11 @@ class FakeUnit:
             if self._balances[purse.account] + moved.get(purse.account, 0) != purse.balance:
                 raise Unbalanced("a purse does not follow from its entries")
             self._balances[purse.account] = purse.balance
+            moved.pop(purse.account, None)
+        if any(
+            amount and (account in self._kept.floors or account in self._balances) for account, amount in moved.items()
+        ):
+            raise Unbalanced("a purse is moved without its balance")
         self._events.append(event)
 
     def commit(self) -> None:

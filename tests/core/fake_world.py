@@ -44,6 +44,10 @@ class FakeWorld:
         number = self._companies[company] = len(self._companies) + 1
         self._kept.policies[number] = (Policy(number, number, "2020-01-01", **policy),)
 
+    def set_policy(self, company: str, **policy: Any) -> None:
+        number = self._companies[company]
+        self._kept.policies[number] = (Policy(number, number, "2020-01-01", **policy),)
+
     def add_employee(self, company: str, employee: str, balance: int) -> None:
         account = self._purses[company, employee] = self._account(balance)
         self._kept.floors.add(account)

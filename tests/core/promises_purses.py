@@ -112,6 +112,39 @@ class PursePromises(PipelineCase):
         self.assertEqual(self.bank.outcome(self.snacks.reverse(request)).amount, 100)
         self.hold(1000, 300)
 
+    def test_policy_without_purses(self) -> None:
+        """TR-2: what several purses paid goes back to them after a policy that names none has replaced theirs."""
+        shared, snack = self.snacks.purchase(self.eve, 500), self.snacks.purchase(self.eve, 100)
+        self.world.add_purse(*EVE, "EXTRA", 9000)
+        self.assertEqual(self.codes(shared), ["00"])
+        paid = self.bank.outcome(shared)
+        self.world.set_policy("PURSES")
+        self.assertEqual(self.codes(self.snacks.refund(paid, 300), self.snacks.reverse(shared)), ["00", "00"])
+        self.assertEqual(self.world.purses(*EVE), {"MAIN": 1000, "SNACK": 300, "EXTRA": 9000})
+        self.assertEqual(self.codes(snack, self.snacks.reverse(snack)), ["00", "00"])
+        self.assertEqual(self.world.purses(*EVE), {"MAIN": 1000, "SNACK": 300, "EXTRA": 9000})
+        self.assertEqual(self.bank.outcome(self.till.balance(self.eve, "1234")).details, {})
+
+    def test_policy_without_purses_in_one_batch(self) -> None:
+        """So does a purchase of the lesser purse alone, beside a new one of the same card."""
+        snack = self.snacks.purchase(self.eve, 200)
+        self.assertEqual(self.codes(snack), ["00"])
+        self.world.set_policy("PURSES")
+        self.assertEqual(self.codes(self.snacks.purchase(self.eve, 300), self.snacks.reverse(snack)), ["00", "00"])
+        self.hold(700, 300)
+
+    def test_policy_without_purses_expires(self) -> None:
+        """A pre-authorization of such a purse expires, and keeps no other from it."""
+        expiry = HoldExpiry(self.world.ledger, self.world.clock, self.bank.note)
+        self.assertEqual(self.codes(self.snacks.hold(self.eve, 200), self.till.hold(self.bob, 600)), ["00", "00"])
+        self.world.set_policy("PURSES")
+        self.world.clock.advance(days=7)
+        self.assertEqual((expiry.step(), expiry.step(), self.bank.notes), (2, 0, []))
+        self.assertEqual(self.world.held("ACME", "BOB"), 0)
+        self.world.set_policy("PURSES", purses=_RULES)
+        self.assertEqual(self.codes(self.snacks.purchase(self.eve, 300)), ["00"])
+        self.hold(1000, 0)
+
     def test_set_aside(self) -> None:
         """A pre-authorization sets money aside in one purse, and is completed from it."""
         self.assertEqual(self.codes(self.snacks.hold(self.eve, 1100)), ["51"])

@@ -78,6 +78,11 @@ class SqlWorld:
             )
             change.people.set_policy(Policy(0, row.row, "2020-01-01", **policy), change.at)
 
+    def set_policy(self, company: str, **policy: Any) -> None:
+        with self.registry.changing(self.clock.now()) as change:
+            row = _found(change.people.company(company)).row
+            change.people.set_policy(Policy(0, row, "2020-01-01", **policy), change.at)
+
     def add_employee(self, company: str, employee: str, balance: int) -> None:
         with self.registry.changing(self.clock.now()) as change:
             employer = _found(change.people.company(company))

@@ -72,6 +72,10 @@ class World(Protocol):
         """Register a company with a policy of these fields, valid from 2020-01-01."""
         ...
 
+    def set_policy(self, company: str, **policy: Any) -> None:
+        """Put a policy of these fields in the place of a company's."""
+        ...
+
     def add_employee(self, company: str, employee: str, balance: int) -> None:
         """Register an employee with `balance` minor units in the purse."""
         ...

@@ -259,6 +259,23 @@ class BrokenCase(SynchronousTestCase):
         self.assertRaises(StorageFailed, self.ledger.begin, NOON)
         self.assertRaises(LedgerError, unit.commit)
 
+    def test_accounts_cannot_be_looked_up(self) -> None:
+        """An event of accounts that cannot be looked up is not taken: its unit is over, nothing of it is kept."""
+        unit = self.ledger.begin(NOON)
+        event = self.books.purchase(unit)
+        unit.rollback()
+        unit = self.ledger.begin(NOON)
+        broken = dbapi2.DatabaseError("database disk image is malformed")
+        broken.sqlite_errorcode = dbapi2.SQLITE_CORRUPT
+
+        def rows(*_: object) -> list[tuple[object, ...]]:
+            raise broken
+
+        self.patch(Direct, "rows", rows)
+        self.assertRaises(StorageFailed, unit.record, replace(event, purses=()))
+        self.assertIn("malformed", self.ledger.health())
+        self.assertRaises(LedgerError, unit.commit)
+
     def test_risk_account_cannot_be_opened(self) -> None:
         """An advice whose shortfall has no account to go to is not stored: its unit is over, nothing of it is kept."""
         unit = self.ledger.begin(NOON)

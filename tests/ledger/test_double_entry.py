@@ -105,7 +105,7 @@ class DoubleEntryCase(SynchronousTestCase):
     @SLOW
     @given(postings=POSTINGS)
     def test_any_entries(self, postings: list[Posting]) -> None:
-        """Entries are taken exactly when they sum to zero for each currency and no read balance moves unsaid."""
+        """Entries are taken exactly when they sum to zero for each currency and no locked balance moves unsaid."""
         books = self.books
         sums: dict[str, int] = {}
         for each in postings:
@@ -117,7 +117,7 @@ class DoubleEntryCase(SynchronousTestCase):
             moved: dict[int, int] = {}
             for each in postings:
                 moved[each.account] = moved.get(each.account, 0) + each.amount
-            good = not any(sums.values()) and not moved.get(books.purses[0], 0)
+            good = not any(sums.values()) and not any(moved.get(each) for each in (*books.purses, *books.companies))
             changed = replace(event, postings=tuple(postings))
             if good:
                 unit.record(changed)

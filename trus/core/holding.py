@@ -27,7 +27,7 @@ from trus.core.faults import describe
 from trus.core.linking import About, Moved, carry_out, decline, find, given_back
 from trus.core.messages import Capture, Outcome, Release
 from trus.core.purses import account_of_hold, set_aside
-from trus.errors import LedgerError
+from trus.errors import LedgerError, StorageFailed
 from trus.values import Identity, ResponseCode, Result
 
 #: Holds that one step of the upkeep lets expire, so that no cardholder waits for it.
@@ -152,6 +152,8 @@ class HoldExpiry:
         self._clock = clock
         self._note = note
         self._looked_at = clock.monotonic()
+        #: Holds whose expiry failed and was noted, by reference number.
+        self._stuck: set[str] = set()
 
     def keep(self) -> None:
         """Make a step when LOOK_SECONDS have passed since the last one, and at once while more is due."""
@@ -162,11 +164,12 @@ class HoldExpiry:
     def step(self) -> int:
         """Record the expiry of up to HOLDS_A_STEP holds in one commit; return how many.
 
-        A failure is noted; what was not stored is due again at the next step.
+        A failure is noted; what was not stored is due again at the next step. A hold that cannot expire is noted
+        once and keeps no other from it.
         """
         now = self._clock.now()
         try:
-            due = self._ledger.due_holds(now, HOLDS_A_STEP)
+            due = self._ledger.due_holds(now, HOLDS_A_STEP + len(self._stuck))
             if not due:
                 return 0
             unit = self._ledger.begin(now)
@@ -174,7 +177,7 @@ class HoldExpiry:
                 facts = unit.read(identities=[], terminals=[], card_keys=[], references=due)
                 book = Book(unit, facts, now)
                 for reference in due:
-                    self._expire(reference, book)
+                    self._try_to_expire(reference, book)
                 if book.recorded:
                     unit.commit()
                 return book.recorded
@@ -183,6 +186,18 @@ class HoldExpiry:
         except LedgerError as failure:
             self._note("error", f"holds could not expire: {describe(failure)}")
             return 0
+
+    def _try_to_expire(self, reference: str, book: Book) -> None:
+        try:
+            self._expire(reference, book)
+        except StorageFailed:
+            raise
+        except LedgerError as failure:
+            if reference not in self._stuck:
+                self._stuck.add(reference)
+                self._note("error", f"the pre-authorization {reference} cannot expire: {describe(failure)}")
+        else:
+            self._stuck.discard(reference)
 
     def _expire(self, reference: str, book: Book) -> None:
         found = book.named(reference)

@@ -73,8 +73,9 @@ class FactsReader:
             facts = _card(row)
             by_id[facts.card_id] = facts
         policies = self._policies(direct, [facts.company_id for facts in by_id.values()])
-        if any(rules.purses for kept in policies.values() for rules in kept):
-            self._add_purses(direct, policies, cards, by_id)
+        several = {company for company, kept in policies.items() if any(rules.purses for rules in kept)}
+        if several or named:
+            self._add_purses(direct, several, frozenset(named), cards, by_id)
         return BatchFacts(
             terminals={row[0]: _terminal(row) for row in self._rows(direct, "terminals", terminals)},
             cards=cards,
@@ -203,20 +204,25 @@ class FactsReader:
     def _add_purses(
         self,
         direct: Direct,
-        policies: dict[int, tuple[Policy, ...]],
+        several: set[int],
+        named: frozenset[int],
         cards: dict[bytes, CardFacts],
         by_id: dict[int, CardFacts],
     ) -> None:
-        """Give the cards of companies whose policies name purses, now or before, those of their holders."""
-        several = {company for company, kept in policies.items() if any(rules.purses for rules in kept)}
-        wanted = [number for number, facts in by_id.items() if facts.company_id in several]
+        """Give cards the purses of their holders: those of companies whose policies name purses, now or before.
+
+        The cards that stored requests name get them whatever the policies say: purses may have paid under a policy
+        that was replaced since.
+        """
+        wanted = [number for number, facts in by_id.items() if number in named or facts.company_id in several]
         found: dict[int, list[PurseFacts]] = {}
         for row in self._rows(direct, "purses", wanted):
             found.setdefault(row[0], []).append(PurseFacts(row[1], row[2], row[3], row[4]))
         for number, purses in found.items():
             by_id[number] = msgspec.structs.replace(by_id[number], purses=tuple(purses))
         for key, facts in cards.items():
-            cards[key] = by_id[facts.card_id]
+            if facts.company_id in several:
+                cards[key] = by_id[facts.card_id]
 
     def _rows(self, direct: Direct, name: str, keys: Sequence[Any]) -> list[Any]:
         distinct = list(dict.fromkeys(keys))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Executable, TextClause, and_, bindparam, func, literal_column, select, text
 
-from trus.ledger.tables import ENDING_WHERE, entry, event, hold, lot_move, range_watch
+from trus.ledger.tables import ENDING_WHERE, account, entry, event, hold, lot_move, range_watch
 
 
 def markers(size: int) -> list[Any]:
@@ -38,6 +38,11 @@ def request_lots(size: int) -> Executable:
         .where(lot_move.c.event_id.in_(markers(size)))
         .order_by(lot_move.c.event_id, lot_move.c.expires_on)
     )
+
+
+def locked_accounts(size: int) -> Executable:
+    """Return which accounts have a locked balance."""
+    return select(account.c.id).where(account.c.id.in_(markers(size)), account.c.balance.is_not(None))
 
 
 def refunds(size: int) -> Executable:

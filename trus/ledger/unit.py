@@ -22,7 +22,7 @@ from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event, rrn_prefix
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
 from trus.ledger.facts import FactsReader
 from trus.ledger.lots import LotBook
-from trus.ledger.statements import Statements
+from trus.ledger.statements import MAX_KEYS, Statements, padded
 from trus.ledger.tree import NodeRow, Tail
 from trus.ledger.watched import block_terminals, keep_ranges
 from trus.receipts.links import HEAD_BYTES, NO_KEY, Receipt
@@ -111,6 +111,8 @@ class SqlUnit:
         kept = progress.numbering
         self._next, self._end = (kept.next, kept.end) if kept.day == self._day else (0, 0)
         self._balances: dict[int, int] = {}
+        #: Accounts without a locked balance, as far as they are known.
+        self._unlocked: set[int] = set()
         self._events: list[Event] = []
         self._purses: dict[int, PurseUpdate] = {}
         self._tries: dict[int, int] = {}
@@ -160,6 +162,7 @@ class SqlUnit:
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None
+        self._unlocked.update(each.merchant_account for each in facts.terminals.values())
         for card in facts.cards_by_id.values():
             self._balances[card.purse_account] = card.balance
             if card.lots:
@@ -224,9 +227,7 @@ class SqlUnit:
                 raise Unbalanced(f"event {event.rrn} sets more aside than account {purse.account} has")
             if held + moved.pop(purse.account, 0) != purse.balance:
                 raise Unbalanced(f"event {event.rrn} sets account {purse.account} apart from its entries")
-        for account, amount in moved.items():
-            if amount and account in balances:
-                raise Unbalanced(f"event {event.rrn} moves account {account} without its balance")
+        self._check_unlocked([account for account, amount in moved.items() if amount], event.rrn)
         if self._lots.concerns(event):
             self._lots.check(event)
             self._lots.keep(event)
@@ -255,6 +256,20 @@ class SqlUnit:
             card, tries = event.tries
             self._tries[card] = tries
         self._events.append(event)
+
+    def _check_unlocked(self, accounts: Sequence[int], rrn: str) -> None:
+        """Raise Unbalanced when a locked balance is moved without its row, also one that was never read."""
+        strange = [account for account in accounts if account not in self._unlocked]
+        for start in range(0, len(strange), MAX_KEYS):
+            size, keys = padded(strange[start : start + MAX_KEYS])
+            try:
+                rows = self._direct.rows(self._statements.text("locked_accounts", size), keys)
+            except DATABASE_ERRORS as failure:
+                self._over = True
+                raise self._ending.failed(failure) from None
+            if rows:
+                raise Unbalanced(f"event {rrn} moves account {rows[0][0]} without its balance")
+        self._unlocked.update(strange)
 
     def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
         """Keep what was tried out in a range of card numbers, with the commit of this unit."""
