@@ -17,7 +17,7 @@ from trus.ledger.compose import open_ledger
 from trus.ledger.engine import open_engine
 from trus.ledger.erasure import erase_employee
 from trus.ledger.heads import HeadLog
-from trus.ledger.proving import LedgerProver, prove, receipt_key, receipt_of
+from trus.ledger.proving import LedgerProver, prove, prove_all, receipt_key, receipt_of
 from trus.ledger.registry import Registry
 from trus.ledger.registry_reports import JournalFilter
 from trus.receipts.links import STATED, Receipt
@@ -61,6 +61,17 @@ class ProvingCase(SynchronousTestCase):
 
     def signed(self, payload: bytes, signature: bytes, /) -> bool:
         return self.signer.verify(self.signer.name, payload, signature)
+
+    def test_all_at_once(self) -> None:
+        """An examiner is given the proof of each of several answers, and none for what no head covers yet."""
+        first, _ = self.pay()
+        self.sign()
+        second, _ = self.pay()
+        covered, waiting = prove_all(self.books.ledger.engine, [first, second])
+        assert covered is not None
+        self.assertTrue(pack(covered)[0].leads(first))
+        self.assertIsNone(waiting)
+        self.assertEqual(prove_all(self.books.ledger.engine, [Receipt(1, 999, bytes(16))]), [None])
 
     def tamper(self, *statements: str) -> None:
         """Change the closed ledger as somebody does who holds its key, and open it again."""

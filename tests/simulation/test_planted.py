@@ -22,6 +22,8 @@ class Planted(unittest.SynchronousTestCase):
                     self.fail(f"no seed up to {bug.within} finds it")
                 names = {each.invariant for each in report.findings}
                 self.assertTrue(bug.caught_by & names, f"{names} caught it")
+                if bug.caught_by == {"RECEIPT"}:
+                    self.assertEqual(names, {"RECEIPT"})
 
     def test_storage(self) -> None:
         """TR-11, TR-13: bugs of commits, locks, chains, counters and totals are found."""
@@ -35,10 +37,13 @@ class Planted(unittest.SynchronousTestCase):
         """TR-16, TR-19: bugs of journals, nonces, replays, reversals and PINs are found."""
         self.look_for("speaking")
 
+    def test_receipts(self) -> None:
+        """TR-11: what the ledger's audit cannot see is found by whoever holds a receipt, and by nothing else."""
+        self.look_for("receipts")
+
     def test_many(self) -> None:
         """TR-11: at least a dozen different bugs are planted, and between them every kind of invariant catches one."""
         bugs: list[Bug] = [bug for area in AREAS.values() for bug in area]
         self.assertGreaterEqual(len({bug.name for bug in bugs}), 12)
-        self.assertLessEqual(
-            {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "PIN", "NONCE"}, set().union(*(bug.caught_by for bug in bugs))
-        )
+        every = {"I1", "I2", "I3", "I4", "I5", "I6", "I7", "PIN", "NONCE", "RECEIPT"}
+        self.assertLessEqual(every, set().union(*(bug.caught_by for bug in bugs)))

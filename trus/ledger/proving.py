@@ -7,14 +7,16 @@ the answer knows. What is shown is the statement, which the holder has, and dige
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, bindparam, select
 
 from trus.errors import LedgerError
 from trus.ledger.chain import CHAINED, PERSONAL, commit_personal, genesis, rest_of, stated_of
 from trus.ledger.heads import Head, last_head
+from trus.ledger.prepared import Prepared
 from trus.ledger.store import SqlLedger
 from trus.ledger.tables import entry, event, signed_head
 from trus.ledger.tree import GONE, subtrees
@@ -25,6 +27,16 @@ from trus.receipts.merkle import consistency_path, inclusion_path
 from trus.receipts.proofs import NotCovered, ShownProof, end_of
 
 _WIDTH: Final = len(CHAINED)
+_PLACE: Final = (event.c.slot == bindparam("slot"), event.c.sequence == bindparam("sequence"))
+_ANSWER: Final = Prepared(
+    select(*(event.c[each] for each in (*CHAINED, *PERSONAL, "salt", "commitment", "mark", "id"))).where(*_PLACE)
+)
+_LINK: Final = Prepared(select(event.c.link).where(*_PLACE))
+_MOVED: Final = Prepared(
+    select(entry.c.account, entry.c.amount, entry.c.currency)
+    .where(entry.c.event_id == bindparam("event"))
+    .order_by(entry.c.number)
+)
 
 
 class LedgerProver:
@@ -46,8 +58,7 @@ def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProo
     LedgerError for heads that somebody has altered beyond reading.
     """
     slot, sequence = receipt.slot, receipt.sequence
-    columns = [event.c[each] for each in (*CHAINED, *PERSONAL, "salt", "commitment", "mark", "id")]
-    row = connection.execute(select(*columns).where(event.c.slot == slot, event.c.sequence == sequence)).first()
+    row = _ANSWER.first(connection, slot=slot, sequence=sequence)
     if row is None or not isinstance(row[-2], bytes) or not hmac.compare_digest(row[-2], receipt.mark):
         return None
     newest = last_head(connection)
@@ -56,8 +67,7 @@ def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProo
         raise NotCovered
     salt, kept = row[-4], row[-3]
     commitment = kept if kept is not None else commit_personal(salt or b"", tuple(row[_WIDTH : _WIDTH + len(PERSONAL)]))
-    moves = select(entry.c.account, entry.c.amount, entry.c.currency).where(entry.c.event_id == row[-1])
-    moved = [(each[0], each[1], each[2]) for each in connection.execute(moves.order_by(entry.c.number))]
+    moved = [(each[0], each[1], each[2]) for each in _MOVED.rows(connection, event=row[-1])]
     stated, unstated = stated_of(tuple(row[:_WIDTH]))
     read = subtrees(connection, slot)
     older, consistency = _head(connection, since), []
@@ -74,6 +84,22 @@ def prove(connection: Connection, receipt: Receipt, since: int = 0) -> ShownProo
         None if older is None else (older.document, older.signature),
         consistency,
     )
+
+
+def prove_all(engine: Engine, receipts: Sequence[Receipt]) -> list[ShownProof | None]:
+    """Return the proof of each of several answers in order, None where there is none yet or none at all.
+
+    For an examiner; the engine's errors are its own. Raises LedgerError.
+    """
+    with engine.connect() as connection:
+        return [_proof_if_any(connection, receipt) for receipt in receipts]
+
+
+def _proof_if_any(connection: Connection, receipt: Receipt) -> ShownProof | None:
+    try:
+        return prove(connection, receipt)
+    except NotCovered:
+        return None
 
 
 def receipt_key(connection: Connection, number: int) -> bytes | None:
@@ -107,5 +133,5 @@ def _said(head: Head) -> Document:
 def _link(connection: Connection, slot: int, sequence: int) -> bytes:
     if sequence == 0:
         return genesis(ledger_id(connection), slot).link
-    found = connection.execute(select(event.c.link).where(event.c.slot == slot, event.c.sequence == sequence)).scalar()
+    found = _LINK.value(connection, slot=slot, sequence=sequence)
     return found if isinstance(found, bytes) else GONE

@@ -14,6 +14,7 @@
 | nemesis | which fault, when, where |
 | papers, watching | what people know for sure; what is noticed from outside |
 | work | how many purchases a second |
+| proofs | receipts, verified as a shop does |
 | invariants, run | what must hold; one run from seed to judgement |
 
 The rules of the simulated world are docs/reference/simulation.md.

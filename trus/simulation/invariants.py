@@ -29,6 +29,8 @@ _NEVER_AGAIN: Final = _TAKEN_BACK | {Asked.ADVICE, Asked.PIN, Asked.BALANCE}
 _LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.CLOSE})
 #: Requests for which the cardholder's PIN must be right.
 _WITH_PIN: Final = frozenset({Asked.PURCHASE, Asked.HOLD})
+#: Events of the amount that was asked for, unless they are said to be of a part.
+_WHOLE: Final = frozenset({EventKind.PURCHASE, EventKind.COMPLETION, EventKind.REFUND, EventKind.HOLD})
 _MOVES: Final = frozenset({EventKind.PURCHASE, EventKind.COMPLETION, EventKind.REFUND, EventKind.HOLD})
 
 
@@ -105,6 +107,8 @@ def _approved_as(kind: EventKind) -> Callable[[Books, Written, EventRow | None],
             return
         if event is None or event.kind != kind or event.result not in APPROVED:
             yield f"was approved ({settled.rrn}) and is not so in the ledger"
+        elif kind in _WHOLE and settled.result is Result.APPROVED and settled.amount != written.opened.amount:
+            yield f"asked for {written.opened.amount} and was approved, not in part, for {settled.amount}"
         elif (event.authorized, event.approval) != (settled.amount, settled.approval):
             said = f"{settled.amount} as {settled.approval!r}"
             yield f"was approved for {said}, recorded {event.authorized} {event.approval!r}"

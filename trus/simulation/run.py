@@ -19,7 +19,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from trus.cli.heads import TokenHeadVerifier
+from trus.cli.heads import TokenHeadVerifier, public_pem
 from trus.device.errors import Stopped
 from trus.device.journal import Asked, JournalError
 from trus.device.orders import Answer
@@ -40,6 +40,7 @@ from trus.simulation.network import ChannelName, Network
 from trus.simulation.operators import Operator
 from trus.simulation.orders import KINDS, OrderKind
 from trus.simulation.papers import Papers
+from trus.simulation.proofs import receipts_verify
 from trus.simulation.shapes import Shape
 from trus.simulation.storage import Disk, LedgerDisk
 from trus.simulation.thieves import Thief
@@ -277,6 +278,7 @@ class World:
             for finding in report.findings:
                 self._found(Finding("I5", f"{finding.check.value}: {finding.row}: {finding.problem}"))
             dump = read_dump(engine)
+            self.findings += receipts_verify(engine, self.papers, public_pem(self.town.keys))
         finally:
             engine.dispose()
         self.findings += judge(dump, self.papers)

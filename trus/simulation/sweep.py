@@ -42,6 +42,7 @@ INVARIANTS: Final = {
     "I7": "after healing, service is back within a stated time",
     "PIN": "no wrong PIN is forgotten, and no right one refused",
     "DAY": "ledger dates never go back",
+    "RECEIPT": "every approval that a terminal saw is proven by its receipt and the public key alone",
     "NONCE": "no nonce is used twice under one key, and no sealed line is opened twice",
     "FAULT": "no part fails in a way that it does not expect",
 }

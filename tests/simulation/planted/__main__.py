@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tests.simulation.planted import Bug, deciding, speaking, storage
+from tests.simulation.planted import Bug, deciding, receipts, speaking, storage
 from trus.simulation.run import Report
 from trus.simulation.sweep import settle_memory, sweep
 
@@ -14,6 +14,7 @@ AREAS: dict[str, tuple[Bug, ...]] = {
     "storage": storage.BUGS,
     "deciding": deciding.BUGS,
     "speaking": speaking.BUGS,
+    "receipts": receipts.BUGS,
 }
 
 

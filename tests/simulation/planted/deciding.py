@@ -91,7 +91,8 @@ def _posts_twice_on_a_repeat(replace: Replace) -> None:
 
 def _rounds(replace: Replace) -> None:
     """Amounts are read as binary fractions and cut off: 1.15 is 114 cents."""
-    replace(dispatch, "parse_amount", lambda text, currency: int(float(text) * 100))
+    for reading in ("parse_amount", "parse_sum"):
+        replace(dispatch, reading, lambda text, currency: int(float(text) * 100))
 
 
 def _spends_what_is_set_aside(replace: Replace) -> None:

@@ -163,7 +163,7 @@ def _forgets_to_store_declines(replace: Replace) -> None:
 
 
 BUGS = (
-    Bug("answers before the commit", caught("I2", "I4"), _answers_before_the_commit, within=100),
+    Bug("answers before the commit", caught("I2", "I4", "RECEIPT"), _answers_before_the_commit, within=100),
     Bug(
         "does not wait for the medium",
         caught("I2", "I4"),
