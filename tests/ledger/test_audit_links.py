@@ -61,3 +61,12 @@ class LinkCase(AuditCase):
             [(row, problem)] = self.found(Check.LOTS)
             self.assertEqual(row, f"account {purse}")
             self.assertIn(f"its lots are '2026-12-31:{amount}'", problem)
+
+    def test_shop_that_gives_back_too_much(self) -> None:
+        """TR-2: a shop that gave back more than it received over a sale is found."""
+        first, taken = self.first.event_id, self.reversal.event_id
+        self.tamper(f"UPDATE entry SET amount = amount + sign(amount) WHERE event_id = {taken}")
+        found = self.found(Check.REFUNDS)
+        self.assertEqual([row for row, _ in found], [f"event {first}"] * 2)
+        self.assertTrue(any("gave back more than it received over it: 1" in problem for _, problem in found), found)
+        self.assertTrue(any("got back more than it gave over it: 1" in problem for _, problem in found), found)

@@ -17,7 +17,7 @@ from sqlalchemy.sql import Select
 from trus.errors import StorageFailed
 from trus.ledger.audit_chain import walk_chains
 from trus.ledger.audit_heads import check_export, check_heads
-from trus.ledger.audit_links import check_holds, check_refunds, check_reversals
+from trus.ledger.audit_links import check_holds, check_refunds, check_returns, check_reversals
 from trus.ledger.audit_lots import check_lots
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.findings import AuditReport, Check, Findings
@@ -71,6 +71,7 @@ def _verify(connection: Connection, direct: Direct, verifier: HeadVerifier | Non
     _check_accounts(connection, findings)
     check_reversals(connection, findings)
     check_refunds(connection, findings)
+    check_returns(connection, findings)
     check_holds(connection, findings)
     check_lots(connection, findings)
     _check_references(connection, findings)

@@ -2,15 +2,16 @@
 
 Reads entries alone, never a stored answer. A reversal undoes its original; where refunds came between,
 all of them together leave the shop with nothing of the purchase, and whatever a purse could not
-pay back stands on the issuer's risk.
+pay back stands on the issuer's risk. No account gets back more of a sale than it gave.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, union
 
+from trus.auth.ports import SOLD
 from trus.ledger.findings import Check, Findings
 from trus.ledger.tables import account, entry, event, hold
 
@@ -72,6 +73,35 @@ def check_refunds(connection: Connection, findings: Findings) -> None:
         elif refunded > paid:
             findings.add(Check.REFUNDS, f"event {named}", f"{refunded} of it was refunded, and it paid {paid}")
     findings.examine(Check.REFUNDS, examined)
+
+
+def check_returns(connection: Connection, findings: Findings) -> None:
+    """Check that over a sale, its refunds and what took these back, nobody got back more than was given.
+
+    A purse, and the issuer's risk, may have given for it in all, or nothing; a shop may have received.
+    """
+    about, refund, undone, sale = (event.alias(name) for name in ("about", "refund", "undone", "sale"))
+    direct = (about.c.kind.in_(("refund", *_UNDOING)), about.c.original.is_not(None))
+    family = union(
+        select(about.c.original.label("sale"), about.c.original.label("part")).where(*direct),
+        select(about.c.original, about.c.id).where(*direct),
+        select(refund.c.original, undone.c.id)
+        .join_from(refund, undone, and_(undone.c.original == refund.c.id, undone.c.kind.in_(_UNDOING)))
+        .where(refund.c.kind == "refund", refund.c.original.is_not(None)),
+    ).subquery()
+    net = func.sum(entry.c.amount)
+    gained = (
+        select(sale.c.id, account.c.id, account.c.kind, net)
+        .join_from(family, sale, and_(sale.c.id == family.c.sale, sale.c.kind.in_(SOLD)))
+        .join(entry, entry.c.event_id == family.c.part)
+        .join(account, account.c.id == entry.c.account)
+        .group_by(sale.c.id, account.c.id, account.c.kind)
+        .having(or_(and_(account.c.kind == "shop", net < 0), and_(account.c.kind != "shop", net > 0)))
+        .order_by(sale.c.id, account.c.id)
+    )
+    for number, of, kind, amount in connection.execute(gained):
+        what = "gave back more than it received" if kind == "shop" else "got back more than it gave"
+        findings.add(Check.REFUNDS, f"event {number}", f"{kind} account {of} {what} over it: {abs(amount)}")
 
 
 def check_holds(connection: Connection, findings: Findings) -> None:

@@ -61,6 +61,7 @@ def balanced(books: Books) -> Iterator[Finding]:
             yield Finding("I1", f"{event.kind} {event.rrn} of {event.authorized} was asked for by nobody")
         if books.is_sale(event):
             yield from _sale_adds_up(books, event)
+            yield from _nobody_gains(books, event)
     for event in books.ended_twice:
         yield Finding("I1", f"{event.kind} {event.rrn} ends event {event.original}, which was ended already")
 
@@ -98,6 +99,19 @@ def _sale_adds_up(books: Books, sale: EventRow) -> Iterator[Finding]:
         yield Finding("I1", f"{sale.kind} {sale.rrn} of {sale.authorized} was given back with {-left} too much")
     elif left and sale.id in books.ended_by:
         yield Finding("I1", f"{sale.kind} {sale.rrn} of {sale.authorized} was taken back but for {left}")
+
+
+def _nobody_gains(books: Books, sale: EventRow) -> Iterator[Finding]:
+    """Over a sale, its refunds and what took these back, the shop receives or nothing, and everybody else gives."""
+    ends = (books.ended_by.get(each.id) for each in (sale, *books.refunds.get(sale.id, ())))
+    net: dict[int, int] = defaultdict(int)
+    for event in (sale, *books.refunds.get(sale.id, ()), *(each for each in ends if each is not None)):
+        for account, amount in books.moved(event).items():
+            net[account] += amount
+    shop = books.dump.merchants.get(sale.terminal or "", 0)
+    for account, amount in net.items():
+        if (amount < 0) if account == shop else (amount > 0):
+            yield Finding("I1", f"{sale.kind} {sale.rrn} leaves account {account} with {amount}, on the wrong side")
 
 
 def floors_hold(books: Books) -> Iterator[Finding]:
