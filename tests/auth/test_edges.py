@@ -12,7 +12,7 @@ from trus.auth.case import Case, LocalMoment, local_moment
 from trus.auth.decide import decide
 from trus.auth.model import Facts, Kind, PurseFacts, Question, State
 from trus.auth.policy import MAIN_PURSE, PurseRule
-from trus.auth.signals import distance_km, signals_of
+from trus.auth.signals import distance_km, signals_of, with_reading
 from trus.auth.watching import (
     MAX_CARDS,
     UNWATCHED,
@@ -245,6 +245,20 @@ class Places(SynchronousTestCase):
         self.assertEqual(self.far(HERE, 0)[0], "approved")
         self.assertEqual(
             [self.far("40.7128,-73.9470", 0)[0], self.far("40.7128,-73.9460", 0)[0]], ["approved", "too-far"]
+        )
+
+    def test_another_reader(self) -> None:
+        """The last reading is that of the last terminal, whatever its name; at one terminal the highest stands."""
+        kept = with_reading("", "T0000002", 100, odd=False)
+
+        def last(terminal: str, number: int) -> tuple[str, int]:
+            text = with_reading(kept, terminal, number, odd=False)
+            signals = signals_of(Case(LUNCH, facts(card__signals=text), NOW))
+            return signals.read_at, signals.read
+
+        self.assertEqual([last(each, 50) for each in ("T0000001", "T0000003")], [("T0000001", 50), ("T0000003", 50)])
+        self.assertEqual(
+            [last("T0000002", each) for each in (99, 100, 101)], [("T0000002", each) for each in (100, 100, 101)]
         )
 
     def test_too_many(self) -> None:

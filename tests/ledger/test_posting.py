@@ -87,6 +87,11 @@ class PostingCase(SynchronousTestCase):
         self.order((self.purse, 400 - LOADED), (self.company, LOADED - 400))
         self.assertEqual(self.books.balance(self.purse), 400)
         self.order((self.company, -1), (self.purse, 1))
+        self.held(self.purse, 900)
+        self.order((self.company, -1), (self.purse, 1))
+        self.order((self.company, 0), (self.purse, 0))
+        failure = self.assertRaises(BelowFloor, self.order, (self.purse, -1), (self.company, 1))
+        self.assertEqual((failure.balance, failure.missing), (402, 499))
 
     def test_within_one_unit(self) -> None:
         """Orders of one unit of work see each other's money, also before anything is stored."""

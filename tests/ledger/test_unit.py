@@ -64,6 +64,11 @@ class UnitCase(SynchronousTestCase):
         self.assertIn(TODAY, str(self.assertRaises(StorageFailed, unit.next_event)))
         unit.rollback()
 
+    def test_frozen(self) -> None:
+        """What a writer carries from one batch to the next is replaced, never changed."""
+        for kind in (units.Numbering, units.Progress):
+            self.assertTrue(kind.__struct_config__.frozen)
+
     def test_salts(self) -> None:
         """Each event of a batch has 16 random bytes of its own, drawn in their order."""
         with self.ledger.order(NOON) as unit:
