@@ -7,7 +7,10 @@ from sqlalchemy import select
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ledger.books import NOON, TODAY, Books
+from tests.ledger.test_chain import Signer
 from trus.errors import StorageFailed
+from trus.ledger.demanded import KnownHead, epoch_of
+from trus.ledger.heads import HeadLog
 from trus.ledger.registry import Registry
 from trus.ledger.restoring import (
     CHANGES_AN_EPOCH,
@@ -17,6 +20,7 @@ from trus.ledger.restoring import (
     restore_epoch,
 )
 from trus.ledger.tables import event
+from trus.receipts.documents import decode_document
 from trus.values import BusinessDate
 
 TOMORROW = BusinessDate("2026-11-21")
@@ -53,6 +57,26 @@ class RestoringCase(SynchronousTestCase):
         for epoch in (1, 2):
             self.restore()
             self.assertEqual(self.number(), epoch * NUMBERS_AN_EPOCH + 1)
+
+    def test_same_backup_twice(self) -> None:
+        """TR-5: when the same backup was restored before, nothing is given out again that was lost since."""
+        epoch = raise_epoch(self.books.ledger, NOON, TODAY, 1)
+        self.books.reopen()
+        self.assertEqual((epoch, self.number()), (2, 2 * NUMBERS_AN_EPOCH + 1))
+        with Registry(self.books.ledger).reading() as view:
+            self.assertGreaterEqual(view.directory.epoch(), 2 * CHANGES_AN_EPOCH)
+        self.assertEqual(raise_epoch(self.books.ledger, NOON, TODAY, 1), 3)
+
+    def test_epoch_of_heads(self) -> None:
+        """The heads that are known tell the epoch by the slots that they cover; a digest alone tells none."""
+        self.number()
+        signed = HeadLog(self.books.ledger, Signer(), self.books.folder / "heads").sign(NOON)
+        assert signed is not None
+        first = decode_document(signed.document)
+        second = msgspec.structs.replace(first, slots=[*first.slots, (2, 1, "", "")])
+        heads = [KnownHead(signed.digest, each) for each in (first, second)]
+        self.assertEqual([epoch_of([]), epoch_of([KnownHead(bytes(32))])], [0, 0])
+        self.assertEqual([epoch_of(heads[:1]), epoch_of(heads)], [0, 1])
 
     def test_a_day_without_numbers(self) -> None:
         """After nine restorations on one day a tenth needs a later business date, and then goes on."""

@@ -34,7 +34,7 @@ from trus.hsm.sealing import is_sealed
 from trus.hsm.softhsm import write_configuration
 from trus.ledger.audit import verify
 from trus.ledger.compose import open_for_reading, open_under
-from trus.ledger.demanded import ForeignHead, KnownHead, Shortfall, shortfall
+from trus.ledger.demanded import ForeignHead, KnownHead, Shortfall, epoch_of, shortfall
 from trus.ledger.heads import HeadLog
 from trus.ledger.restoring import raise_epoch, record_restoration
 from trus.ledger.snapshot import LedgerFacts, copy_database, facts_of
@@ -239,7 +239,7 @@ class Restorer:
         ledger = open_under(path, source, clock=clock, entropy=self._entropy).ledger
         try:
             try:
-                epoch = raise_epoch(ledger, clock.now(), day)
+                epoch = raise_epoch(ledger, clock.now(), day, epoch_of(wishes.known))
             except ValueError as failure:
                 raise BackupRefused(str(failure)) from None
         finally:

@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from trus.errors import LedgerError
+from trus.ledger.compose import ONLY_SLOT
 from trus.ledger.days import moment
 from trus.ledger.heads import HeadVerifier, heads_after
 from trus.ledger.writer import ledger_id
@@ -95,6 +96,12 @@ def shortfall(
     reached = dict(slots)
     missing = sum(max(each.sequence - reached.get(each.slot, 0), 0) for each in slots_of(demanded.document))
     return Shortfall(number, missing, moment(demanded.document.at).date())
+
+
+def epoch_of(known: Sequence[KnownHead]) -> int:
+    """Return how often the ledger of these heads had been restored: each time it wrote in another slot."""
+    slots = [each.slot for head in known if head.document is not None for each in slots_of(head.document)]
+    return max(slots, default=ONLY_SLOT) - ONLY_SLOT
 
 
 def _check(head: KnownHead, ledger: str, own: dict[int, bytes], verifier: HeadVerifier) -> None:

@@ -35,9 +35,11 @@ def restore_epoch(connection: Connection) -> int:
     return int(connection.execute(select(meta.c.value).where(meta.c.name == RESTORE_EPOCH)).scalar() or 0)
 
 
-def raise_epoch(ledger: SqlLedger, now: datetime, opened: BusinessDate) -> int:
+def raise_epoch(ledger: SqlLedger, now: datetime, opened: BusinessDate, known: int = 0) -> int:
     """Begin a new epoch of a restored ledger; return its number.
 
+    The epoch is beyond that of the ledger and `known`, the greatest one that anybody has heard of: the same backup may
+    have been restored before, and what was lost of that has numbers of its own too.
     `opened` is the business date that is open from now on, not before the present one. The ledger must be
     closed and opened anew before anything else is stored: its slot is another one then. Raises
     StorageFailed, OutcomeUnknown; ValueError for a date before the open one.
@@ -48,14 +50,17 @@ def raise_epoch(ledger: SqlLedger, now: datetime, opened: BusinessDate) -> int:
         ledger.advance_day(now, opened)
     with ledger.order(now) as unit:
         put = unit.connection.execute
-        epoch = restore_epoch(unit.connection) + 1
-        if epoch == 1:
-            put(insert(meta).values(name=RESTORE_EPOCH, value=str(epoch)))
-        else:
+        before = restore_epoch(unit.connection)
+        epoch = max(before, known) + 1
+        passed = epoch - before
+        if before:
             put(update(meta).where(meta.c.name == RESTORE_EPOCH).values(value=str(epoch)))
+        else:
+            put(insert(meta).values(name=RESTORE_EPOCH, value=str(epoch)))
         changes = int(put(select(meta.c.value).where(meta.c.name == REVOCATION_EPOCH)).scalar_one())
-        put(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=str(changes + CHANGES_AN_EPOCH)))
-        _skip_numbers(unit.connection, unit.business_date)
+        newest = str(changes + passed * CHANGES_AN_EPOCH)
+        put(update(meta).where(meta.c.name == REVOCATION_EPOCH).values(value=newest))
+        _skip_numbers(unit.connection, unit.business_date, passed)
     return epoch
 
 
@@ -66,11 +71,11 @@ def record_restoration(ledger: SqlLedger, now: datetime, figures: Mapping[str, i
         post(unit, kind="admin", postings=(), actor=ACTOR, rule="RESTORE", figures=told)
 
 
-def _skip_numbers(connection: Connection, day: BusinessDate) -> None:
-    """Let the next event of the open day have a number that no epoch before this has given out."""
+def _skip_numbers(connection: Connection, day: BusinessDate, epochs: int) -> None:
+    """Let the next event of the open day have a number that none of so many epochs before this has given out."""
     this_day = business_day.c.date == day
     held = int(connection.execute(select(business_day.c.next_number).where(this_day)).scalar_one())
-    first = (held // NUMBERS_AN_EPOCH + 1) * NUMBERS_AN_EPOCH + 1
+    first = (held // NUMBERS_AN_EPOCH + epochs) * NUMBERS_AN_EPOCH + 1
     if first >= NUMBERS_A_DAY:
         raise StorageFailed(f"the business date {day} has no event numbers left: open a later one")
     connection.execute(update(business_day).where(this_day).values(next_number=first))
