@@ -198,6 +198,8 @@ class ExpiryPromises(HoldCase):
         answer = self.bank.outcome(self.till.reverse(request))
         self.assertEqual((answer.result, answer.amount), ("reversed", 0))
         self.assertEqual(self.world.purse(*ADA).balance, 10_000)
+        self.assertEqual(self.bank.outcome(request), held)
+        self.assertEqual((self.world.held(*ADA), self.codes(self.till.capture(held, 1))), (0, ["25"]))
 
     def test_limits_of_the_day(self) -> None:
         """An expiry gives back no limits of a day that is over for the purse."""
