@@ -8,7 +8,8 @@
 | storage, memory, journals | disks: what a crash, a power cut and a failing sync leave; a ledger without a file |
 | keys, house, backend | the token, the real core on it, the machine that runs front and core |
 | gateways, meddling | the real gateway; a dishonest one |
-| tills, orders | terminals with their cashiers; what these order, one class a kind of transaction |
+| tills | terminals with their cashiers |
+| orders, orders_linked, orders_network | what cashiers order, one class a kind of transaction |
 | thieves | a criminal with an enrolled terminal |
 | operators | the admin |
 | nemesis | which fault, when, where |

@@ -175,8 +175,14 @@ def _above_floor(books: Books, event: EventRow, held: dict[int, int], aside: dic
 def guesses_count(books: Books) -> Iterator[Finding]:
     """PIN: no wrong PIN is forgotten: the tries go down with every one, and three lock the card."""
     left: dict[int, int] = {}
+    numbers = {each.card: each.id for each in books.dump.cards}
     for event in books.dump.events:
         card = event.card_id
+        if event.rule == _TRIES_AGAIN:
+            number = numbers[str(event.figures["card"])]
+            before, said = left.pop(number, PIN_TRIES), event.figures["tries-before"]
+            if said != before:
+                yield Finding("PIN", f"{event.rrn} gave {said} tries back, the card had {before}")
         if card is None or event.kind not in _WITH_PIN or event.rule in _NO_PIN_LOOKED_AT:
             continue
         before = left.get(card, PIN_TRIES)
@@ -198,6 +204,8 @@ def guesses_count(books: Books) -> Iterator[Finding]:
             yield Finding("PIN", f"card {card} has {tries.get(card)} tries, its last event left {now}")
 
 
+#: An admin gives a card its tries back.
+_TRIES_AGAIN: Final = "CARD-TRIES"
 #: Rules that settle a request before its PIN is looked at, or without.
 _NO_PIN_LOOKED_AT: Final = frozenset(
     {

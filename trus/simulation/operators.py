@@ -59,6 +59,7 @@ class Operator:
                 (3, ("card blocked", self._block_card)),
                 (2, ("terminal blocked", self._block_terminal)),
                 (4, ("unblocked", self._unblock)),
+                (3, ("tries restored", self._restore_tries)),
             )
         )
         self.counts[name] += 1
@@ -112,6 +113,9 @@ class Operator:
 
     def _block_card(self) -> None:
         self._block("CARD-BLOCK", "card", self._chance.choose(self._town.cards).name)
+
+    def _restore_tries(self) -> None:
+        self._order("CARD-TRIES", {"card": self._chance.choose(self._town.cards).name}, lambda _: None)
 
     def _block_terminal(self) -> None:
         self._block("TERMINAL-BLOCK", "terminal", self._chance.choose(self._town.tills).name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from trus.device.journal import Asked
 from trus.simulation.orders_linked import Advice, Capture, Hold, PinChange, Refund, Release, Void
+from trus.simulation.orders_network import KeyChange, SignOff
 from trus.simulation.slips import asked_pin, right_pin, some_amount, some_card, wrong_pin
 from trus.simulation.town import CURRENCY
 
@@ -129,4 +130,6 @@ KINDS: Final[tuple[tuple[int, OrderKind], ...]] = (
     (5, Advice()),
     (3, PinChange()),
     (3, BatchClose()),
+    (1, SignOff()),
+    (1, KeyChange()),
 )

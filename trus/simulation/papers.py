@@ -82,6 +82,9 @@ class Papers:
     #: Approvals that a dishonest terminal was given: identity, rid, minor units, retrieval reference.
     thefts: list[tuple[Identity, bytes, int, str, int]] = attrs.field(factory=list)
 
+    #: How often a terminal signed off, and how often a session's keys were changed.
+    signed: int = 0
+    rekeyed: int = 0
     reserved: list[Reserved] = attrs.field(factory=list)
     #: The PINs that a card may have: one, or two while the answer to a change is not known. Absent: its first.
     pins: dict[str, list[str]] = attrs.field(factory=dict)

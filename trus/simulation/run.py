@@ -380,7 +380,9 @@ def _play(world: World, steps: int) -> Report:
         batches=world.backend.core.batches,
         recovered=world.recovered,
         injected=injected,
-        done=Counter(each.asked.value for each in papers.orders) + world.operator.counts,
+        done=Counter(each.asked.value for each in papers.orders)
+        + Counter({"sign-off": papers.signed, "key change": papers.rekeyed})
+        + world.operator.counts,
         findings=tuple(world.findings),
         digest=work.digest,
     )

@@ -19,9 +19,16 @@ AREAS: dict[str, tuple[Bug, ...]] = {
 
 
 def find(bug: Bug, most: int) -> Report | None:
-    """Return the first failing run of up to `most` seeds with the bug planted, None when all hold."""
+    """Return the first run of up to `most` seeds in which one of the bug's own invariants finds it, None when none."""
     with bug.planted():
-        return next((report for report in sweep(range(1, most + 1), bug.plan) if report.findings), None)
+        return next(
+            (
+                report
+                for report in sweep(range(1, most + 1), bug.plan)
+                if any(each.invariant in bug.caught_by for each in report.findings)
+            ),
+            None,
+        )
 
 
 def main(arguments: Sequence[str]) -> None:
