@@ -49,18 +49,21 @@ class History:
         self.split = True
 
     def step(self) -> None:
-        """Let one thing happen."""
-        name = self.chance.choice(_STEPS)
-        request = getattr(self, f"_{name}")()
-        if request is None:
-            return
-        answer = self.bank.outcome(request)
-        assert answer.code not in ("91", "96"), (name, answer, self.bank.notes)
-        self.said.append((request, answer))
-        if answer.code in ("00", "10") and name in ("buy", "advise", "capture"):
-            self.sold.append((request, answer))
-        if answer.code == "00" and name == "hold":
-            self.held.append(answer)
+        """Let a few things happen, whose requests meet in one batch."""
+        asked = []
+        for name in self.chance.choices(_STEPS, k=self.chance.choice((1, 1, 2, 3))):
+            request = getattr(self, f"_{name}")()
+            if request is not None:
+                asked.append((name, request))
+        answers = self.bank.handle(*(request for _, request in asked))
+        for (name, request), answer in zip(asked, answers, strict=True):
+            assert isinstance(answer, Outcome), (name, answer, self.bank.notes)
+            assert answer.code not in ("91", "96"), (name, answer, self.bank.notes)
+            self.said.append((request, answer))
+            if answer.code in ("00", "10") and name in ("buy", "advise", "capture"):
+                self.sold.append((request, answer))
+            if answer.code == "00" and name == "hold":
+                self.held.append(answer)
 
     def _buy(self) -> Any:
         return self.till.purchase(self.bob, self.chance.randint(1, 900), partial=self.chance.random() < 0.3)
@@ -143,7 +146,7 @@ class ReturnHistories(SynchronousTestCase):
             world = FakeWorld()
             history = History(world, seed)
             shop = world.ledger.kept.terminals["T0000001"].merchant_account
-            for _ in range(60):
+            for _ in range(40):
                 history.step()
             self.assertEqual(history.bank.notes, [], seed)
             self.assertEqual(gains(world.ledger.kept.events, shop), {}, seed)
@@ -154,7 +157,7 @@ class ReturnHistories(SynchronousTestCase):
         for seed in range(100, 104):
             world = SqlWorld(Path(self.mktemp()).absolute())
             history = History(world, seed)
-            for _ in range(60):
+            for _ in range(40):
                 history.step()
             world.close()
             self.assertEqual(history.bank.notes, [], seed)
