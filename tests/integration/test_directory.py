@@ -53,6 +53,16 @@ class DirectoryTests(TestCase):
     async def fetch(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         return await deferToThread(self.get, path, **headers)
 
+    async def fetch_there(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Fetch what the backend makes within its first seconds, however slow the machine is."""
+        for _ in range(300):
+            answer = await self.fetch(path)
+            if answer[0] == 200:
+                return answer
+            self.assertIn(answer[0], (404, 503))
+            await deferToThread(time.sleep, 0.2)
+        return answer
+
     async def openssl(self, *arguments: str) -> tuple[int, str]:
         def run() -> tuple[int, str]:
             command = ["openssl", *arguments]
@@ -105,7 +115,7 @@ class DirectoryTests(TestCase):
 
     async def _lists_before(self) -> None:
         for path in ("individual/1/full", "individual/1/delta", "individual-root", "channel"):
-            status, headers, body = await self.fetch(f"/crl/{path}.crl")
+            status, headers, body = await self.fetch_there(f"/crl/{path}.crl")
             self.assertEqual((status, headers["content-type"]), (200, "application/pkix-crl"), path)
             self.assertEqual(lint.list_findings(body), [], path)
             self.assertIn("max-age=", headers["cache-control"])

@@ -182,7 +182,9 @@ class ExactlyOnce(TestCase):
         self.spent += 50 * paid
         await self.assert_books()
         rest = 10_000 - self.spent
-        self.assertEqual((await self.pay(f"{rest // 100}.{rest % 100:02d}"))[1]["code"], "00", "something is still held")
+        self.assertEqual(
+            (await self.pay(f"{rest // 100}.{rest % 100:02d}"))[1]["code"], "00", "something is still held"
+        )
 
     # ---------------------------------------------------------------------------------- the tools
 
