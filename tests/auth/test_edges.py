@@ -8,6 +8,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.auth.facts import CARD, CHECKS, ENQUIRY, LUNCH, NOW, POLICY, facts
+from tests.auth.test_readings import ReadingCase, T
 from trus.auth.case import Case, LocalMoment, local_moment
 from trus.auth.decide import decide
 from trus.auth.model import Facts, Kind, PurseFacts, Question, State
@@ -151,7 +152,8 @@ class Cents(SynchronousTestCase):
     def test_no_limit_is_no_limit(self) -> None:
         """A limit of nothing allows nothing, and no limit at all anything."""
         for limit in ("single_amount", "daily_amount"):
-            self.assertEqual(decide(LUNCH, facts(**{f"policy__{limit}": 0}), NOW).code, ResponseCode.OVER_AMOUNT_LIMIT)
+            decision = decide(LUNCH, facts(**{f"policy__{limit}": 0}), NOW)
+            self.assertEqual((decision.code, decision.figures["limit"]), (ResponseCode.OVER_AMOUNT_LIMIT, 0))
         self.assertEqual(decide(LUNCH, facts(policy__daily_count=0), NOW).rule, "daily-count")
         free = facts(policy__daily_count=None, policy__daily_amount=None, policy__single_amount=None)
         self.assertEqual(decide(Question(Kind.PURCHASE, 10_000, "USD"), free, NOW).rule, "approved")
@@ -274,10 +276,23 @@ class Places(SynchronousTestCase):
             return found
 
         self.assertEqual(rules(0, 1, 599), ["approved", "approved", "velocity"])
-        self.assertEqual(rules(0, 1, 600, 601, 602), ["approved", "approved", "approved", "approved", "velocity"])
+        for later in (600, 601, 3_000):
+            told = rules(0, 1, later, later + 1, later + 2)
+            self.assertEqual(told, ["approved", "approved", "approved", "approved", "velocity"])
         seen = facts(policy__velocity_count=0, policy__velocity_minutes=10, card__signals=f"[{NOW.timestamp():.0f},0]")
         decision = decide(LUNCH, seen, NOW)
         self.assertEqual(decision.figures, {"count": 0, "count_limit": 0, "minutes": 10})
+
+
+class Readings(ReadingCase):
+    """Readings of stripes that overtake each other."""
+
+    def test_late_ones(self) -> None:
+        """What comes late is noted beside what came before: each number once, whichever card shows it."""
+        self.assertEqual(self.codes(T, T + 5, T + 3), ["00"] * 3)
+        for number, code in ((T, "34"), (T + 3, "34"), (T + 5, "34"), (T + 4, "00"), (T + 1, "00"), (T + 4, "34")):
+            self.other_card()
+            self.assertEqual(self.read(number).code, code, number - T)
 
 
 class Watches(SynchronousTestCase):
@@ -321,6 +336,11 @@ class Watches(SynchronousTestCase):
             lately(watch, self.NOW + 899, self.LIMITS), Watch(1, self.NOW + 600, 1, self.NOW + 300, (1,), 0)
         )
         self.assertEqual(lately(watch, self.NOW + 900, self.LIMITS), Watch(1, self.NOW + 600, 0, 0, (), 0))
+
+    def test_long_ago(self) -> None:
+        """After a day nothing is held against a terminal, however much it was."""
+        watch = Watch(40, self.NOW, 40, self.NOW, tuple(range(40)), self.NOW + 300)
+        self.assertEqual(lately(watch, self.NOW + 86_400, self.LIMITS), UNWATCHED)
 
     def test_waits(self) -> None:
         """A wait is as long as the worse of the two counts asks, and a later one never shortens it."""

@@ -350,9 +350,9 @@ class Totals(SynchronousTestCase):
             self.assertEqual(one, expected)
         for kind in (EventKind.BALANCE, EventKind.HOLD, EventKind.TOMBSTONE):
             self.assertIs(totals.plus(kind, "approved", 2, 300), totals)
-        held = BatchTotals(refund_count=2, refund_amount=500)
+        held = BatchTotals(refund_count=3, refund_amount=500)
         self.assertIs(held.plus("reversal", "refund-taken-back", 1, 200), held)
-        self.assertEqual(held.without_refund(200), BatchTotals(refund_count=1, refund_amount=300))
+        self.assertEqual(held.without_refund(200), BatchTotals(refund_count=2, refund_amount=300))
         self.assertEqual(
             totals.plus("refund", "refund-taken-back", 1, 200), BatchTotals(refund_count=1, refund_amount=200)
         )

@@ -14,7 +14,7 @@ from trus.auth.ports import Event, PurseUpdate
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.ledger import unit as units
 from trus.ledger.days import NUMBERS_A_DAY, first_event
-from trus.ledger.tables import account, business_day, event, hold
+from trus.ledger.tables import account, business_day, chain_node, event, hold
 from trus.ledger.unit import LEASED_NUMBERS, SqlUnit
 from trus.receipts.links import HEAD_BYTES, NO_KEY
 
@@ -68,6 +68,17 @@ class UnitCase(SynchronousTestCase):
         """What a writer carries from one batch to the next is replaced, never changed."""
         for kind in (units.Numbering, units.Progress):
             self.assertTrue(kind.__struct_config__.frozen)
+
+    def test_tree(self) -> None:
+        """The nodes of the tree over the chain are stored with their events: a restart finds the tree as it was."""
+        with self.ledger.order(NOON) as unit:
+            for _ in range(300):
+                unit.record(self.books.declined(unit))
+        grown = self.ledger._writer.progress.tail
+        self.books.reopen()
+        self.assertEqual(self.books.ledger._writer.progress.tail, grown)
+        with self.books.ledger.reading() as connection:
+            self.assertTrue(connection.execute(select(chain_node)).all())
 
     def test_salts(self) -> None:
         """Each event of a batch has 16 random bytes of its own, drawn in their order."""
