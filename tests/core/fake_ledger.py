@@ -21,6 +21,7 @@ from trus.auth.ports import (
     CardNames,
     Event,
     EventKind,
+    Origin,
     PurseUpdate,
     StoredRequest,
 )
@@ -295,6 +296,9 @@ class FakeUnit:
 
     def risk_account(self, currency: str) -> int:
         return RISK
+
+    def origin(self, purse: int) -> Origin:
+        return Origin(0, self._balances.setdefault(0, self._kept.balances[0]), "", "")
 
     def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
         self._ledger.ranges[name] = (name, count, since, swept)

@@ -133,6 +133,28 @@ class LotPromises(PipelineCase):
         self.world.expire()
         self.assertEqual(self.credit(), ("", 1000))
 
+    def test_set_aside_when_it_had_ended(self) -> None:
+        """Credit that had ended backs nothing that is set aside afterwards, whether the upkeep has run or not."""
+        self.world.add_credit(*BOB, 500, FIRST)
+        self.days_pass(1, expire=False)
+        held = self.bank.outcome(self.till.hold(self.bob, 600))
+        self.assertEqual(self.credit(), ("", 1000))
+        batch = [self.till.purchase(self.bob, 401), self.till.capture(held, 600), self.till.purchase(self.bob, 400)]
+        self.assertEqual(self.codes(*batch), ["51", "00", "00"])
+        self.assertEqual(self.credit(), ("", 0))
+
+    def test_set_aside_again(self) -> None:
+        """Credit that had ended backs no pre-authorization that stands again, by a reversal or by a void."""
+        for undo in (self.till.reverse, self.till.void):
+            self.world.add_credit(*BOB, 500, str(self.till.date))
+            held = self.bank.outcome(self.till.hold(self.bob, 400))
+            self.days_pass(1, expire=False)
+            self.bank.outcome(self.till.release(self.bank.outcome(self.till.hold(self.bob, 1))))
+            completion = self.till.capture(held, 100)
+            self.assertEqual(self.codes(completion, undo(completion)), ["00", "00"])
+            self.assertEqual(self.world.held(*BOB), 400)
+            self.assertEqual(self.codes(self.till.release(held)), ["00"])
+
     def test_advice(self) -> None:
         """An advice spends what ends first; what has ended pays for nothing, and the risk bears it."""
         self.world.add_credit(*BOB, 500, FIRST)

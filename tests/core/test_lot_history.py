@@ -94,6 +94,11 @@ class Coins(RuleBasedStateMachine):
         aside = sum(amount for _, amount in self.holds)
         return len(self.coins) - max(aside, len(self.coins) - len(self.alive()))
 
+    def end_coins(self) -> None:
+        """Take out what has ended and nothing set aside keeps."""
+        gone = len(self.coins) - len(self.alive()) - sum(amount for _, amount in self.holds)
+        self.take(sorted(self.coins)[: max(0, gone)])
+
     def take(self, coins: list[str]) -> None:
         for coin in coins:
             self.coins.remove(coin)
@@ -186,6 +191,7 @@ class Coins(RuleBasedStateMachine):
         answer = self.bank.outcome(self.till.hold(self.card, amount))
         assert answer.code == ("00" if amount <= self.room() else "51"), answer
         if answer.code == "00":
+            self.end_coins()  # what had ended is not kept by what is set aside now
             self.holds.append((answer, amount))
 
     @precondition(lambda self: self.holds)
@@ -209,8 +215,7 @@ class Coins(RuleBasedStateMachine):
             self.till.date = self.world.advance_day()
         if expire:
             self.world.expire()
-            gone = len(self.coins) - len(self.alive()) - sum(amount for _, amount in self.holds)
-            self.take(sorted(self.coins)[: max(0, gone)])
+            self.end_coins()
 
     # ------------------------------------------------------------------------------- what must hold
 

@@ -137,6 +137,12 @@ class UnitCase(SynchronousTestCase):
         self.patch(units, "risk_account", _refused)
         self.failing(unit, lambda: unit.risk_account("USD"))
 
+    def test_origin_fails(self) -> None:
+        """So does one of where credit came from."""
+        unit = self.ledger.begin(NOON)
+        self.patch(units, "origin_of", _refused)
+        self.failing(unit, lambda: unit.origin(1))
+
     def test_receipts(self) -> None:
         """An answer that was committed has its place in the journal, any other none; without a head its key is none."""
         named = self.books.identity()

@@ -28,6 +28,11 @@ class Lot(NamedTuple):
     amount: int
 
 
+#: How credit that ended and was posted away is recorded: kind and rule.
+CREDIT_EXPIRY: Final = "credit-expiry"
+EXPIRED: Final = "credit-expired"
+
+
 #: In the order of their dates, which differ; of a purse, all amounts are above zero.
 Lots = tuple[Lot, ...]
 NO_LOTS: Final[Lots] = ()

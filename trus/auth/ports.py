@@ -272,6 +272,15 @@ class CardNames(Frozen, frozen=True):
 NOTHING_RECONCILED: Final[Mapping[str, Sequence[tuple[str, int]]]] = MappingProxyType({})
 
 
+class Origin(Frozen, frozen=True):
+    """Where the credit of a purse came from: the company's own account, and whose purse it is."""
+
+    account: int
+    balance: int  #: of that account inside the unit, minor units
+    company: str
+    employee: str
+
+
 class UnitOfWork(Protocol):
     """One batch, one transaction."""
 
@@ -308,6 +317,10 @@ class UnitOfWork(Protocol):
 
     def risk_account(self, currency: str) -> int:
         """Return the account of the shortfalls that the issuer bears. Raises StorageFailed."""
+        ...
+
+    def origin(self, purse: int) -> Origin:
+        """Return where the credit of a purse came from. Raises StorageFailed."""
         ...
 
     def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:

@@ -21,7 +21,7 @@ from trus.core.approvals import ApprovalCodes
 from trus.core.asked import Asked
 from trus.core.book import Book
 from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
-from trus.core.credit import shown, spending
+from trus.core.credit import shown, spending, without_ended
 from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
 from trus.core.purses import balances, draws_of, others, set_aside, told
 from trus.core.watching import SLOWED, Guard
@@ -78,6 +78,8 @@ class Authorizer:
         if decision.pin_wanted:
             tries = decision.tries_left
             return PinWanted(tries if tries is not None and tries < self._tries_allowed else None)
+        if card is not None and decision.amount and asked.kind is _HOLD:
+            card = without_ended(card, book)
         return self._record(asked, request.peer, question, decision, terminal, card, book, checks)
 
     def change_pin(self, asked: Asked, request: ChangePin, checks: Checks, book: Book) -> Outcome:

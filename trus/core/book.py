@@ -21,6 +21,7 @@ from trus.auth.ports import (
     BatchTotals,
     Event,
     EventKind,
+    Origin,
     Posting,
     PurseUpdate,
     StoredRequest,
@@ -173,6 +174,10 @@ class Book:
     def risk_account(self, currency: str) -> int:
         """Return the account of the shortfalls that the issuer bears. Raises LedgerError."""
         return self._unit.risk_account(currency)
+
+    def origin(self, purse: int) -> Origin:
+        """Return where the credit of a purse came from. Raises LedgerError."""
+        return self._unit.origin(purse)
 
     def watch_range(self, name: bytes, count: int, since: int, *, swept: bool) -> None:
         """Keep what was tried out in a range of card numbers."""

@@ -6,11 +6,31 @@ without any costs one look.
 
 from __future__ import annotations
 
-from trus.auth.lots import UNCHANGED, Credit, Lots, after, come_back, read_lots, spend, take_again, total, write_lots
+from typing import Final
+
+from trus.auth.lots import (
+    CREDIT_EXPIRY,
+    EXPIRED,
+    UNCHANGED,
+    Credit,
+    Lots,
+    after,
+    come_back,
+    read_lots,
+    spend,
+    take_again,
+    total,
+    write_lots,
+)
 from trus.auth.model import CardFacts
-from trus.auth.ports import EventKind, StoredRequest
+from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.auth.rules import Figures
 from trus.core.book import Book
+from trus.values import ResponseCode, Result
+
+#: No terminal asked for it.
+_NO_RID: Final = bytes(16)
+_NO_DIGEST: Final = bytes(32)
 
 
 def spending(card: CardFacts, amount: int, book: Book, *, kept: bool = False) -> Credit:
@@ -39,6 +59,57 @@ def taken_again(card: CardFacts, refund: StoredRequest, amount: int, book: Book)
     lots = read_lots(card.lots)
     moves = take_again(lots, refund.lots, card.balance - total(lots), amount, book.business_date)
     return _moved(lots, moves)
+
+
+def without_ended(card: CardFacts, book: Book) -> CardFacts:
+    """Return a card whose purse keeps of its ended credit only what is set aside: the rest is posted away.
+
+    So the upkeep does between batches. Before money is set aside it cannot wait for that: what is set aside
+    keeps credit from ending, and what had ended before is not to be kept by it. Raises LedgerError.
+    """
+    amount = card.ended - card.held
+    if amount <= 0:
+        return card
+    lots, currency = read_lots(card.lots), card.currency
+    credit = _moved(lots, spend(lots, amount, ""))
+    origin = book.origin(card.purse_account)
+    figures: Figures = {"company": origin.company, "employee": origin.employee, "currency": currency}
+    event_id, rrn = book.number()
+    book.record(
+        Event(
+            event_id,
+            CREDIT_EXPIRY,
+            None,
+            _NO_RID,
+            _NO_DIGEST,
+            None,
+            None,
+            amount,
+            currency,
+            Result.APPROVED.value,
+            ResponseCode.APPROVED.value,
+            "",
+            rrn,
+            EXPIRED,
+            {**figures, "lots": write_lots(credit.moves)},
+            b"",
+            postings=(Posting(card.purse_account, -amount, currency), Posting(origin.account, amount, currency)),
+            purses=(
+                PurseUpdate(
+                    card.purse_account,
+                    card.balance - amount,
+                    card.counter_day,
+                    card.day_amount,
+                    card.day_count,
+                    lots=credit.after,
+                ),
+                PurseUpdate(origin.account, origin.balance + amount, "", 0, 0),
+            ),
+            authorized=amount,
+            lots=credit.moves,
+        )
+    )
+    return book.card_of(card.card_id)
 
 
 def shown(credit: Credit) -> Figures:

@@ -18,7 +18,7 @@ from trus.core.answers import encode_outcome, taken_back
 from trus.core.asked import Asked
 from trus.core.authorizing import actor_of
 from trus.core.book import Book
-from trus.core.credit import returned, shown, taken_again
+from trus.core.credit import returned, shown, taken_again, without_ended
 from trus.core.holding import Restored, free, restored, stand_again
 from trus.core.linking import come_back, given_back, moved, purse_of, repay
 from trus.core.messages import Outcome, Reverse
@@ -111,6 +111,9 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
     if not original.postings:
         return _Undone(original.authorized, TAKEN_BACK)
     card = purse_of(original, book)
+    if original.kind == EventKind.COMPLETION:
+        # Its pre-authorization sets money aside again.
+        card = without_ended(card, book)
     left = original.authorized - original.refunded
     postings = come_back(original, card, left)
     back = moved(postings, card.purse_account)

@@ -15,7 +15,7 @@ from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
-from trus.core.credit import returned
+from trus.core.credit import returned, without_ended
 from trus.core.holding import Restored, restored, stand_again
 from trus.core.linking import About, Moved, carry_out, come_back, decline, moved, purse_of, repay
 from trus.core.messages import Outcome, Void
@@ -46,6 +46,9 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
     if verdict is not None or earlier is None:
         return decline(about, book, *(verdict or UNKNOWN))
     card = purse_of(earlier, book)
+    if earlier.kind == EventKind.COMPLETION:
+        # Its pre-authorization sets money aside again.
+        card = without_ended(card, book)
     left = case.left
     postings = come_back(earlier, card, left)
     back = moved(postings, card.purse_account)

@@ -10,7 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, select
 
-from trus.ledger.tables import account
+from trus.auth.ports import Origin
+from trus.ledger.tables import account, company
 
 
 class AccountKind(StrEnum):
@@ -49,6 +50,18 @@ def network_account(connection: Connection, kind: AccountKind, currency: str) ->
         select(account.c.id).where(account.c.kind == kind.value, account.c.owner == "", account.c.currency == currency)
     ).scalar()
     return add_account(connection, kind, "", currency) if found is None else int(found)
+
+
+def origin_of(connection: Connection, purse: int) -> Origin:
+    """Return where the credit of a purse came from; the balance is what its row says."""
+    owner = connection.execute(select(account.c.owner).where(account.c.id == purse)).scalar_one()
+    employer, _, holder = owner.partition("/")
+    number, balance = connection.execute(
+        select(account.c.id, account.c.balance)
+        .join_from(account, company, company.c.prepaid_account == account.c.id)
+        .where(company.c.company == employer)
+    ).one()
+    return Origin(number, balance, employer, holder)
 
 
 def risk_account(connection: Connection, currency: str) -> int:

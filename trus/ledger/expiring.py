@@ -12,18 +12,15 @@ from typing import Final
 
 from sqlalchemy import select
 
-from trus.auth.lots import ended, read_lots, spend
+from trus.auth.lots import CREDIT_EXPIRY, EXPIRED, ended, read_lots, spend
 from trus.auth.ports import Posting
 from trus.clock import Clock
 from trus.errors import LedgerError
 from trus.ledger.posting import post
 from trus.ledger.store import SqlLedger
-from trus.ledger.tables import account, company
+from trus.ledger.tables import account
 from trus.ledger.unit import SqlUnit
 
-#: How it is recorded.
-CREDIT_EXPIRY: Final = "credit-expiry"
-EXPIRED: Final = "credit-expired"
 #: Purses that one step works on, so that no cardholder waits for it.
 PURSES_A_STEP: Final = 32
 #: Seconds between two looks; what has ended cannot be spent meanwhile.
@@ -70,25 +67,24 @@ class LotExpiry:
 def _expire(unit: SqlUnit, number: int) -> None:
     """Post what has ended of a purse away, less what is set aside."""
     row = unit.connection.execute(
-        select(account.c.owner, account.c.currency, account.c.held, account.c.lots).where(account.c.id == number)
+        select(account.c.currency, account.c.held, account.c.lots).where(account.c.id == number)
     ).one()
-    owner, currency, held, kept = row
+    currency, held, kept = row
     lots = read_lots(kept)
     amount = ended(lots, unit.business_date) - held
     if amount <= 0:
         return
     gone = spend(lots, amount, "")
-    employer, _, holder = owner.partition("/")
-    home = unit.connection.execute(select(company.c.prepaid_account).where(company.c.company == employer)).scalar_one()
+    origin = unit.origin(number)
     post(
         unit,
         kind=CREDIT_EXPIRY,
-        postings=(Posting(number, -amount, currency), Posting(home, amount, currency)),
+        postings=(Posting(number, -amount, currency), Posting(origin.account, amount, currency)),
         actor="",
         rule=EXPIRED,
         figures={
-            "company": employer,
-            "employee": holder,
+            "company": origin.company,
+            "employee": origin.employee,
             "currency": currency,
             "lots": " ".join(f"{lot.expires_on}:{lot.amount}" for lot in gone),
         },

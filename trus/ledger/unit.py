@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trus.auth.ports import NOTHING_RECONCILED, BatchFacts, Event, PurseUpdate
+from trus.auth.ports import NOTHING_RECONCILED, BatchFacts, Event, Origin, PurseUpdate
 from trus.auth.spending import Spent, spent_to_text
 from trus.clock import Entropy
 from trus.errors import LedgerError, StorageFailed, Unbalanced
-from trus.ledger.accounts import risk_account
+from trus.ledger.accounts import origin_of, risk_account
 from trus.ledger.chain import SALT_BYTES, ChainHead, commit_personal, extend
 from trus.ledger.days import NUMBERS_A_DAY, candidates, first_event, rrn_prefix
 from trus.ledger.dialect import DATABASE_ERRORS, Direct
@@ -178,6 +178,15 @@ class SqlUnit:
         except DATABASE_ERRORS as failure:
             self._over = True
             raise self._ending.failed(failure) from None
+
+    def origin(self, purse: int) -> Origin:
+        """Return where the credit of a purse came from. Raises StorageFailed."""
+        try:
+            found = origin_of(self.connection, purse)
+        except DATABASE_ERRORS as failure:
+            self._over = True
+            raise self._ending.failed(failure) from None
+        return msgspec.structs.replace(found, balance=self.held(found.account, found.balance))
 
     def held(self, account: int, stored: int) -> int:
         """Return the balance of a locked row inside this unit; `stored` is what its row says.
