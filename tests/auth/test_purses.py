@@ -91,11 +91,6 @@ class Shared(PurseCase):
         self.assertEqual(self.decide(1301, SHARED).rule, "purses")
         self.pays({"SNACK": 300, "MAIN": 1000}, 5000, SHARED, partial=True)
 
-    def test_one_purse(self) -> None:
-        """A pre-authorization is not shared, whatever the policy says."""
-        self.assertEqual(self.decide(1250, SHARED, one_purse=True).rule, "purses")
-        self.pays({"MAIN": 1000}, 1000, SHARED, one_purse=True)
-
 
 class OffLine(PurseCase):
     def drawn(self, amount: int, policy: Policy = ALONE, card: CardFacts = HOLDER) -> dict[str, int]:
@@ -144,11 +139,11 @@ class Properties(SynchronousTestCase):
         """What is approved is the sum of what purses pay, no purse pays more than it holds, and none pays nothing."""
 
         @settings(max_examples=300)
-        @given(st.integers(1, 4000), _rooms, _rooms, _rooms, st.booleans(), st.booleans(), st.booleans())
-        def holds(amount: int, main: int, one: int, two: int, split: bool, partial: bool, alone: bool) -> None:
+        @given(st.integers(1, 4000), _rooms, _rooms, _rooms, st.booleans(), st.booleans())
+        def holds(amount: int, main: int, one: int, two: int, split: bool, partial: bool) -> None:
             card = replace(CARD, balance=main, purses=(PurseFacts("A", 31, one), PurseFacts("B", 32, two)))
             policy = replace(SHARED, split_purses=split, purses=(PurseRule("B"), PurseRule("MAIN"), PurseRule("A")))
-            question = Question(Kind.PURCHASE, amount, "USD", partial, alone)
+            question = Question(Kind.PURCHASE, amount, "USD", partial)
             decision = decide(question, Facts(SNACKS, card, CHECKS, policy), NOW)
             held = {"B": two, "MAIN": main, "A": one}
             self.assertEqual(decision.amount, sum(each.amount for each in decision.draws))
@@ -156,12 +151,11 @@ class Properties(SynchronousTestCase):
                 self.assertTrue(0 < each.amount <= held[each.purse])
             order = [name for name in held if name in [each.purse for each in decision.draws]]
             self.assertEqual([each.purse for each in decision.draws], order)
-            together = split and not alone
-            most = sum(held.values()) if together else max(held.values())
+            most = sum(held.values()) if split else max(held.values())
             if most >= amount:
                 self.assertEqual((decision.result, decision.amount), (Result.APPROVED, amount))
             else:
                 self.assertEqual(decision.amount, most if partial else 0)
-            self.assertTrue(together or len(decision.draws) <= 1)
+            self.assertTrue(split or len(decision.draws) <= 1)
 
         holds()

@@ -287,6 +287,17 @@ class Money(SynchronousTestCase):
         books.feed(held(1, 200, moved=((SNACK, 0),)))
         self.assertEqual(books._held, {SNACK: 200})
 
+    def test_shared_hold(self) -> None:
+        """A hold that several purses share is set aside in each of them, and completed from one after the other."""
+        policy = replace(LOOSE, purses=(PurseRule("SNACK"), PurseRule("MAIN")), split_purses=True)
+        books = book(policy, balance=1_000, snacks=300)
+        books.feed(held(1, 500, moved=((SNACK, -300), (SNACK, 300), (MAIN, -200), (MAIN, 200))))
+        self.assertEqual(books._held, {SNACK: 300, MAIN: 200})
+        self.assertEqual((books._balance(SNACK), books._balance(MAIN)), (300, 1_000))
+        books.feed(after(1, "completion", 350, moved=((SNACK, -300), (MAIN, -50), (SHOP, 350))))
+        self.assertEqual(books._held, {SNACK: 0, MAIN: 0})
+        self.assertEqual((books._balance(SNACK), books._balance(MAIN)), (0, 950))
+
     def test_given_back(self) -> None:
         """Refunds, voids and reversals give back in both books, a declined one in neither."""
         for kind in ("refund", "void", "reversal"):

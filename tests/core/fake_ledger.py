@@ -48,7 +48,7 @@ class Kept:
         self.holds: dict[int, int] = {}
         self.moments: dict[int, int] = {}
         self.now = 0
-        self.restored: dict[int, tuple[int, int]] = {}
+        self.restored: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {}
         self.balances: dict[int, int] = {}
         self.floors: set[int] = set()
         self.day = TODAY
@@ -73,7 +73,7 @@ class Kept:
     def _stored(self, event: Event) -> StoredRequest:
         ending = self.endings.get(event.event_id, 0)
         again = [(number, held) for number, (of, held) in self.restored.items() if of == event.event_id]
-        stands_as, held = again[0] if again else (0, 0)
+        stands_as, held = again[0] if again else (0, ())
         ending = 0 if again else self._ended_again(ending)
         return StoredRequest(
             event_id=event.event_id,
@@ -310,7 +310,9 @@ class FakeUnit:
         self._ledger.step("record", event)
         if sum(each.amount for each in event.postings):
             raise Unbalanced("the entries do not sum to zero")
-        moved = {each.account: each.amount for each in event.postings}
+        moved: dict[int, int] = {}
+        for each in event.postings:
+            moved[each.account] = moved.get(each.account, 0) + each.amount
         for purse in event.purses:
             if self._balances[purse.account] + moved.get(purse.account, 0) != purse.balance:
                 raise Unbalanced("a purse does not follow from its entries")

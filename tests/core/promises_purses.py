@@ -145,9 +145,59 @@ class PursePromises(PipelineCase):
         self.assertEqual(self.codes(self.snacks.purchase(self.eve, 300)), ["00"])
         self.hold(1000, 0)
 
+    def test_set_aside_in_several(self) -> None:
+        """A pre-authorization is shared as a purchase is, and completed, in part, in the policy's order."""
+        held = self.bank.outcome(self.snacks.hold(self.eve, 500))
+        self.assertEqual((held.details, self.world.held(*EVE)), ({"purses": "SNACK:3.00,MAIN:2.00"}, 200))
+        self.hold(1000, 300)
+        self.assertEqual(
+            self.codes(self.snacks.purchase(self.eve, 801), self.snacks.purchase(self.eve, 1)), ["51", "00"]
+        )
+        paid = self.bank.outcome(self.snacks.capture(held, 400))
+        self.assertEqual((paid.code, self.world.held(*EVE)), ("00", 0))
+        self.hold(899, 0)
+        self.assertEqual(self.codes(self.snacks.refund(paid, 150)), ["00"])
+        self.hold(999, 50)
+        self.assertEqual(self.world.purse(*EVE).day_amount, 251)
+
+    def test_freed_in_several(self) -> None:
+        """Released, taken back or expired, what was set aside in several purses is free again in each."""
+        one = self.snacks.hold(self.eve, 500)
+        held = self.bank.outcome(one)
+        self.assertEqual(self.codes(self.snacks.release(held), self.snacks.hold(self.eve, 1300)), ["00", "00"])
+        self.world.clock.advance(days=7)
+        self.assertEqual(HoldExpiry(self.world.ledger, self.world.clock, self.bank.note).step(), 1)
+        two = self.snacks.hold(self.eve, 1300)
+        self.assertEqual(self.codes(two, self.snacks.purchase(self.eve, 1)), ["00", "51"])
+        self.assertEqual(self.codes(self.snacks.reverse(two), self.snacks.purchase(self.eve, 1300)), ["00", "00"])
+        self.hold(0, 0)
+
+    def test_stands_again_in_several(self) -> None:
+        """A completion that is taken back or cancelled sets money aside in each purse again, as far as it is there."""
+        held = self.bank.outcome(self.snacks.hold(self.eve, 500))
+        capture = self.snacks.capture(held, 100)
+        self.assertEqual(self.codes(capture, self.till.purchase(self.eve, 900)), ["00", "00"])
+        self.hold(100, 200)
+        self.assertEqual(self.codes(self.snacks.reverse(capture)), ["00"])
+        self.hold(100, 300)
+        self.assertEqual((self.world.held(*EVE), self.codes(self.snacks.purchase(self.eve, 1))), (100, ["51"]))
+        self.assertEqual(self.codes(self.snacks.capture(held, 401), self.snacks.capture(held, 400)), ["13", "00"])
+        self.hold(0, 0)
+
+    def test_cancelled_in_several(self) -> None:
+        """So it is with a void, also of a completion that one of the purses paid alone, in one batch or two."""
+        held = self.bank.outcome(self.snacks.hold(self.eve, 500))
+        capture = self.snacks.capture(held, 350)
+        again = self.snacks.capture(held, 500)
+        self.assertEqual(self.codes(capture, self.snacks.void(capture)), ["00", "00"])
+        self.hold(1000, 300)
+        self.assertEqual((self.world.held(*EVE), self.codes(self.snacks.purchase(self.eve, 801))), (200, ["51"]))
+        self.assertEqual(self.codes(again), ["00"])
+        self.hold(800, 0)
+
     def test_set_aside(self) -> None:
-        """A pre-authorization sets money aside in one purse, and is completed from it."""
-        self.assertEqual(self.codes(self.snacks.hold(self.eve, 1100)), ["51"])
+        """A pre-authorization that one purse holds is set aside there, and is completed from it."""
+        self.assertEqual(self.codes(self.snacks.hold(self.eve, 1301)), ["51"])
         held = self.bank.outcome(self.snacks.hold(self.eve, 200))
         self.assertEqual(held.details, {"purses": "SNACK:2.00"})
         self.assertEqual(self.world.held(*EVE), 0)

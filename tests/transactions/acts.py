@@ -93,6 +93,15 @@ def completed(stage: Stage) -> None:
     till.ask(lambda c: c.capture(1, held.rrn))
 
 
+@scene("hold-purses", "Set aside in two purses")
+def held_in_two_purses(stage: Stage) -> None:
+    till, emmy = Terminal(stage), stage.cards["EMMY"]
+    held = till.ask(lambda c: c.hold(1500, emmy.track2, emmy.pin))
+    stage.remark("MEAL pays all that it set aside, MAIN the rest.")
+    till.ask(lambda c: c.capture(1400, held.rrn))
+    till.ask(lambda c: c.balance(emmy.track2, emmy.pin))
+
+
 @scene("hold-partial", "Completed in part; too much is refused")
 def completed_in_part(stage: Stage) -> None:
     till, grace = Terminal(stage), stage.cards["GRACE"]

@@ -125,15 +125,13 @@ class Kind(StrEnum):
 class Question(Frozen, frozen=True):
     """A request as the rules see it. `amount` is minor units; 0 for a balance enquiry.
 
-    `one_purse` says that purses cannot share it: a pre-authorization sets money aside in one. `read` is the number
-    that the terminal gave to the reading of the stripe, 0 for none.
+    `read` is the number that the terminal gave to the reading of the stripe, 0 for none.
     """
 
     kind: Kind
     amount: int
     currency: str
     partial: bool = False
-    one_purse: bool = False
     read: int = 0
 
 

@@ -76,7 +76,7 @@ class StoredRequest(Frozen, frozen=True):
     kind of the event `reversed_by`. `lots` is what it moved of the purse's credit that ends, `returned_lots` what
     the refunds of a purchase and their reversals moved of that.
     A pre-authorization that stands again, since its completion was taken back, does so as the event
-    `stands_as`, with `held` set aside.
+    `stands_as`, with `held` set aside, by account.
     """
 
     event_id: int
@@ -102,7 +102,7 @@ class StoredRequest(Frozen, frozen=True):
     ended: str = ""
     lots: Lots = NO_LOTS
     stands_as: int = 0
-    held: int = 0
+    held: tuple[tuple[int, int], ...] = ()
     returned: tuple[tuple[int, int], ...] = ()
     returned_lots: Lots = NO_LOTS
     at: int = 0  #: when it was recorded, microseconds since 1970-01-01 UTC
@@ -110,7 +110,7 @@ class StoredRequest(Frozen, frozen=True):
     @property
     def aside(self) -> int:
         """What a pre-authorization that is open has set aside."""
-        return self.held or self.authorized
+        return sum(amount for _, amount in self.held) or self.authorized
 
     @property
     def stands(self) -> int:
@@ -231,8 +231,8 @@ class Event(Frozen, frozen=True):
     lots: Lots = NO_LOTS  #: what moves of the credit that ends, of the purse whose `lots` change
     #: (terminal, what it has tried as it is kept, whether it is blocked) when that changes
     watch: tuple[str, str, bool] | None = None
-    restores: int = 0  #: the pre-authorization that stands again as this event, with `holds` set aside
-    holds: int = 0
+    restores: int = 0  #: the pre-authorization that stands again as this event
+    holds: tuple[tuple[int, int], ...] = ()  #: of what holds: (account, minor units set aside in it)
     signals: tuple[int, str] | None = None  #: (card_id, what the card did lately) when that changes
 
 

@@ -82,7 +82,7 @@ def paid_from(draws: tuple[Draw, ...]) -> str:
 
 
 def _share(case: Case) -> bool:
-    return case.policy.split_purses and not case.question.one_purse
+    return case.policy.split_purses
 
 
 def _pays(rule: PurseRule, case: Case) -> bool:

@@ -150,12 +150,12 @@ class WhatIf:
             request.amount,
             request.currency,
             request.result == Result.PARTIAL,
-            request.kind == EventKind.HOLD,
         )
         facts = Facts(_terminal(request), card, _GENUINE, self._policy)
         was = {account: -amount for account, amount in request.moved if amount < 0}
         aside = request.kind == EventKind.HOLD
-        if aside and request.authorized:
+        if aside and request.authorized and not was:
+            # Of the main purse nothing is said; in former versions an entry of nothing named another one.
             was = {request.moved[0][0] if request.moved else holder.main: request.authorized}
         if request.rule not in JUDGED or request.at < self._since:
             if request.authorized:
@@ -243,7 +243,11 @@ class WhatIf:
             self._shift(paid.would, paid.was)
             went = {account: -amount for account, amount in request.moved if amount < 0}
             pays = min(sum(went.values()), paid.left)
-            would = {account: min(amount, pays) for account, amount in list(paid.would.items())[:1] if pays}
+            would, left = {}, pays
+            for account, amount in paid.would.items():
+                would[account] = min(amount, left)
+                left -= would[account]
+            would = {account: amount for account, amount in would.items() if amount}
             self._shift(went, would)
             self._give_back(paid, paid.left - pays)
             self._paid[request.event_id] = _Paid(request, paid.day, went, would, pays, False)

@@ -23,7 +23,7 @@ from trus.core.book import Book
 from trus.core.checking import SIMPLE_PIN, UNUSABLE_PIN
 from trus.core.credit import shown, spending, without_ended
 from trus.core.messages import Balance, ChangePin, Outcome, PinWanted, PreAuthorize, Purchase
-from trus.core.purses import balances, draws_of, others, set_aside, told
+from trus.core.purses import balances, draws_of, entries_of, others, set_aside, told
 from trus.core.watching import SLOWED, Guard
 from trus.money import format_amount
 from trus.values import DeviceRole, PeerIdentity, ResponseCode, Result
@@ -65,8 +65,7 @@ class Authorizer:
         terminal = book.terminal(request.identity.terminal)
         card = book.card(asked.card_key) if asked.card_key else None
         if isinstance(request, (Purchase, PreAuthorize)):
-            alone = asked.kind is _HOLD
-            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, alone, request.read)
+            question = Question(Kind.PURCHASE, request.amount, request.currency, request.partial, request.read)
         else:
             currency = "" if terminal is None else terminal.currency
             question = Question(Kind.BALANCE, 0, currency, read=request.read)
@@ -153,18 +152,19 @@ class Authorizer:
         postings: tuple[Posting, ...] = ()
         purses: tuple[PurseUpdate, ...] = ()
         until, credit, figures = 0, UNCHANGED, decision.figures
+        holds: tuple[tuple[int, int], ...] = ()
         if decision.amount and card is not None and asked.kind is _HOLD:
             # Nothing moves: the money is set aside, and counts as spent of the day's limits.
             until = book.hold_until
             day, used, count = decision.counter_day, decision.day_amount, decision.day_count
-            [(account, aside)] = draws_of(card, decision.draws, decision.amount)
-            main = account == card.purse_account
-            held = card.held + aside if main else None
-            purses = (PurseUpdate(card.purse_account, card.balance, day, used, count, held, spent=decision.spent),)
-            if not main:
-                # An entry of nothing says where the money is set aside, and its row comes first.
-                postings = (Posting(account, 0, currency),)
-                purses = (set_aside(card, account, aside), *purses)
+            parts = draws_of(card, decision.draws, decision.amount)
+            aside = dict(parts).get(card.purse_account)
+            held = None if aside is None else card.held + aside
+            postings, holds = entries_of(parts, card, currency), tuple(parts)
+            purses = (
+                PurseUpdate(card.purse_account, card.balance, day, used, count, held, spent=decision.spent),
+                *(set_aside(card, account, part) for account, part in parts if account != card.purse_account),
+            )
         elif decision.amount and card is not None and terminal is not None:
             amount = of_main = decision.amount
             sold = Posting(terminal.merchant_account, amount, currency)
@@ -225,6 +225,7 @@ class Authorizer:
                 pin,
                 credit.moves,
                 watch,
+                holds=holds,
                 signals=(card.card_id, decision.signals) if card is not None and decision.signals else None,
             )
         )

@@ -190,10 +190,10 @@ class Book:
             self._uncount(original.terminal, stored)
         self.requests[original] = _replace(stored, reversed_by=event_id, given_back=given_back, ended=kind.value)
 
-    def mark_restored(self, hold: Identity, event_id: int, amount: int) -> None:
-        """Note that a pre-authorization stands again as an event of this batch, with `amount` set aside."""
+    def mark_restored(self, hold: Identity, event_id: int, held: tuple[tuple[int, int], ...]) -> None:
+        """Note that a pre-authorization stands again as an event of this batch, with `held` set aside by account."""
         self.requests[hold] = _replace(
-            self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=amount
+            self.requests[hold], reversed_by=0, ended="", given_back=0, stands_as=event_id, held=held
         )
 
     def mark_refunded(

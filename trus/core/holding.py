@@ -24,9 +24,9 @@ from trus.core.authorizing import OLD_DATE
 from trus.core.book import Book
 from trus.core.credit import spending
 from trus.core.faults import describe
-from trus.core.linking import About, Moved, carry_out, decline, find, given_back
+from trus.core.linking import About, Moved, carry_out, decline, find, given_back, moved
 from trus.core.messages import Capture, Outcome, Release
-from trus.core.purses import account_of_hold, set_aside
+from trus.core.purses import accounts_of, paid_by, parts_of, set_aside
 from trus.errors import LedgerError, StorageFailed
 from trus.values import Identity, ResponseCode, Result
 
@@ -47,49 +47,65 @@ def free(hold: StoredRequest, book: Book, paid: int = 0, credit: Credit = UNCHAN
     """
     card = book.card_of(hold.card_id)
     amount, count, spent = given_back(card, hold, hold.aside - paid, int(not paid))
-    account, held, balance = account_of_hold(hold, card), card.held - hold.aside, card.balance - paid
-    if account == card.purse_account:
-        day = card.counter_day
-        return (PurseUpdate(account, balance, day, amount, count, held, spent=spent, lots=credit.after),)
-    main = PurseUpdate(card.purse_account, card.balance, card.counter_day, amount, count, spent=spent)
-    return (set_aside(card, account, -hold.aside, paid), main)
+    parts = hold.held or parts_of(hold, card)
+    paying = dict(paid_by(parts, paid))
+    main, day = card.purse_account, card.counter_day
+    aside = dict(parts).get(main)
+    held = None if aside is None else card.held - aside
+    balance = card.balance - paying.get(main, 0)
+    return (
+        PurseUpdate(main, balance, day, amount, count, held, spent=spent, lots=credit.after),
+        *(set_aside(card, each, -part, paying.get(each, 0)) for each, part in parts if each != main),
+    )
 
 
 class Restored(NamedTuple):
-    """A pre-authorization that stands again: `amount` of it is set aside."""
+    """A pre-authorization that stands again: `parts` of it are set aside, by account."""
 
     identity: Identity
     hold: StoredRequest
-    amount: int
+    parts: tuple[tuple[int, int], ...]
+
+    @property
+    def amount(self) -> int:
+        """All that is set aside again."""
+        return sum(part for _, part in self.parts)
 
 
-def restored(completion: StoredRequest, card: CardFacts, back: int, book: Book) -> Restored | None:
+def restored(completion: StoredRequest, card: CardFacts, postings: tuple[Posting, ...], book: Book) -> Restored | None:
     """Return the pre-authorization of a completion that is taken back, None where it does not stand again.
 
-    As much of it is set aside as the purse can spare once `back` has come back. It stands again once: the
+    As much of it is set aside as its purses can spare once `postings` have come back. It stands again once: the
     completion of one that did so already is a plain purchase.
     """
     found = next(
         ((each, stored) for each, stored in book.requests.items() if stored.event_id == completion.original), None
     )
-    if found is None or found[1].kind != EventKind.HOLD or account_of_hold(found[1], card) != card.purse_account:
+    if found is None or found[1].kind != EventKind.HOLD:
         return None
-    room = card.spendable + back
-    amount = max(0, min(found[1].authorized, room))
-    return Restored(found[0], found[1], amount) if amount else None
+    rooms = accounts_of(card)
+    wanted = [(each, max(0, min(part, rooms[each] + moved(postings, each)))) for each, part in parts_of(found[1], card)]
+    parts = tuple(each for each in wanted if each[1])
+    return Restored(*found, parts) if parts else None
 
 
 def stand_again(
-    purse: PurseUpdate, card: CardFacts, completion: StoredRequest, left: int, again: Restored
-) -> PurseUpdate:
-    """Return the row of a purse that `left` of a completion went back to, with its pre-authorization aside again.
+    purses: tuple[PurseUpdate, ...], card: CardFacts, completion: StoredRequest, left: int, again: Restored
+) -> tuple[PurseUpdate, ...]:
+    """Return the rows of the purses that `left` of a completion went back to, with its pre-authorization aside again.
 
-    It counts for the limits as it did.
+    The main one comes first. It counts for the limits as it did.
     """
     uncounted = completion.in_time == completion.authorized
     amount, count, spent = given_back(card, completion, left - again.amount, -int(uncounted))
-    held = card.held + again.amount
-    return msgspec.structs.replace(purse, held=held, day_amount=amount, day_count=count, spent=spent)
+    main, *rest = purses
+    parts = dict(again.parts)
+    held = card.held + parts.pop(main.account, 0)
+    rows = [msgspec.structs.replace(main, held=held, day_amount=amount, day_count=count, spent=spent)]
+    for each in rest:
+        aside = set_aside(card, each.account, parts.pop(each.account, 0))
+        rows.append(msgspec.structs.replace(each, held=aside.held))
+    return (*rows, *(set_aside(card, account, part) for account, part in parts.items()))
 
 
 def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcome:
@@ -104,23 +120,22 @@ def complete(asked: Asked, request: Capture, book: Book, *, new: bool) -> Outcom
     if verdict is not None or found is None or terminal is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
     card = book.card_of(hold.card_id)
-    of_main = request.amount if account_of_hold(hold, card) == card.purse_account else 0
-    credit = spending(card, of_main, book, kept=True)
-    purses = free(hold, book, request.amount, credit)
-    moved = Moved(
+    paying = paid_by(hold.held or parts_of(hold, card), request.amount)
+    credit = spending(card, dict(paying).get(card.purse_account, 0), book, kept=True)
+    done = Moved(
         request.amount,
         hold,
         (
-            Posting(purses[0].account, -request.amount, request.currency),
+            *(Posting(account, -part, request.currency) for account, part in paying),
             Posting(terminal.merchant_account, request.amount, request.currency),
         ),
-        purses,
+        free(hold, book, request.amount, credit),
         hold.counter_day,
         ends_hold=True,
         credit=credit,
     )
     figures: Figures = {"asked": request.amount, "currency": request.currency, "held": hold.aside}
-    outcome = carry_out(about, book, moved, figures)
+    outcome = carry_out(about, book, done, figures)
     book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.COMPLETION)
     return outcome
 
@@ -137,8 +152,8 @@ def give_up(asked: Asked, request: Release, book: Book, *, new: bool) -> Outcome
     if verdict is not None or found is None or hold is None:
         return decline(about, book, *(verdict or _UNKNOWN))
     figures: Figures = {"currency": hold.currency, "held": hold.aside}
-    moved = Moved(0, hold, (), free(hold, book), hold.counter_day, ends_hold=True)
-    outcome = carry_out(about, book, moved, figures)
+    done = Moved(0, hold, (), free(hold, book), hold.counter_day, ends_hold=True)
+    outcome = carry_out(about, book, done, figures)
     book.mark_ended(found[0], book.requests[request.identity].event_id, EventKind.RELEASE)
     return outcome
 

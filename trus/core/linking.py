@@ -160,8 +160,8 @@ class Moved(NamedTuple):
     counter_day: str = ""
     ends_hold: bool = False
     credit: Credit = UNCHANGED
-    restores: int = 0  #: the pre-authorization that stands again until `hold_until`, with `holds` set aside
-    holds: int = 0
+    restores: int = 0  #: the pre-authorization that stands again until `hold_until`, with `holds` aside by account
+    holds: tuple[tuple[int, int], ...] = ()
     hold_until: int = 0
 
 
@@ -218,7 +218,7 @@ def _record(about: About, book: Book, answer: Outcome, rule: str, figures: Figur
             moved is not None and moved.ends_hold,
             lots=UNCHANGED.moves if moved is None else moved.credit.moves,
             restores=0 if moved is None else moved.restores,
-            holds=0 if moved is None else moved.holds,
+            holds=() if moved is None else moved.holds,
         )
     )
     return outcome

@@ -57,9 +57,34 @@ def set_aside(card: CardFacts, account: int, amount: int, paid: int = 0) -> Purs
     return PurseUpdate(account, purse.balance - paid, "", 0, 0, purse.held + amount)
 
 
-def account_of_hold(hold: StoredRequest, card: CardFacts) -> int:
-    """Return the account in which a hold set money aside: an entry of nothing names another than the main purse."""
-    return hold.postings[0].account if hold.postings else card.purse_account
+def parts_of(hold: StoredRequest, card: CardFacts) -> tuple[tuple[int, int], ...]:
+    """Return what a pre-authorization set aside in which account at first, in the order in which they would pay.
+
+    Of the main purse alone nothing is said. Of others each amount stands in the journal as two entries that cancel
+    each other; in former versions one entry of nothing named the account.
+    """
+    if not hold.postings:
+        return ((card.purse_account, hold.authorized),)
+    parts = tuple((each.account, -each.amount) for each in hold.postings if each.amount < 0)
+    return parts or ((hold.postings[0].account, hold.authorized),)
+
+
+def entries_of(parts: Sequence[tuple[int, int]], card: CardFacts, currency: str) -> tuple[Posting, ...]:
+    """Return the entries that say what is set aside where: none where it is the main purse alone."""
+    if [account for account, _ in parts] == [card.purse_account]:
+        return ()
+    return tuple(Posting(account, amount, currency) for account, part in parts for amount in (-part, part))
+
+
+def paid_by(parts: Sequence[tuple[int, int]], amount: int) -> list[tuple[int, int]]:
+    """Return what each account pays of an amount that was set aside in them, the first one first."""
+    paid = []
+    for account, part in parts:
+        of_this = min(part, amount)
+        amount -= of_this
+        if of_this:
+            paid.append((account, of_this))
+    return paid
 
 
 def balances(card: CardFacts) -> dict[str, str]:

@@ -84,12 +84,12 @@ def take_back(asked: Asked, request: Reverse, book: Book) -> Outcome:
             undone.ends_hold,
             lots=undone.credit.moves,
             restores=0 if undone.again is None else undone.again.hold.event_id,
-            holds=0 if undone.again is None else undone.again.amount,
+            holds=() if undone.again is None else undone.again.parts,
         )
     )
     book.mark_ended(request.original, event_id, EventKind.REVERSAL, undone.amount)
     if undone.again is not None:
-        book.mark_restored(undone.again.identity, event_id, undone.again.amount)
+        book.mark_restored(undone.again.identity, event_id, undone.again.parts)
     return outcome
 
 
@@ -119,12 +119,12 @@ def _undo(original: StoredRequest, book: Book) -> _Undone:
     back = moved(postings, card.purse_account)
     credit = returned(card, original, back, book)
     purse = repay(card, original, left, back, credit, same_day=True, whole=left > 0)
-    again = restored(original, card, back, book) if original.kind == EventKind.COMPLETION else None
+    again = restored(original, card, postings, book) if original.kind == EventKind.COMPLETION else None
+    purses = (purse, *others(card, postings))
     figures: dict[str, int | str] = {}
     if again is not None:
-        purse = stand_again(purse, card, original, left, again)
+        purses = stand_again(purses, card, original, left, again)
         figures = {"restored": again.amount}
-    purses = (purse, *others(card, postings))
     return _Undone(left, TAKEN_BACK, postings, purses, figures, credit=credit, again=again)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from trus.auth.linked import UNKNOWN, VOID, LinkedCase, judge
 from trus.auth.model import CardFacts
-from trus.auth.ports import EventKind, StoredRequest
+from trus.auth.ports import EventKind, Posting, StoredRequest
 from trus.auth.rules import Figures
 from trus.core.asked import Asked
 from trus.core.authorizing import OLD_DATE
@@ -55,32 +55,35 @@ def cancel(asked: Asked, request: Void, book: Book, *, new: bool) -> Outcome:
     credit = returned(card, earlier, back, book)
     purse = repay(card, earlier, left, back, credit, same_day=True, whole=True)
     figures: Figures = {"reason": request.reason[:32], "given_back": left, "currency": request.currency}
-    again = _still_wanted(earlier, card, back, book)
+    purses = (purse, *others(card, postings))
+    again = _still_wanted(earlier, card, postings, book)
     if again is not None:
-        purse = stand_again(purse, card, earlier, left, again)
+        purses = stand_again(purses, card, earlier, left, again)
         figures = {**figures, "restored": again.amount}
     done = Moved(
         left,
         earlier,
         postings,
-        (purse, *others(card, postings)),
+        purses,
         earlier.counter_day,
         credit=credit,
         restores=0 if again is None else again.hold.event_id,
-        holds=0 if again is None else again.amount,
+        holds=() if again is None else again.parts,
         hold_until=0 if again is None else book.lasts_until(again.hold),
     )
     outcome = carry_out(about, book, done, figures)
     ended = book.requests[request.identity]
     book.mark_ended(request.original, ended.event_id, EventKind.VOID, left)
     if again is not None:
-        book.mark_restored(again.identity, ended.event_id, again.amount)
+        book.mark_restored(again.identity, ended.event_id, again.parts)
     return outcome
 
 
-def _still_wanted(earlier: StoredRequest, card: CardFacts, back: int, book: Book) -> Restored | None:
+def _still_wanted(
+    earlier: StoredRequest, card: CardFacts, postings: tuple[Posting, ...], book: Book
+) -> Restored | None:
     """Return the pre-authorization of a completion that stands again, None for a purchase and for one that is over."""
     if earlier.kind != EventKind.COMPLETION:
         return None
-    again = restored(earlier, card, back, book)
+    again = restored(earlier, card, postings, book)
     return None if again is None or book.lasts_until(again.hold) <= book.moment else again

@@ -144,8 +144,8 @@ def _weigh(chained: tuple[Any, ...], moved: list[tuple[int, int, str]], findings
     named = f"event {event_id}"
     authorized = chained[_FIELD["authorized"]]
     gained = sum(amount for _, amount, _ in moved if amount > 0)
-    # A hold sets money aside without moving it.
-    if gained != (0 if chained[_FIELD["kind"]] == "hold" else authorized):
+    # A hold sets money aside without moving it: entries that cancel each other say in which of several purses.
+    if gained != authorized and (gained or chained[_FIELD["kind"]] != "hold"):
         findings.add(Check.POSTED, named, f"it authorized {authorized} and its entries move {gained}")
     if authorized and chained[_FIELD["result"]] == "declined":
         findings.add(Check.POSTED, named, f"it was declined and authorized {authorized}")

@@ -112,7 +112,9 @@ class FactsReader:
         for moved in self._rows(direct, "request_entries", list(postings)):
             postings[moved[0]].append(Posting(moved[1], moved[2], moved[3]))
         again = [row[3] for row in rows if row[4] == _HOLD and row[21] == _COMPLETION]
-        restored = {row[0]: (row[1], row[2]) for row in self._rows(direct, "restored_holds", again)}
+        restored: dict[int, list[tuple[int, int, int]]] = {}
+        for stands in self._rows(direct, "restored_holds", again):
+            restored.setdefault(stands[0], []).append((stands[1], stands[2], stands[3]))
         ended = {
             row[0]: row[1:]
             for row in self._rows(direct, "ended_again", [each for each in again if each not in restored])
@@ -132,7 +134,7 @@ class FactsReader:
                 row,
                 tuple(postings[row[3]]),
                 tuple(lots.get(row[3], NO_LOTS)),
-                restored.get(row[3]),
+                tuple(restored.get(row[3], ())),
                 ended.get(row[3]) or (row[14], row[19], row[21], *row[26:29]),
                 tuple(sorted(returned.get(row[3], {}).items())),
                 merged(returned_lots.get(row[3], NO_LOTS)),
@@ -151,7 +153,8 @@ class FactsReader:
 
     def due_holds(self, direct: Direct, at: int, limit: int) -> list[str]:
         """Return the reference numbers of holds that expired at `at` (microseconds) or before, the oldest first."""
-        return [reference_of(row[0]) for row in direct.rows(self._statements.text("due_holds"), (at, limit))]
+        rows = direct.rows(self._statements.text("due_holds"), (at, limit))
+        return [reference_of(number) for number in dict.fromkeys(row[0] for row in rows)]
 
     def _totals(self, direct: Direct, terminals: Sequence[str]) -> dict[str, BatchTotals]:
         """Return what each terminal's batch holds: its events after its last approved close-batch."""
@@ -306,7 +309,7 @@ def _stored(
     row: Any,
     postings: tuple[Posting, ...],
     lots: tuple[Lot, ...],
-    restored: tuple[int, int] | None,
+    restored: tuple[tuple[int, int, int], ...],
     ending: tuple[Any, ...],
     returned: tuple[tuple[int, int], ...],
     returned_lots: Lots,
@@ -335,8 +338,8 @@ def _stored(
         ended="" if restored else ending[2] or "",
         receipt=None if row[24] is None else Receipt(row[22], row[23], row[24]),
         lots=lots,
-        stands_as=restored[0] if restored else 0,
-        held=restored[1] if restored else 0,
+        stands_as=restored[0][0] if restored else 0,
+        held=tuple((account, amount) for _, account, amount in restored),
         at=row[25],
         returned=returned,
         returned_lots=returned_lots,

@@ -93,8 +93,10 @@ class PastReader:
         for number, card_id, authorized in self._connection.execute(holds):
             holder = of.holders.get(card_id)
             if holder is not None:
-                aside = self._moved(number - 1, number, of.row).get(number, ((holder.main, 0),))[0][0]
-                held[aside] = held.get(aside, 0) + authorized
+                entries = self._moved(number - 1, number, of.row).get(number, ((holder.main, 0),))
+                parts = [(account, -amount) for account, amount in entries if amount < 0]
+                for aside, part in parts or [(entries[0][0], authorized)]:
+                    held[aside] = held.get(aside, 0) + part
         return Opening(balances, held)
 
     def requests(self, of: PastCompany, since: str, until: str) -> Iterator[PastRequest]:

@@ -57,9 +57,11 @@ def refunds(size: int) -> Executable:
 
 
 def restored_holds(size: int) -> Executable:
-    """Return the pre-authorizations that stand again: which, as which event, with how much aside."""
-    return select(hold.c.restores, hold.c.event_id, hold.c.amount).where(
-        text("hold.restores IS NOT NULL"), hold.c.restores.in_(markers(size))
+    """Return the pre-authorizations that stand again: which, as which event, with how much aside in which purse."""
+    return (
+        select(hold.c.restores, hold.c.event_id, hold.c.account, hold.c.amount)
+        .where(text("hold.restores IS NOT NULL"), hold.c.restores.in_(markers(size)))
+        .order_by(hold.c.restores, hold.c.account)
     )
 
 

@@ -249,14 +249,15 @@ Index(
     postgresql_where=text("kind = 'close-batch' AND result = 'approved'"),
 )
 
-#: Pre-authorizations that are open, by the event that made them; the row goes when the hold ends, and the
+#: Pre-authorizations that are open, by the event that made them and the purse that sets money aside; the rows go
+#: when the hold ends, and the
 #: journal keeps both. One that stands again since its completion was taken back is known by the reversal, and
 #: `restores` is the event that made it. No purchase touches this table.
 hold: Final = Table(
     "hold",
     metadata,
     Column("event_id", Number, primary_key=True, autoincrement=False),
-    Column("account", Number, ForeignKey("account.id"), nullable=False),
+    Column("account", Number, ForeignKey("account.id"), primary_key=True, autoincrement=False),
     Column("amount", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),
     Column("restores", Number),

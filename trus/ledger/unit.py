@@ -248,8 +248,8 @@ class SqlUnit:
             if purse.spent is not None:
                 self._spent[purse.account] = purse.spent
         if event.hold_until:
-            amount, restores = event.holds or event.authorized, event.restores or None
-            self._holds.append((event.event_id, event.purses[0].account, amount, event.hold_until, restores))
+            restores = event.restores or None
+            self._holds += [(event.event_id, *held, event.hold_until, restores) for held in event.holds]
         if event.ends_hold:
             self._ended_holds.append((event.original,))
         if event.signals is not None:
