@@ -101,7 +101,7 @@ class Commanding(unittest.SynchronousTestCase):
     def test_work_that_does_not_hold(self) -> None:
         """A measured run in which something does not hold is told, and ends with 1."""
         found = Work(10, 9, 1, 0.5, 0.5, 0.5, (Finding("I1", "a planted finding"),))
-        self.patch(simulate, "measure_all", lambda seed, jobs, purchases: [found] * jobs)
+        self.patch(simulate, "measure_all", lambda seed, jobs, watches, purchases: [found] * jobs)
         ended = trus_simulate("--work", "--jobs", "2")
         self.assertEqual(ended.return_value, 1)
         self.assertIn("I1: a planted finding", ended.output)

@@ -31,7 +31,7 @@ from trus.simulation.sweep import (
     story,
     sweep,
 )
-from trus.simulation.work import USUAL_PURCHASES, measure_all, told
+from trus.simulation.work import USUAL_PURCHASES, Watches, measure_all, told
 
 #: Failing seeds that are told in full; of the others, the numbers.
 _TOLD: Final = 3
@@ -115,7 +115,7 @@ def simulate_command(
 
 def _measure(seed: int, jobs: int, purchases: int | None) -> int:
     """Measure purchases a second; the runs must hold."""
-    works = measure_all(seed, jobs, purchases or USUAL_PURCHASES)
+    works = measure_all(seed, jobs, Watches(time.process_time, time.perf_counter), purchases or USUAL_PURCHASES)
     click.echo(told(works))
     findings = [finding for each in works for finding in each.findings]
     for finding in findings[:_TOLD]:

@@ -7,10 +7,9 @@ of the processor by what the network's own code costs on it. The run is judged a
 from __future__ import annotations
 
 import shutil
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
@@ -23,7 +22,7 @@ from trus.simulation.sweep import scratch, settle_memory, settled_memory
 from trus.simulation.town import CURRENCY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trus.simulation.tills import SimulatedTill
 
@@ -64,6 +63,13 @@ class Work:
     findings: tuple[Finding, ...]
 
 
+class Watches(NamedTuple):
+    """The machine's seconds: of this process's processor time, and on the wall."""
+
+    processor: Callable[[], float]
+    wall: Callable[[], float]
+
+
 class Sale:
     """A purchase with the right PIN, once all terminals are connected."""
 
@@ -84,12 +90,12 @@ class Sale:
         till.heard(ordered, await till.client.purchase(amount, card.track2, card.pin, currency=CURRENCY))
 
 
-def measure_all(seed: int, jobs: int, purchases: int = USUAL_PURCHASES) -> list[Work]:
+def measure_all(seed: int, jobs: int, watches: Watches, purchases: int = USUAL_PURCHASES) -> list[Work]:
     """Measure in `jobs` processes at the same time, each with a seed of its own from `seed` on."""
     if jobs <= 1:
-        return [measure(seed, purchases)]
+        return [measure(seed, watches, purchases)]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=settle_memory) as pool:
-        return list(pool.map(measure, range(seed, seed + jobs), [purchases] * jobs))
+        return list(pool.map(measure, range(seed, seed + jobs), [watches] * jobs, [purchases] * jobs))
 
 
 def told(works: Sequence[Work]) -> str:
@@ -106,7 +112,7 @@ def told(works: Sequence[Work]) -> str:
     )
 
 
-def measure(seed: int, purchases: int = USUAL_PURCHASES) -> Work:
+def measure(seed: int, watches: Watches, purchases: int = USUAL_PURCHASES) -> Work:
     """Run so many purchases on a warm network, in a folder of its own."""
     place = scratch()
     try:
@@ -115,24 +121,24 @@ def measure(seed: int, purchases: int = USUAL_PURCHASES) -> Work:
             world = World(seed, place / "run", _SHAPE, kinds=((1, sale),), screening=_SCREENING)
             try:
                 with world.watch.kept():
-                    return _measured(world, sale, purchases)
+                    return _measured(world, sale, watches, purchases)
             finally:
                 world.disk.release(keep=False)
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _measured(world: World, sale: Sale, purchases: int) -> Work:
+def _measured(world: World, sale: Sale, watches: Watches, purchases: int) -> Work:
     world.operator.resting = True
     world.trade(1)
     while not all(till.client is not None and till.client.connected for till in world.tills):
         world.work.advance(_LOOK_SECONDS)
     sale.open = True
     batches, begun = world.backend.core.batches, world.work.now
-    processor, wall = time.process_time(), time.perf_counter()
+    processor, wall = watches.processor(), watches.wall()
     while len(_answered(world)) < purchases:
         world.work.advance(_LOOK_SECONDS)
-    processor, wall = time.process_time() - processor, time.perf_counter() - wall
+    processor, wall = watches.processor() - processor, watches.wall() - wall
     seconds, batches = world.work.now - begun, world.backend.core.batches - batches
     answers = _answered(world)
     if world.recover():
