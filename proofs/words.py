@@ -67,7 +67,20 @@ MESSAGE_4: Final = Wire(
     "INFO AUTHENTICATED",
     "responder",
     ("s",),
-    ("date", "currency", "pin", "dialogues", "idle", "epoch", "ticket", "lifetime", "chain", "p12", "passphrase"),
+    (
+        "date",
+        "currency",
+        "pin",
+        "dialogues",
+        "idle",
+        "epoch",
+        "advice-key",
+        "ticket",
+        "lifetime",
+        "chain",
+        "p12",
+        "passphrase",
+    ),
 )
 REKEY_1: Final = Wire("COMMAND REKEY", "initiator", ("s",), ("share", "nonce"))
 REKEY_2: Final = Wire("DATA REKEY", "responder", ("s",), ("share", "nonce", "ticket", "lifetime"))

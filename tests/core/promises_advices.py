@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tests.core.promises import ADA
 from tests.core.promises_refunds import BOB, RefundCase
-from tests.core.tills import Till
+from tests.core.tills import CardInHand, Till
 from tests.core.worlds import Purse
 from trus.auth.model import State
+from trus.cards.sealed import seal_stripe
+from trus.core.asked import bound_to
+from trus.core.messages import Advise
 
 replace = msgspec.structs.replace
 
@@ -47,6 +52,47 @@ class AdvicePromises(RefundCase):
         self.world.set_state("card", "CARD000000A1", State.STOLEN)
         self.assertEqual(self.codes(self.till.advise(self.ada, 1_000)), ["00"])
         self.assertEqual((self.world.purse(*ADA).balance, self.world.risk()), (10_000, -1_000))
+
+    def sealed(self, card: CardInHand, amount: int = 1_000, **changes: Any) -> Advise:
+        """Return an advice whose stripe the terminal has sealed."""
+        advice = self.till.advise(card, amount, **changes)
+        stripe = seal_stripe(self.bank.stripes.public, bound_to(advice), card.track.text, self.bank.entropy)
+        return replace(advice, track2=None, sealed=stripe)
+
+    def test_sealed(self) -> None:
+        """TR-2: a terminal that was off in between tells its sale sealed: it is posted once, however often it comes."""
+        advice = self.sealed(self.ada, read=7)
+        self.assertEqual(self.codes(advice), ["00"])
+        again = replace(advice, repeat=True)
+        self.assertEqual(self.codes(again, again), ["00", "00"])
+        readable = replace(self.till.advise(self.ada, 1_000, identity=advice.identity, read=7), repeat=True)
+        self.assertEqual(self.codes(readable), ["00"], "the same sale in the other form is the same request")
+        self.assertEqual(self.world.purse(*ADA).balance, 9_000)
+        self.assertNotIn("redacted>" + self.ada.track.text, repr(advice))
+
+    def test_sealed_for_another(self) -> None:
+        """A sealed stripe that was taken out of a journal opens in no other request, and to no key that is not held."""
+        advice = self.sealed(self.ada)
+        pasted = replace(self.till.advise(self.ada, 2_000), track2=None, sealed=advice.sealed)
+        more = replace(advice, amount=4_000)
+        lost = replace(self.sealed(self.ada), sealed=b"12345678" + advice.sealed[8:])
+        self.assertEqual(self.codes(pasted, more, lost), ["88"] * 3)
+        self.assertEqual([line.rule for line in self.world.journal()], ["stripe-unopened"] * 3)
+        self.assertEqual(self.codes(replace(lost, repeat=True)), ["88"])
+        self.assertEqual(self.world.purse(*ADA).balance, 10_000)
+
+    def test_sealed_and_late(self) -> None:
+        """After its reversal it gets 68; within 30 days of its date it is posted, after them it gets 12."""
+        taken_back = self.sealed(self.ada)
+        self.assertEqual(self.codes(self.till.reverse(taken_back), taken_back), ["00", "68"])
+        old = self.sealed(self.ada)
+        for _ in range(30):
+            self.world.advance_day()
+        self.assertEqual(self.codes(old), ["00"])
+        older = self.sealed(self.ada, date=old.identity.business_date)
+        self.world.advance_day()
+        self.assertEqual(self.codes(older, replace(old, repeat=True)), ["12", "12"])
+        self.assertEqual(self.world.purse(*ADA).balance, 9_000)
 
     def test_refused(self) -> None:
         """A made-up stripe, more than the floor limit, and a terminal that may not sell are not taken over."""

@@ -12,6 +12,7 @@ from tests.core.worlds import TODAY, World
 from trus.cards import verification
 from trus.cards.numbers import CardNumber, compose_number
 from trus.cards.pin import Pin, reference, reference_input, seal_pin
+from trus.cards.sealed import StripeKeys
 from trus.cards.tracks import SERVICE_CODE, StripeData, encode_track_two
 from trus.core.keyring import find_card_keys
 from trus.core.messages import (
@@ -99,6 +100,7 @@ class Bank:
         self.keys.generate("K_CARD", KeyPurpose.CARD)
         self.entropy = CountedEntropy()
         self.notes: list[tuple[str, str]] = []
+        self.stripes = StripeKeys(lambda: [bytes(range(1, 33))])
         self._issued = 0
         self.start()
 
@@ -112,6 +114,7 @@ class Bank:
             self.entropy,
             PipelineSettings(),
             self.note,
+            open_stripe=self.stripes.open,
         )
 
     def note(self, level: str, text: str) -> None:
@@ -238,7 +241,7 @@ class Till:
     def advise(self, card: CardInHand, amount: int = 1250, **changes: Any) -> Advise:
         """Tell of a purchase made off-line."""
         purchase = self.purchase(card, amount, pin=None, **changes)
-        return Advise(**{name: getattr(purchase, name) for name in Advise.__struct_fields__})
+        return Advise(**{name: getattr(purchase, name) for name in Advise.__struct_fields__ if name != "sealed"})
 
     def capture(self, held: Outcome, amount: int, **changes: Any) -> Capture:
         """Complete a pre-authorization, by the reference number of its answer."""

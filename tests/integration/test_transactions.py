@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Generator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -14,8 +19,37 @@ from tests.integration.hand import Hand, rid
 from tests.integration.network import Network, demand
 from trus.clock import SystemClock
 from trus.device.client import TerminalClient
+from trus.device.home import DeviceHome
+from trus.device.journal import FileJournal
 from trus.device.orders import Answer
 from trus.values import Why
+
+#: A terminal that sells off-line and is killed as soon as that is durable.
+_SOLD = """
+import os, signal, sys
+from pathlib import Path
+from trus.clock import SystemClock, SystemEntropy
+from trus.device.journal import FileJournal
+from trus.device.orders import Order
+from trus.device.terminal import Terminal
+from trus.values import TerminalId
+
+terminal = Terminal(
+    TerminalId("T0000001"),
+    journal=FileJournal(Path(sys.argv[1])),
+    clock=SystemClock(),
+    entropy=SystemEntropy(),
+    encode_pin=lambda pin, number, key: b"",
+)
+terminal.advise(Order(400, "USD", sys.argv[2]))
+terminal.drain()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def sell_and_be_killed(journal: Path, track2: str) -> int:
+    """Let a terminal of its own process sell off-line; return how it ended."""
+    return subprocess.run([sys.executable, "-c", _SOLD, str(journal), track2], check=False).returncode
 
 
 class TransactionTests(TestCase):
@@ -52,6 +86,7 @@ class TransactionTests(TestCase):
         await self.what_no_terminal_may_say()
         await self.stripes_that_nobody_read()
         self.hand.drop()
+        await self.sold_and_killed(home)
         await self.till.stop()
         await self.admin.close()
 
@@ -191,6 +226,23 @@ class TransactionTests(TestCase):
         self.assertIn("used before", str(explained.rows))
         for _ in range(2):
             self.assertEqual((await self.pay(100)).code, "00")
+
+    async def sold_and_killed(self, home: DeviceHome) -> None:
+        """TR-2: a terminal that is killed (-9) after a sale off-line tells of it once; its journal shows no stripe."""
+        await self.till.stop()
+        before = await self.purse()
+        journal = home.path / "journal"
+        self.assertEqual(sell_and_be_killed(journal, self.card["track2"]), -signal.SIGKILL)
+        self.assertNotIn(self.card["track2"].partition("=")[0].encode(), journal.read_bytes())
+        for _ in range(2):
+            self.till = self.network.terminal(reactor, home)
+            await self.till.start()
+            while self.till.unfinished:
+                await deferLater(reactor, 0.05)
+            self.assertEqual(Decimal(await self.purse()), Decimal(before) - 4)
+            await self.till.stop()
+        [sale] = [each for each in FileJournal(journal).memory.purchases.values() if each.settled.amount == 400]
+        self.assertEqual((sale.opened.asked, sale.settled.code), ("advice", "00"))
 
     def linked(self, date: str) -> list[tuple[str, dict[str, str], dict[str, str], str]]:
         """Return requests about what is not there, is another's, or cannot be taken back."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from trus.admin.model import AdminRole
 from trus.auth.policy import Policy, PurseRule
 from trus.auth.ports import Posting
+from trus.cards.sealed import KEY_LABEL, StripeKeys
 from trus.cli.heads import AUDIT_KEY_LABEL
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
 from trus.device.enrolment import certificate_request
@@ -112,7 +113,8 @@ def _found(path: Path) -> Town:
     finally:
         ledger.close()
     trust = DeviceTrust.from_pem(authority.pem())
-    return Town(keys, path.read_bytes(), trust, cards, tills, tills[-1], db_key, lookup_key, field_keys)
+    stripes = StripeKeys(lambda: data_keys.derive_all(KEY_LABEL))
+    return Town(keys, path.read_bytes(), trust, cards, tills, tills[-1], db_key, lookup_key, field_keys, stripes)
 
 
 def identity_service(keys: Any, registry: Registry, clock: Any, entropy: SeededEntropy) -> IdentityService:

@@ -30,6 +30,7 @@ _ASKED: Final = frozenset(
 )
 ADVICE: Final[tuple[Rule, ...]] = tuple(rule for rule in (*BEFORE_PIN, *AFTER_PIN) if rule.name in _ASKED)
 OVER_FLOOR: Final = "over-floor"
+UNOPENED: Final = "stripe-unopened"
 
 
 def floor_of(policy: Policy | None, network: int) -> int:
@@ -38,11 +39,17 @@ def floor_of(policy: Policy | None, network: int) -> int:
     return network if own is None else min(own, network)
 
 
-def judge_advice(case: Case, floor_limit: int) -> Verdict | None:
-    """Return the first reason against an advice, None when it is posted. `floor_limit` is in minor units."""
+def judge_advice(case: Case, floor_limit: int, *, unopened: bool = False) -> Verdict | None:
+    """Return the first reason against an advice, None when it is posted.
+
+    `floor_limit` is in minor units. `unopened` says that its stripe is sealed, and not for this request or to no key
+    that is still held.
+    """
     for rule in ADVICE:
         figures = rule.applies(case)
         if figures is not None:
+            if unopened and rule.name == "track-unreadable":
+                return Verdict(UNOPENED, ResponseCode.CRYPTOGRAPHIC_FAILURE, {})
             return Verdict(rule.name, rule.code, figures)
     if case.amount > floor_limit:
         figures = {"asked": case.amount, "currency": case.question.currency, "limit": floor_limit}

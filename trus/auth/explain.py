@@ -146,6 +146,9 @@ SENTENCES: Final[Mapping[str, str]] = {
         "{wrong_values} wrong verification values, or numbers of no card, came for one range of card numbers, from"
         " whatever terminals: its cards pay nothing without PIN for a while."
     ),
+    "stripe-unopened": (
+        "The advice's stripe was sealed for another request, or to a key that is not held any more; nothing was posted."
+    ),
     "over-floor": "{asked} was sold off-line, and a terminal may sell {limit} at once without asking.",
     "advised": ("{asked} was sold off-line; the purse held {balance}, and {shortfall} of it is the issuer's risk."),
     "refunded": "{asked} of the purchase {purchase} over {paid} went back to the purse; {left} of it is left.",

@@ -178,16 +178,20 @@ def _pre_authorize(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes
 
 
 def _advise(fields: Mapping[str, str], peer: PeerIdentity, pin_key: bytes) -> Advise:
-    asked = _purchase(fields, peer, pin_key)
+    currency = known_currency(fields["currency"])
+    track2, stripe = fields.get("track2"), fields.get("stripe")
+    if (track2 is None) == (stripe is None):
+        raise RemoteProtocolError(ErrorCode.BAD_FIELD, "stripe")
     return Advise(
-        asked.peer,
-        asked.identity,
-        asked.rid,
-        asked.amount,
-        asked.currency,
-        asked.track2,
-        asked.repeat,
-        asked.read,
+        peer,
+        identity_of(fields, peer),
+        parse_octets(fields["rid"]),
+        parse_amount(fields["amount"], currency),
+        currency,
+        None if track2 is None else TrackTwo(track2),
+        fields.get("repeat") == "yes",
+        _read(fields),
+        b"" if stripe is None else parse_octets(stripe),
     )
 
 

@@ -271,6 +271,7 @@ class DeviceConnection:
             max_dialogues=self._around.max_dialogues,
             idle_seconds=self._around.idle_seconds,
             epoch=verified.epoch,
+            advice_key=verified.advice_key,
         )
 
     # --------------------------------------------------------------------- sealed sessions

@@ -6,10 +6,12 @@ Composition only: every part is made here and handed what it needs; no part read
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from trus.auth.watching import WatchLimits
+from trus.cards.sealed import KEY_LABEL, StripeKeys
 from trus.certificates.chains import load_anchors
 from trus.cli.admin_bundles import admins_health, find_maker
 from trus.cli.authorities import AuthorityWatch, CeremonyRecorder, ceremonies_path, revoked_issuers
@@ -180,11 +182,23 @@ def _assemble(
     desk = Desk(registry, keys, service, clock, entropy, issuing, upkeep.health, lambda: counters, rotation=rotation)
     desk.day_closed = upkeep.want_head
     desk.admin_certificates = find_maker(backend, channels, policy, entropy)
+    stripes = StripeKeys(partial(RollingDataKeys(keys).derive_all, KEY_LABEL))
+    upkeep.keepers.append(stripes.refresh)
+    identity = IdentityDesk(service, upkeep.business_date, note, opened.epoch)
+    identity.advice_key = lambda: stripes.public
     return Core(
         money=MoneyPipeline(
-            ledger, keys, find_card_keys(keys), clock, entropy, payments_of(backend), note, upkeep.want_head
+            ledger,
+            keys,
+            find_card_keys(keys),
+            clock,
+            entropy,
+            payments_of(backend),
+            note,
+            upkeep.want_head,
+            stripes.open,
         ),
-        identity=IdentityDesk(service, upkeep.business_date, note, opened.epoch),
+        identity=identity,
         admin=AdminHandlers(desk, approvals),
         upkeep=upkeep,
         note=note,

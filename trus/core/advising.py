@@ -64,7 +64,7 @@ class Adviser:
         question = Question(Kind.PURCHASE, request.amount, request.currency, read=request.read)
         case = Case(question, Facts(terminal, card, checks, policy), book.now)
         noted = _read(case)
-        verdict = judge_advice(case, floor_of(policy, self._floor_limit))
+        verdict = judge_advice(case, floor_of(policy, self._floor_limit), unopened=asked.unopened)
         if verdict is not None or card is None or terminal is None:
             rule, code, figures = verdict or ("card-not-genuine", ResponseCode.INVALID_CARD, {})
             figures = {**figures, **noted.figures}

@@ -16,6 +16,7 @@ import msgspec
 
 from trus.auth.model import Checks
 from trus.auth.ports import CardNames, EventKind
+from trus.cards import sealed
 from trus.cards.errors import CardDataRefused
 from trus.cards.tracks import StripeData, parse_track_two
 from trus.core.messages import (
@@ -37,7 +38,7 @@ from trus.core.messages import (
     Reverse,
     Void,
 )
-from trus.values import Identity, PinMaterial, Secret
+from trus.values import Identity, PinMaterial, Secret, TrackTwo
 
 #: Version of the canonical form of a request.
 FORM: Final = 1
@@ -63,6 +64,20 @@ _KINDS: Final[dict[type, EventKind]] = {
 }
 
 
+#: Opens a sealed stripe for what it is bound to, None when it does not open.
+OpenStripe = Callable[[bytes, bytes], TrackTwo | None]
+
+
+def opens_nothing(stripe: bytes, bound: bytes) -> TrackTwo | None:
+    """Open no stripe: where no terminal was told a key."""
+    return None
+
+
+def bound_to(request: Advise) -> bytes:
+    """Return what the sealed stripe of an advice must belong to."""
+    return sealed.binding(request.identity, request.rid, request.amount, request.currency, request.read)
+
+
 class NewPin(Secret, frozen=True):
     """What came of the PIN that a cardholder wants: its reference, or a fixed word for why it cannot be."""
 
@@ -75,7 +90,8 @@ class Asked:
 
     `stripe` is None when the track cannot be read, or none belongs to the request; `card_key` is
     then empty. Otherwise it is the keyed hash that the ledger knows the card by. `checks` is None
-    until the token has been asked. `answer` is the answer as soon as there is one, and `durable`
+    until the token has been asked. `unopened` says that a sealed stripe does not open for this request.
+    `answer` is the answer as soon as there is one, and `durable`
     says whether it holds whatever becomes of the batch.
     """
 
@@ -93,14 +109,18 @@ class Asked:
         "request",
         "rid",
         "stripe",
+        "unopened",
     )
 
-    def __init__(self, request: MoneyRequest, card_names: Callable[[str], CardNames]) -> None:
+    def __init__(
+        self, request: MoneyRequest, card_names: Callable[[str], CardNames], open_stripe: OpenStripe = opens_nothing
+    ) -> None:
         """`card_names` returns the ledger's keyed hashes of a card number."""
         self.request = request
         self.identity: Identity = request.identity
         self.rid: bytes = request.rid
         self.stripe: StripeData | None = None
+        self.unopened = False
         self.pin: PinMaterial | None = None
         self.card_key = b""
         self.names: CardNames | None = None
@@ -114,6 +134,9 @@ class Asked:
             track, self.pin = request.track2, request.pin
         elif isinstance(request, (Refund, Advise)):
             track = request.track2
+            if isinstance(request, Advise) and request.sealed:
+                track = open_stripe(request.sealed, bound_to(request))
+                self.unopened = track is None
         if track is not None:
             try:
                 self.stripe = parse_track_two(track)

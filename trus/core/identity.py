@@ -121,6 +121,8 @@ class IdentityDesk:
         self._identities = identities
         self._business_date = business_date
         self._note = note
+        #: Returns the public key that terminals seal the stripes of advices to, empty for none.
+        self.advice_key: Callable[[], bytes] = bytes
 
     def material(self) -> BackendIdentity:
         """Return the backend's chain and its OCSP answer."""
@@ -162,7 +164,7 @@ class IdentityDesk:
         return [
             _refused(verdict.reason)
             if isinstance(verdict, IdentityRefused)
-            else PeerVerified(verdict, date, epoch=self._restored)
+            else PeerVerified(verdict, date, epoch=self._restored, advice_key=self.advice_key())
             for verdict in verdicts
         ]
 

@@ -106,13 +106,17 @@ class PeersRechecked(Frozen, frozen=True, tag="peers-rechecked"):
 
 
 class PeerVerified(Frozen, frozen=True, tag="peer-verified"):
-    """The chain is good, or the holder stands; `epoch` is how often the ledger was restored."""
+    """The chain is good, or the holder stands; `epoch` is how often the ledger was restored.
+
+    `advice_key` is the public key (X25519, 32 octets) for stripes of advices, empty where there is none.
+    """
 
     peer: PeerIdentity
     business_date: BusinessDate
     currency: str = ""
     pin_always: bool = True
     epoch: int = 0
+    advice_key: bytes = b""
 
 
 class Enrol(Secret, frozen=True, tag="enrol"):

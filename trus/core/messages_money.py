@@ -77,7 +77,8 @@ class ChangePin(Secret, frozen=True, tag="change-pin"):
 class Advise(Secret, frozen=True, tag="advise"):
     """A terminal tells of a purchase that it made off-line, without PIN, below its floor limit.
 
-    It is posted whatever the purse holds; `amount` is minor units.
+    It is posted whatever the purse holds; `amount` is minor units. The stripe comes as it is, or as `sealed`
+    (trus.cards.sealed) from a terminal that may have been off since; never both.
     """
 
     peer: PeerIdentity
@@ -85,9 +86,10 @@ class Advise(Secret, frozen=True, tag="advise"):
     rid: bytes
     amount: int
     currency: str
-    track2: TrackTwo
+    track2: TrackTwo | None
     repeat: bool = False
     read: int = 0
+    sealed: bytes = b""
 
 
 class PreAuthorize(Secret, frozen=True, tag="pre-authorize"):

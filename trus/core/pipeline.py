@@ -21,7 +21,7 @@ from trus.clock import Clock, Entropy
 from trus.core.advising import FLOOR_LIMIT, Adviser
 from trus.core.answers import declined, settled
 from trus.core.approvals import ApprovalCodes
-from trus.core.asked import Asked, MoneyAnswer
+from trus.core.asked import Asked, MoneyAnswer, OpenStripe, opens_nothing
 from trus.core.authorizing import Authorizer
 from trus.core.book import Book
 from trus.core.checking import CardChecker
@@ -102,6 +102,7 @@ class MoneyPipeline:
         settings: PipelineSettings,
         note: Callable[[str, str], None],
         closed: Callable[[], None] = lambda: None,
+        open_stripe: OpenStripe = opens_nothing,
     ) -> None:
         """`card_keys` come from trus.core.holding import complete, give_up
         from trus.core.keyring; `note(level, text)` receives lines for the operator's log."""
@@ -116,12 +117,13 @@ class MoneyPipeline:
         self._settings = settings
         self._note = note
         self._closed = closed
+        self._open_stripe = open_stripe
 
     def handle(self, batch: list[MoneyRequest]) -> list[MoneyAnswer]:
         """Answer every request, in order; what was approved is durable by then. Raises nothing of its own."""
         answers: list[MoneyAnswer | None] = [_refusal(request) for request in batch]
         places = [place for place, answer in enumerate(answers) if answer is None]
-        asked = [Asked(batch[place], self._ledger.card_names) for place in places]
+        asked = [Asked(batch[place], self._ledger.card_names, self._open_stripe) for place in places]
         for part in _parts(asked):
             self._work(part, self._clock.now())
         for place, each in zip(places, asked, strict=True):

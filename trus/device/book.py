@@ -12,10 +12,12 @@ from typing import Final
 
 import msgspec
 
+from trus.cards.sealed import binding, seal_stripe
 from trus.clock import Entropy
-from trus.device.journal import Asked, Journal, Opened, Settled
+from trus.device.journal import Asked, Journal, Keyed, Opened, Settled
 from trus.device.orders import Answer, AnyOrder, BalanceOrder, Order, PinOrder, Reference, RefundOrder
 from trus.device.requests import Event, Request
+from trus.protocol.fields import format_octets
 from trus.values import MAX_STAN, RID_BYTES, BusinessDate, Result, TerminalId
 
 #: What closes a batch.
@@ -69,24 +71,37 @@ class Book:
             order = msgspec.structs.replace(order, read=read)
         request = Request(self._keys, asked, given_up_at, order=order, original=original, reason=reason, pin=pin)
         self._requests[request.key] = request
+        if asked is Asked.ADVICE and order is not None and self.date and self._journal.memory.advice_key:
+            # What was sold is written down at once, under the last date that was announced.
+            self.identify(request)
         return request
 
     def resume(self) -> None:
         """Take up what the journal holds unfinished after a restart.
 
-        A purchase is taken back, since its stripe and PIN are gone; a reversal and a batch's
-        closing go on as they were; of an enquiry nothing remains to be known, and an advice cannot be
-        said again without its stripe, which was never written down: it stays the shop's own.
+        A purchase is taken back, since its stripe and PIN are gone; a reversal, a batch's closing and an advice
+        whose stripe was sealed go on as they were. Of an enquiry nothing remains to be known, and an advice that was
+        written down before a key was announced cannot be said without its stripe: it stays the shop's own.
         """
         for opened in list(self._journal.memory.unfinished.values()):
             match opened.asked:
                 case Asked.PURCHASE | Asked.HOLD | Asked.REFUND:
                     self.take_back(opened, "system")
                 case Asked.REVERSE | Asked.VOID | Asked.CAPTURE | Asked.RELEASE | Asked.CLOSE | Asked.RECONCILE:
-                    request = self.add(opened.asked, 0.0, reason=opened.reason)
-                    request.opened, request.told, request.attempts = opened, True, 1
+                    self._go_on_with(opened)
+                case Asked.ADVICE if opened.sealed:
+                    self._go_on_with(opened)
                 case Asked.BALANCE | Asked.ADVICE | Asked.PIN:
                     self._journal.append(Settled(opened.identity, Result.DECLINED, ""))
+
+    def _go_on_with(self, opened: Opened) -> None:
+        request = self.add(opened.asked, 0.0, reason=opened.reason)
+        request.opened, request.told, request.attempts = opened, True, 1
+
+    def announce(self, advice_key: bytes) -> None:
+        """Remember the key that the backend announced for stripes of advices; none announced: as before."""
+        if advice_key and advice_key.hex() != self._journal.memory.advice_key:
+            self._journal.append(Keyed(advice_key.hex()))
 
     def take_back(self, opened: Opened, reason: str) -> Request:
         """Open the reversal of a request, which nobody waits for, and write it down."""
@@ -116,10 +131,11 @@ class Book:
         rrn = ""
         if isinstance(order, RefundOrder):
             rrn, original = order.rrn, order.original
-        request.opened = Opened(
-            memory.next_identity(self._terminal, BusinessDate(self.date)),
+        identity, rid = memory.next_identity(self._terminal, BusinessDate(self.date)), self._entropy.draw(RID_BYTES)
+        opened = Opened(
+            identity,
             request.asked,
-            self._entropy.draw(RID_BYTES).hex(),
+            rid.hex(),
             amount,
             currency,
             original=original.identity if original else None,
@@ -129,9 +145,19 @@ class Book:
             rrn=rrn,
             read=order.read if isinstance(order, Order | BalanceOrder | PinOrder) else 0,
         )
+        if request.asked is Asked.ADVICE and isinstance(order, Order) and memory.advice_key:
+            opened = self._seal(opened, order)
+            request.order = None  # the stripe is nowhere any more but in its sealed form
+        request.opened = opened
         self._journal.append(request.opened)
         request.opened = memory.unfinished[request.opened.identity]
         return request.opened
+
+    def _seal(self, opened: Opened, order: Order) -> Opened:
+        bound = binding(opened.identity, bytes.fromhex(opened.rid), opened.amount, opened.currency, opened.read)
+        key = bytes.fromhex(self._journal.memory.advice_key)
+        sealed = seal_stripe(key, bound, order.track2, self._entropy)
+        return msgspec.structs.replace(opened, sealed=format_octets(sealed))
 
     def go_on(self, closing: Request, answer: Answer) -> None:
         """Compare item by item what did not agree in sum: another request, whose owner waits for the same key."""

@@ -1,6 +1,6 @@
 """Remembers across power cuts what this terminal asked, so that nothing asked is forgotten.
 
-Refuses to hold a track, a PIN or a PIN block: its records have no place for one. What is
+Refuses to hold a readable track, a PIN or a PIN block: its records have no place for one. What is
 appended reaches the disk with `sync`, and nothing may be said to the backend before that;
 a torn last line was therefore never said and is dropped, any other damage stops the
 terminal. The file is bounded: it is rewritten from its own summary when it has grown.
@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from trus.device.records import Asked, Opened, Purchased, Record, Settled, Summary, Totals
+from trus.device.records import Asked, Keyed, Opened, Purchased, Record, Settled, Summary, Totals
 from trus.errors import TrusError
 from trus.values import MAX_STAN, BatchItem, BusinessDate, Identity, ItemKind, ItemState, Result, TerminalId
 
@@ -66,6 +66,8 @@ class Memory:
         self.items: dict[tuple[str, int], BatchItem] = {}
         #: The number of the last reading of a stripe.
         self.reads = 0
+        #: The backend's public key for stripes of advices, 64 hexadecimal digits; "" before it was announced.
+        self.advice_key = ""
 
     def next_identity(self, terminal: TerminalId, date: BusinessDate) -> Identity:
         """Return the identity after the last one; it is used once a record of it is applied.
@@ -91,6 +93,8 @@ class Memory:
                 self._open(record)
             case Settled():
                 self._settle(record)
+            case Keyed():
+                self.advice_key = record.advice_key
             case Summary():
                 self.stan, self.date, self.used = record.stan, record.date, record.used
                 self.totals = record.totals
@@ -98,6 +102,7 @@ class Memory:
                 self.purchases = {purchased.opened.identity: purchased for purchased in record.purchases}
                 self.items = {each.name: each for each in record.items}
                 self.reads = max(self.reads, record.reads)
+                self.advice_key = record.advice_key
 
     def summary(self) -> Summary:
         """Return one record that amounts to all of them."""
@@ -110,6 +115,7 @@ class Memory:
             purchases=list(self.purchases.values()),
             items=list(self.items.values()),
             reads=self.reads,
+            advice_key=self.advice_key,
         )
 
     def _open(self, opened: Opened) -> None:
@@ -394,6 +400,7 @@ __all__ = [
     "JournalDamaged",
     "JournalError",
     "JournalFailed",
+    "Keyed",
     "Memory",
     "MemoryJournal",
     "Opened",

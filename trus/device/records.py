@@ -1,6 +1,6 @@
 """Says what a terminal writes down: requests before they are said, how they ended, and what it all amounts to.
 
-Has no place for a stripe, a PIN or a PIN block, so that no record can hold one. Writes nothing itself.
+Has no place for a readable stripe, a PIN or a PIN block, so that no record can hold one. Writes nothing itself.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     `rid` is 32 hexadecimal digits. `original` and `original_rid` name what a reversal takes
     back, or what a request is about; `rrn` is the reference number of that, and `reason` says
     why. `totals` is what the batch held when its closing was asked for, `items` what it was made of. `read` is the
-    number of the reading of the stripe, 0 where none was read.
+    number of the reading of the stripe, 0 where none was read. `sealed` is the stripe of an advice in base64url, which
+    this terminal cannot open (trus.cards.sealed); "" where it knew no key to seal it to.
     """
 
     identity: Identity
@@ -85,6 +86,7 @@ class Opened(msgspec.Struct, frozen=True, omit_defaults=True, tag="opened"):
     rrn: str = ""
     items: list[BatchItem] | None = None
     read: int = 0
+    sealed: str = ""
 
     @property
     def reference(self) -> Reference:
@@ -102,6 +104,12 @@ class Settled(msgspec.Struct, frozen=True, omit_defaults=True, tag="settled"):
     approval: str = ""
     rrn: str = ""
     proof: str = ""
+
+
+class Keyed(msgspec.Struct, frozen=True, tag="keyed"):
+    """The backend's public key for stripes of advices, 64 hexadecimal digits, as it was announced."""
+
+    advice_key: str
 
 
 class Purchased(msgspec.Struct, frozen=True):
@@ -127,6 +135,7 @@ class Summary(msgspec.Struct, frozen=True, omit_defaults=True, tag="summary"):
     purchases: list[Purchased]
     items: list[BatchItem] = msgspec.field(default_factory=list)
     reads: int = 0
+    advice_key: str = ""
 
 
-Record = Opened | Settled | Summary
+Record = Opened | Settled | Keyed | Summary

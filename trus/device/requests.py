@@ -54,7 +54,7 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
 }
 
 
-#: What is repeated until it is answered. An advice is so too, for as long as the terminal is on.
+#: What is repeated until it is answered. An advice survives a restart if its stripe could be sealed.
 _LASTING: Final = frozenset(
     {Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.ADVICE, Asked.CLOSE, Asked.RECONCILE}
 )

@@ -4,7 +4,7 @@ Opens no sockets, reads no clock of its own and waits for nothing: its owner fee
 messages and time, and carries out what `drain` returns. Two rules hold everything together:
 nothing is said before the journal is durable (`drain` syncs first), and a purchase without
 a final answer is taken back until the backend has acknowledged that. After a restart a
-purchase is never resent, since its stripe and PIN were never written down.
+purchase is never resent, since its stripe and PIN were never written down; an advice is, sealed.
 Specification: docs/protocol.md, "Purchases", "Retries and reversals".
 """
 
@@ -97,7 +97,7 @@ class Terminal:
         return self._book.add(Asked.PIN, self._later(self._timing.give_up), order=order).key
 
     def advise(self, order: Order) -> int:
-        """Tell of a purchase made off-line; return the key. Repeated while the terminal is on. Raises AmountError."""
+        """Tell of a purchase made off-line; return the key. Repeated until answered. Raises AmountError."""
         _check_amount(order)
         return self._book.add(Asked.ADVICE, self._later(self._timing.give_up), order=order).key
 
@@ -166,6 +166,7 @@ class Terminal:
         self._signed_off = False
         self._book.date = BusinessDate(terms.business_date)
         self._book.currency = terms.currency
+        self._book.announce(terms.advice_key)
         self._quiet_since = self._clock.monotonic()
 
     def closed(self) -> None:

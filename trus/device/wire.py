@@ -95,6 +95,8 @@ def request_line(
             clear["partial"] = "yes"
     if opened.read:
         sealed["read"] = str(opened.read)
+    if opened.sealed:
+        sealed |= {"stripe": opened.sealed, "entry": "stripe"}
     if opened.original is not None:
         sealed |= {
             "original-stan": fields.format_stan(opened.original.stan),

@@ -34,7 +34,8 @@ class Terms(NamedTuple):
     `pin_always` says that every purchase needs a PIN, so that it may come with PROCESS.
     The limits are the session's: dialogues open at once, seconds of silence before closing.
     `epoch` says how often the ledger was restored from a backup: when it has grown, what the
-    terminal was told last may be unknown to the backend.
+    terminal was told last may be unknown to the backend. `advice_key` is the backend's public key (X25519, 32 octets)
+    for the stripes of advices, empty when it is not told.
     """
 
     business_date: str = ""
@@ -43,6 +44,7 @@ class Terms(NamedTuple):
     max_dialogues: int = 64
     idle_seconds: int = 300
     epoch: int = 0
+    advice_key: bytes = b""
 
 
 class Send(NamedTuple):

@@ -276,6 +276,8 @@ def terms_fields(terms: Terms) -> dict[str, str]:
         fields["currency"] = terms.currency
     if terms.epoch:
         fields["epoch"] = str(terms.epoch)
+    if terms.advice_key:
+        fields["advice-key"] = format_octets(terms.advice_key)
     return fields
 
 
@@ -288,4 +290,5 @@ def terms_of(fields: Mapping[str, str]) -> Terms:
         int(fields["dialogues"]),
         int(fields["idle"]),
         int(fields.get("epoch", "0")),
+        parse_octets(fields["advice-key"]) if "advice-key" in fields else b"",
     )

@@ -101,6 +101,7 @@ _HANDSHAKE: Final = (
             FieldSpec("dialogues", f.COUNT, "most dialogues open at once in one direction"),
             FieldSpec("idle", f.COUNT, "seconds of silence after which the session ends"),
             may("epoch", f.COUNT, "how often the ledger was restored from a backup; absent: never"),
+            may("advice-key", f.SHARE, "the public key that the stripes of advices are sealed to"),
             *TICKET,
             may("chain", f.CHAIN, "mode enrol: the certificate issued"),
             may("p12", f.BLOB, "mode enrol, birth at the backend: key pair and certificates, PKCS#12 (RFC 7292)"),

@@ -80,7 +80,13 @@ PAYMENTS: Final = (
         Need.MUST,
         Need.MUST,
         (STAN, AMOUNT, CURRENCY, DATE, REPEAT),
-        (RID, TRACK2, ENTRY, READ),
+        (
+            RID,
+            may("track2", f.TRACK2, "the card's stripe"),
+            ENTRY,
+            READ,
+            may("stripe", f.BLOB, "instead of track2: the stripe sealed to the backend's advice-key"),
+        ),
         "This purchase was made off-line, without PIN: take it over.",
     ),
     VerbSpec(

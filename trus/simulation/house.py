@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from trus.cards.sealed import StripeKeys
 from trus.cli.heads import TokenHeadSigner
 from trus.clock import Clock, Entropy
 from trus.core.core import Core
@@ -107,13 +108,15 @@ def build_house(
         disk.opened()
         for each in made:
             each.on_commit, each.on_checkpoint = disk.committed, disk.checkpointed
-        return House(_compose(ledger, disk, token, part, entropy, note), ledger)
+        return House(_compose(ledger, disk, token, part, entropy, note, town.stripes), ledger)
     except BaseException:
         ledger.close()
         raise
 
 
-def _compose(ledger: SqlLedger, disk: Disk, token: UnreliableToken, part: Part, entropy: Entropy, note: Note) -> Core:
+def _compose(
+    ledger: SqlLedger, disk: Disk, token: UnreliableToken, part: Part, entropy: Entropy, note: Note, stripes: StripeKeys
+) -> Core:
     clock = part.clock
     registry = Registry(ledger)
     identities = RegistryIdentities(registry, clock)
@@ -133,6 +136,8 @@ def _compose(ledger: SqlLedger, disk: Disk, token: UnreliableToken, part: Part, 
     upkeep.keepers.append(LotExpiry(ledger, clock, note).keep)
     settings = IssuingSettings(personalisation=str(disk.heads.with_name("personalisation")), currency=CURRENCY, iin=IIN)
     counters: dict[str, int] = {}
+    identity = SteadyDesk(service, upkeep.business_date, note, clock, token)
+    identity.advice_key = lambda: stripes.public
     desk = Desk(registry, token, service, clock, entropy, settings, upkeep.health, lambda: counters)
     return Core(
         money=MoneyPipeline(
@@ -143,8 +148,9 @@ def _compose(ledger: SqlLedger, disk: Disk, token: UnreliableToken, part: Part, 
             entropy,
             PipelineSettings(hold_seconds=HOLD_SECONDS),
             note,
+            open_stripe=stripes.open,
         ),
-        identity=SteadyDesk(service, upkeep.business_date, note, clock, token),
+        identity=identity,
         admin=AdminHandlers(desk),
         upkeep=upkeep,
         note=note,

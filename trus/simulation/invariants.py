@@ -24,9 +24,9 @@ __all__ = ["Books", "Finding", "judge"]
 
 #: Requests whose stripe and PIN are gone after a restart: they are taken back, never said again.
 _TAKEN_BACK: Final = frozenset({Asked.PURCHASE, Asked.HOLD, Asked.REFUND})
-_NEVER_AGAIN: Final = _TAKEN_BACK | {Asked.ADVICE, Asked.PIN, Asked.BALANCE}
+_NEVER_AGAIN: Final = _TAKEN_BACK | {Asked.PIN, Asked.BALANCE}
 #: Requests that are repeated until they are answered, over restarts.
-_LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.CLOSE})
+_LASTING: Final = frozenset({Asked.REVERSE, Asked.VOID, Asked.CAPTURE, Asked.RELEASE, Asked.ADVICE, Asked.CLOSE})
 #: Requests for which the cardholder's PIN must be right.
 _WITH_PIN: Final = frozenset({Asked.PURCHASE, Asked.HOLD})
 #: Events of the amount that was asked for, unless they are said to be of a part.

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from trus.admin.model import AdminRole
 from trus.auth.policy import Policy
 from trus.auth.ports import Posting
+from trus.cards.sealed import KEY_LABEL, StripeKeys
 from trus.cli.heads import AUDIT_KEY_LABEL
 from trus.core.keyring import CARD_LABEL, PIN_LABEL
 from trus.device.enrolment import certificate_request
@@ -128,6 +129,7 @@ class Town:
     db_key: bytes
     lookup_key: bytes
     field_keys: dict[int, bytes]
+    stripes: StripeKeys
 
 
 class _FoundingClock:
@@ -201,6 +203,7 @@ def _found(path: Path) -> Town:
         thief=tills[HONEST],
         db_key=db_key,
         lookup_key=lookup_key,
+        stripes=StripeKeys(lambda: data_keys.derive_all(KEY_LABEL)),
         field_keys=field_keys,
     )
 

@@ -125,7 +125,8 @@ STORED: Final = (
     met(
         "3.3.2",
         "Authentication data before authorization is encrypted",
-        "Before the answer it exists in memory alone, and under the session's seal on the way.",
+        "Before the answer it exists in memory alone, sealed to the backend where a sale was off-line, and under the"
+        " session's seal on the way.",
         "tests.protocol.test_session.LineTests.test_nothing_secret_on_the_wire",
     ),
     Line(
