@@ -49,7 +49,9 @@ class ExpiryUpkeep(HoldCase, SynchronousTestCase):
         self.assertEqual(level, "error")
         self.assertIn(f"the pre-authorization {first.rrn} cannot expire", text)
         self.fake.ledger.faults.clear()
+        self.assertEqual(self.expiry.stuck, 1)
         self.assertEqual(self.codes(self.till.capture(first, 1), self.till.capture(second, 1)), ["00", "25"])
+        self.assertEqual((self.expiry.step(), self.expiry.stuck), (0, 0))
 
     def test_many_cannot(self) -> None:
         """However many cannot expire, those behind them do."""

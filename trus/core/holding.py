@@ -170,6 +170,11 @@ class HoldExpiry:
         #: Holds whose expiry failed and was noted, by reference number.
         self._stuck: set[str] = set()
 
+    @property
+    def stuck(self) -> int:
+        """How many pre-authorizations could not expire at the last step."""
+        return len(self._stuck)
+
     def keep(self) -> None:
         """Make a step when LOOK_SECONDS have passed since the last one, and at once while more is due."""
         now = self._clock.monotonic()
@@ -185,6 +190,7 @@ class HoldExpiry:
         now = self._clock.now()
         try:
             due = self._ledger.due_holds(now, HOLDS_A_STEP + len(self._stuck))
+            self._stuck.intersection_update(due)
             if not due:
                 return 0
             unit = self._ledger.begin(now)
