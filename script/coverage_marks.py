@@ -1,6 +1,7 @@
-"""Holds the coverage marks: what decides about money, identity and the wire is tested branch by branch.
+"""Holds the coverage marks: what decides about money, identity and the wire is tested line by line, branch by branch.
 
-Reads the data that script/test combined; prints one line a package and fails when one is below.
+Reads the data that script/test combined; prints one line a package, and what no test takes when a mark is missed.
+Nothing is left out but what setup.cfg names: it cannot run, or is there for the type checker alone.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-#: Package: the least share of its branches, in percent, that tests take.
-MARKS: Final = {"trus/protocol": 95.0, "trus/auth": 95.0, "trus/ledger": 95.0}
+#: Package: the least share of its lines and branches, in percent, that tests take.
+MARKS: Final = {"trus/protocol": 100.0, "trus/auth": 100.0, "trus/ledger": 98.0}
+#: What of a file's figures is counted: all there is, and what was taken.
+COUNTED: Final = (("num_statements", "covered_lines"), ("num_branches", "covered_branches"))
 
 
 def main() -> int:
-    """Compare every package's branch coverage with its mark; return 1 when one is missed."""
+    """Compare every package's coverage with its mark; return 1 when one is missed."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "coverage.json"
         subprocess.run(
@@ -27,21 +30,18 @@ def main() -> int:
         files = json.loads(report.read_text())["files"]
     missed = False
     for package, mark in MARKS.items():
-        branches = taken = 0
-        weakest: list[tuple[int, str]] = []
-        for name, figures in sorted(files.items()):
-            if name.startswith(package + "/"):
-                summary = figures["summary"]
-                branches += summary["num_branches"]
-                taken += summary["covered_branches"]
-                weakest.append((summary["missing_branches"], name))
-        share = 100.0 * taken / branches if branches else 0.0
-        print(f"{package}: {share:.1f} % of {branches} branches, mark {mark:.0f} %")
+        found = {name: figures for name, figures in sorted(files.items()) if name.startswith(package + "/")}
+        summaries = [figures["summary"] for figures in found.values()]
+        there = sum(summary[every] for summary in summaries for every, _ in COUNTED)
+        taken = sum(summary[some] for summary in summaries for _, some in COUNTED)
+        share = 100.0 * taken / there if there else 0.0
+        print(f"{package}: {share:.2f} % of {there} lines and branches, mark {mark:.0f} %")
         if share < mark:
             missed = True
-            for missing, name in sorted(weakest, reverse=True)[:10]:
-                if missing:
-                    print(f"    {missing} not taken in {name}")
+            for name, figures in found.items():
+                lines, branches = figures["missing_lines"], figures["missing_branches"]
+                if lines or branches:
+                    print(f"    {name}: lines {lines}, branches {branches}")
     return 1 if missed else 0
 
 
