@@ -367,6 +367,7 @@ class Purses(SynchronousTestCase):
         rules = (PurseRule("SNACK"), PurseRule(MAIN_PURSE))
         self.assertEqual(self.room(rules, PurseFacts("SNACK", 31, 700, 100)), 600)
         self.assertEqual(self.room(rules, PurseFacts("SNACK", 31, 100, 300)), 500)
+        self.assertEqual(self.room(rules, PurseFacts("snack".upper(), 31, 700, 100)), 600)
         shared = {"policy__split_purses": True}
         self.assertEqual(self.room(rules, PurseFacts("SNACK", 31, 700, 100), **shared), 1_100)
         self.assertEqual(self.room(rules, PurseFacts("SNACK", 31, 100, 300), **shared), 500)

@@ -14,7 +14,7 @@ from trus.auth.ports import Event, PurseUpdate
 from trus.errors import LedgerError, StorageFailed, Unbalanced
 from trus.ledger import unit as units
 from trus.ledger.days import NUMBERS_A_DAY, first_event
-from trus.ledger.tables import account, business_day, chain_node, event, hold
+from trus.ledger.tables import account, business_day, card, chain_node, event, hold
 from trus.ledger.unit import LEASED_NUMBERS, SqlUnit
 from trus.receipts.links import HEAD_BYTES, NO_KEY
 
@@ -204,13 +204,13 @@ class RecordingCase(SynchronousTestCase):
     def test_holds(self) -> None:
         """A pre-authorization is kept with its account, its amount and its end, and what it stands for again."""
         later = int(NOON.timestamp() + 3600) * 1_000_000
-        self.unit.record(replace(self.event, hold_until=later))
+        purse = self.books.purses[0]
+        self.unit.record(replace(self.event, hold_until=later, holds=((purse, 100),)))
         other = self.books.approved(self.unit, 0, LOADED - 100, 200, self.books.identity())
-        self.unit.record(replace(other, hold_until=later + 1, holds=150, restores=self.event.event_id))
+        self.unit.record(replace(other, hold_until=later + 1, holds=((purse, 150),), restores=self.event.event_id))
         self.unit.commit()
         with self.ledger.reading() as connection:
             rows = connection.execute(select(hold).order_by(hold.c.event_id)).all()
-        purse = self.books.purses[0]
         self.assertEqual(
             [tuple(row) for row in rows],
             [
@@ -224,6 +224,13 @@ class RecordingCase(SynchronousTestCase):
         with self.ledger.reading() as connection:
             left = connection.execute(select(hold.c.event_id)).scalars().all()
         self.assertEqual(list(left), [other.event_id])
+
+    def test_signals(self) -> None:
+        """What a card did lately is kept with the event that says so."""
+        self.unit.record(replace(self.event, signals=(1, "[7,2]")))
+        self.unit.commit()
+        with self.ledger.reading() as connection:
+            self.assertEqual(connection.execute(select(card.c.signals).where(card.c.id == 1)).scalar_one(), "[7,2]")
 
     def test_read_twice(self) -> None:
         """Inside a unit the last recorded balance counts, also before it is stored."""
