@@ -270,6 +270,25 @@ class Money(SynchronousTestCase):
         self.assertEqual(room(books), 800)
         self.assertEqual(books._counters[MAIN].amount, 200)
 
+    def test_set_aside_again(self) -> None:
+        """A completion that is taken back sets money aside again, as much as would have been paid, until that ends."""
+        for policy, aside, counted in ((LOOSE, 300, 300), (replace(LOOSE, single_amount=200), 200, 200)):
+            books = book(replace(policy, daily_amount=5_000), balance=1_000)
+            books.feed(held(1, 300, result="partial", code="10", rule="partial"))
+            books.feed(after(1, "completion", 300))
+            books.feed(after(101, "void", 300, restored=300))
+            free = books._balance(MAIN) - books._held[MAIN]
+            self.assertEqual((free, books._counters[MAIN].amount), (1_000 - aside, counted))
+            books.feed(after(201, "release", 0))
+            self.assertEqual((books._balance(MAIN), books._held[MAIN], books._counters[MAIN].amount), (1_000, 0, 0))
+
+    def test_ended(self) -> None:
+        """What had ended of the purse could not be spent, unless what is set aside kept it."""
+        books = book(balance=1_000)
+        self.assertEqual(room(books, ended=300), 700)
+        books.feed(held(1, 400))
+        self.assertEqual(room(books, ended=300), 600)
+
     def test_completed_above_what_would_be_held(self) -> None:
         """A completion takes no more than would have been set aside."""
         books = book(replace(LOOSE, single_amount=300), balance=1_000)

@@ -71,6 +71,8 @@ class PastRequest(Frozen, frozen=True):
     rule: str = ""
     original: int | None = None
     place: str = ""
+    restored: int = 0  #: what a pre-authorization has set aside again whose completion is taken back by this event
+    ended: int = 0  #: what of the main purse had ended and was not posted away yet
     moved: tuple[tuple[int, int], ...] = ()
 
 
@@ -86,7 +88,7 @@ class Change(Frozen, frozen=True):
 
 
 class _Paid(msgspec.Struct):
-    """What a judged request took: as it was, and as it would have been, by account."""
+    """What a judged request took: as it was, and as it would have been, by account; `counted` is for the limits."""
 
     request: PastRequest
     day: str
@@ -94,6 +96,7 @@ class _Paid(msgspec.Struct):
     would: dict[int, int]
     left: int
     aside: bool
+    counted: int
 
 
 class _Counters(msgspec.Struct, frozen=True):
@@ -160,7 +163,7 @@ class WhatIf:
         if request.rule not in JUDGED or request.at < self._since:
             if request.authorized:
                 self._count(holder, Case(question, facts, request.at), request.authorized)
-                self._keep(request, was, was, aside, self._counters[holder.main].day)
+                self._keep(request, was, was, aside, self._counters[holder.main].day, request.authorized)
             return None
         self.judged += 1
         decision = decide(question, facts, request.at)
@@ -173,7 +176,7 @@ class WhatIf:
             self._counters[holder.main] = _Counters(
                 decision.counter_day, decision.day_amount, decision.day_count, decision.spent or card.spent
             )
-        self._keep(request, was, would, aside, decision.counter_day)
+        self._keep(request, was, would, aside, decision.counter_day, decision.amount)
         if (decision.code, decision.amount) != (request.code, request.authorized):
             why = explain(decision.rule, decision.figures)
             return Change(request, holder, decision.code.value, decision.amount, decision.rule, why)
@@ -206,6 +209,7 @@ class WhatIf:
             counters.count,
             self._held.get(holder.main, 0),
             counters.spent,
+            ended=request.ended,
             signals=self._signals.get(request.card or 0, ""),
             purses=tuple(
                 PurseFacts(name, account, self._balance(account), self._held.get(account, 0))
@@ -220,13 +224,15 @@ class WhatIf:
         spent = None if case.spent is None else case.spent.plus(case.terminal.shop_id, amount)
         self._counters[holder.main] = _Counters(case.counter_day, case.day_amount + amount, case.day_count + 1, spent)
 
-    def _keep(self, request: PastRequest, was: dict[int, int], would: dict[int, int], aside: bool, day: str) -> None:
+    def _keep(
+        self, request: PastRequest, was: dict[int, int], would: dict[int, int], aside: bool, day: str, counted: int
+    ) -> None:
         if aside:
             # What is set aside is told apart from the balance; both books lose it until it ends.
             for account, amount in was.items():
                 self._held[account] = self._held.get(account, 0) + amount
         self._shift(was, would)
-        self._paid[request.event_id] = _Paid(request, day, was, would, sum(would.values()), aside)
+        self._paid[request.event_id] = _Paid(request, day, was, would, sum(would.values()), aside, counted)
 
     def _shift(self, was: Mapping[int, int], would: Mapping[int, int]) -> None:
         """Note that `would` goes out where `was` went out."""
@@ -243,38 +249,53 @@ class WhatIf:
             self._shift(paid.would, paid.was)
             went = {account: -amount for account, amount in request.moved if amount < 0}
             pays = min(sum(went.values()), paid.left)
-            would, left = {}, pays
-            for account, amount in paid.would.items():
-                would[account] = min(amount, left)
-                left -= would[account]
-            would = {account: amount for account, amount in would.items() if amount}
+            would = _spread(pays, paid.would)
             self._shift(went, would)
-            self._give_back(paid, paid.left - pays)
-            self._paid[request.event_id] = _Paid(request, paid.day, went, would, pays, False)
+            self._give_back(paid, paid.left - pays, whole=not pays)
+            self._paid[request.event_id] = _Paid(request, paid.day, went, would, pays, False, pays)
         elif request.kind in _BACK and request.result != Result.DECLINED:
-            came = {account: amount for account, amount in request.moved if amount > 0}
-            back = min(sum(came.values()), paid.left)
-            would = came if paid.was == paid.would else dict.fromkeys(list(paid.would)[:1], back)
-            self._shift(would, came)
-            if request.kind != EventKind.REFUND or request.business_date == paid.request.business_date:
-                self._give_back(paid, back)
-            paid.left -= back
+            self._come_back(request, paid)
 
-    def _give_back(self, paid: _Paid, amount: int) -> None:
-        """Give the limits of a request back, as far as its periods last."""
+    def _come_back(self, request: PastRequest, paid: _Paid) -> None:
+        """Give back what a refund, a void or a reversal gives back; a pre-authorization may stand again then."""
+        came = {account: amount for account, amount in request.moved if amount > 0}
+        same, refund = paid.was == paid.would, request.kind == EventKind.REFUND
+        back = min(sum(came.values()), paid.left)
+        self._shift(came if same else dict.fromkeys(list(paid.would)[:1], back), came)
+        # What the issuer bore of it counts for the limits too.
+        given = min(request.authorized, paid.counted) if same else back
+        whole = given >= (paid.counted if refund else paid.left)
+        again = self._set_aside_again(request, paid, back, same=same)
+        if not refund or request.business_date == paid.request.business_date:
+            self._give_back(paid, given - again, whole=whole and not again)
+            paid.counted -= given
+        paid.left -= back
+
+    def _set_aside_again(self, request: PastRequest, paid: _Paid, back: int, *, same: bool) -> int:
+        """Return what a pre-authorization would have set aside again whose completion is taken back."""
+        if not request.restored:
+            return 0
+        hold = self._paid[paid.request.original or 0]
+        was = _spread(request.restored, hold.was)
+        would = was if same else _spread(min(request.restored, back), hold.would)
+        again = sum(would.values())
+        self._keep(request, was, would, True, paid.day, again)
+        return again
+
+    def _give_back(self, paid: _Paid, amount: int, *, whole: bool) -> None:
+        """Give the limits of a request back, as far as its periods last; `whole` says that it counts as none."""
         holder = self._holders.get(paid.request.card or 0)
         if holder is None or not amount:
             return
         counters = self._counters.get(holder.main, _Counters())
-        whole = int(amount >= paid.left)
-        spent = counters.spent
+        count, spent = int(whole), counters.spent
         if spent is not None:
-            spent = spent.plus_of(paid.day, paid.request.shop_id, -amount, -whole)
+            spent = spent.plus_of(paid.day, paid.request.shop_id, -amount, -count)
         today = counters.day == paid.day
         self._counters[holder.main] = _Counters(
             counters.day,
             max(0, counters.amount - amount) if today else counters.amount,
-            max(0, counters.count - whole) if today else counters.count,
+            max(0, counters.count - count) if today else counters.count,
             spent,
         )
 
@@ -285,6 +306,17 @@ def _terminal(request: PastRequest) -> TerminalFacts:
     return TerminalFacts(
         name, active, shop, request.shop_id, "", active, request.mcc, request.currency, 0, place=request.place
     )
+
+
+def _spread(amount: int, over: Mapping[int, int]) -> dict[int, int]:
+    """Return an amount over accounts, as much in each as is said, the first ones first."""
+    parts: dict[int, int] = {}
+    for account, most in over.items():
+        part = min(most, amount)
+        amount -= part
+        if part:
+            parts[account] = part
+    return parts
 
 
 def _account(holder: Holder, name: str) -> int:

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Engine, func, select
 
 from trus.auth.policy import Policy
 from trus.auth.ports import EventKind
 from trus.auth.whatif import Holder, PastRequest
 from trus.errors import StorageFailed
-from trus.ledger.days import NUMBERS_A_DAY, days_before, first_event, moment, reference_of
+from trus.ledger.days import NUMBERS_A_DAY, day_of, days_before, first_event, moment, reference_of
 from trus.ledger.dialect import DATABASE_ERRORS, Direct, cause
 from trus.ledger.facts import decode_policy
 from trus.ledger.tables import business_day, card, company, employee, entry, event, policy, purse, shop
+from trus.ledger.tables_lots import lot_move
 from trus.values import CardRef
 
+#: Account, last date, amount.
+_LotMove = tuple[int, str, int]
 #: Ledger dates before the first that is asked for on which a pre-authorization may have been made that is open.
 _OLDEST_HOLD_DAYS: Final = 60
 _ENDING: Final = ("reversal", "void", "completion", "release", "expiry")
@@ -112,6 +116,7 @@ class PastReader:
                 *(event.c[name] for name in ("terminal", "business_date", "amount", "authorized", "currency")),
                 *(event.c[name] for name in ("result", "code", "rule", "original")),
                 shop.c.place,
+                event.c.figures,
             )
             .outerjoin_from(event, shop, shop.c.id == event.c.shop_id)
             .where(event.c.id > first, event.c.id < last)
@@ -119,8 +124,33 @@ class PastReader:
         )
         theirs = query.where(event.c.card_id.in_(cards.where(employee.c.company_id == of.row)))
         rows = {row[0]: row for row in self._connection.execute(theirs)}
+        lots, moves = self._lots(of.row, first, last)
         for number in sorted({*rows, *moved}):
-            yield _request(number, rows.get(number), moved.get(number, ()))
+            row = rows.get(number)
+            holder = None if row is None else of.holders.get(row[3])
+            kept = {} if holder is None else lots.get(holder.main, {})
+            over = sum(amount for expires_on, amount in kept.items() if expires_on < day_of(number))
+            yield _request(number, row, moved.get(number, ()), over)
+            for held_in, expires_on, amount in moves.get(number, ()):
+                dated = lots.setdefault(held_in, {})
+                dated[expires_on] = dated.get(expires_on, 0) + amount
+
+    def _lots(self, row: int, first: int, last: int) -> tuple[dict[int, dict[str, int]], dict[int, list[_LotMove]]]:
+        """Return the credit that ends of each purse up to an event, and what the events after it move of it."""
+        lots: dict[int, dict[str, int]] = {}
+        moves: dict[int, list[_LotMove]] = {}
+        query = (
+            select(lot_move.c.event_id, lot_move.c.account, lot_move.c.expires_on, lot_move.c.amount)
+            .where(lot_move.c.event_id <= last, lot_move.c.account.in_(_purses(row)))
+            .order_by(lot_move.c.event_id)
+        )
+        for number, held_in, expires_on, amount in self._connection.execute(query):
+            if number > first:
+                moves.setdefault(number, []).append((held_in, expires_on, amount))
+            else:
+                dated = lots.setdefault(held_in, {})
+                dated[expires_on] = dated.get(expires_on, 0) + amount
+        return lots, moves
 
     def _policies(self, row: int) -> tuple[Policy, ...]:
         columns = (policy.c.id, policy.c.company_id, policy.c.valid_from, policy.c.document)
@@ -181,7 +211,14 @@ def _purses(row: int) -> Any:
     return main.union_all(others.where(employee.c.company_id == row))
 
 
-def _request(number: int, row: Any, moved: tuple[tuple[int, int], ...]) -> PastRequest:
+def _restored(figures: str | None) -> int:
+    """Return what an event set aside again, by its figures."""
+    if not figures or '"restored"' not in figures:
+        return 0
+    return int(msgspec.json.decode(figures)["restored"])
+
+
+def _request(number: int, row: Any, moved: tuple[tuple[int, int], ...], ended: int) -> PastRequest:
     if row is None:
         # A refill, or what was erased: it moved something, and nothing else of it is needed.
         return PastRequest(number, reference_of(number), moment(0), moved=moved)
@@ -204,5 +241,7 @@ def _request(number: int, row: Any, moved: tuple[tuple[int, int], ...]) -> PastR
         rule=row[14],
         original=row[15],
         place=row[16] or "",
+        restored=_restored(row[17]),
+        ended=ended,
         moved=moved,
     )
