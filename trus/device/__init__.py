@@ -6,6 +6,7 @@
 | journal, records | the terminal's memory across power cuts: who asked, under which identity, how it ended, the batch |
 | terminal, effects | the state machine without input or output: requests, retries, reversals, time-outs |
 | requests, book | one request's phases; all of them with their records in the journal |
+| signing | signing off and on, each order said until it is answered |
 | blocks | PIN blocks under the keys of a session |
 | wire | the terminal's requests as lines of the protocol, and answers back |
 | conversation | lines of one connection to a sealed session with the backend, and back |

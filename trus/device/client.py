@@ -137,7 +137,10 @@ class TerminalClient(Asking):
         return done
 
     def sign(self, *, on: bool) -> Deferred[None]:
-        """Sign on, as a new session is, or off; fires when answered, fails with Stopped or Unreachable."""
+        """Sign on, as a new session is, or off; fires when answered, fails with Stopped or Unreachable.
+
+        Said again for as long as the backend cannot answer: its core may be away. One order after the other.
+        """
         waiting: Deferred[None] = Deferred()
         if not self._up:
             waiting.errback(Unreachable("no session stands"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from trus.money import MAX_MINOR_UNITS, AmountError, exponent
 from trus.values import Difference, Frozen, Identity, ResponseCode, Result, Secret
 
 
@@ -118,3 +119,10 @@ AnyOrder = Order | BalanceOrder | PinOrder | RefundOrder
 #: Asks the cardholder for the PIN: gets the tries left (None when unknown), gives the clear
 #: PIN or None when the cardholder gives up.
 PinCallback = Callable[[int | None], Awaitable[str | None]]
+
+
+def check_amount(order: Order | RefundOrder) -> None:
+    """Raise AmountError for an amount that nobody can pay, and for a currency that is none."""
+    exponent(order.currency)
+    if not 0 < order.amount <= MAX_MINOR_UNITS:
+        raise AmountError("an amount is at least one minor unit and has at most twelve digits")

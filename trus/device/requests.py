@@ -77,6 +77,10 @@ class Timing:
     #: Every wait is longer by up to this share, so that a thousand terminals do not come at once.
     jitter: float = 0.25
 
+    def back_off(self, attempts: int) -> float:
+        """Return how many seconds to wait before what was said `attempts` times is said again."""
+        return min(self.reversal_first * 2.0 ** min(attempts - 1, 16), self.reversal_most)
+
 
 @attrs.define
 class Request:

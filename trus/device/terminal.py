@@ -19,11 +19,11 @@ from trus.clock import Clock, Entropy
 from trus.device import wire
 from trus.device.blocks import PinEncoder, new_pin_block, pin_block
 from trus.device.book import Book
-from trus.device.effects import AskPin, Effect, Finished, HangUp, Say, Signed
+from trus.device.effects import AskPin, Effect, Finished, HangUp, Say
 from trus.device.journal import Asked, Journal
-from trus.device.orders import Answer, BalanceOrder, Order, PinOrder, Reference, RefundOrder
+from trus.device.orders import Answer, BalanceOrder, Order, PinOrder, Reference, RefundOrder, check_amount
 from trus.device.requests import Event, Phase, Request, Timing
-from trus.money import MAX_MINOR_UNITS, AmountError, exponent
+from trus.device.signing import Signing
 from trus.protocol.batches import parse_differences
 from trus.protocol.effects import Terms
 from trus.protocol.errors import ErrorCode, RemoteProtocolError, SessionEnded
@@ -68,14 +68,14 @@ class Terminal:
         self._effects: list[Effect] = []
         self._quiet_since = 0.0
         self._echo: float | None = None
-        self._signed_off = False
+        self._signing = Signing(self._later, self._timing)
         self._book.resume()
 
     # ----------------------------------------------------------------- what the owner orders
 
     def purchase(self, order: Order) -> int:
         """Ask to pay; return the key under which Finished will tell. Raises AmountError."""
-        _check_amount(order)
+        check_amount(order)
         return self._book.add(Asked.PURCHASE, self._later(self._timing.give_up), order=order).key
 
     def balance(self, order: BalanceOrder) -> int:
@@ -84,12 +84,12 @@ class Terminal:
 
     def refund(self, order: RefundOrder) -> int:
         """Ask to give money of a purchase back; return the key. Raises AmountError."""
-        _check_amount(order)
+        check_amount(order)
         return self._book.add(Asked.REFUND, self._later(self._timing.give_up), order=order).key
 
     def hold(self, order: Order) -> int:
         """Ask to set money aside; return the key. Raises AmountError."""
-        _check_amount(order)
+        check_amount(order)
         return self._book.add(Asked.HOLD, self._later(self._timing.give_up), order=order).key
 
     def change_pin(self, order: PinOrder) -> int:
@@ -98,12 +98,12 @@ class Terminal:
 
     def advise(self, order: Order) -> int:
         """Tell of a purchase made off-line; return the key. Repeated until answered. Raises AmountError."""
-        _check_amount(order)
+        check_amount(order)
         return self._book.add(Asked.ADVICE, self._later(self._timing.give_up), order=order).key
 
     def capture(self, order: RefundOrder) -> int:
         """Complete the pre-authorization of `order`; return the key. Repeated until answered. Raises AmountError."""
-        _check_amount(order)
+        check_amount(order)
         return self._book.add(Asked.CAPTURE, self._later(self._timing.give_up), order=order).key
 
     def release(self, order: RefundOrder) -> int:
@@ -120,8 +120,8 @@ class Terminal:
         return self._book.add(Asked.VOID, self._later(self._timing.give_up), original=original, reason=reason).key
 
     def sign(self, *, on: bool) -> None:
-        """Ask to send requests (again), or say that none come; `Signed` will tell."""
-        self._lines.append((None, wire.Line(Kind.COMMAND, "SIGN-ON" if on else "SIGN-OFF", {}, {})))
+        """Ask to send requests (again), or say that none come; repeated until `Signed` tells, or the session ends."""
+        self._signing.order(on=on)
 
     def close_batch(self) -> int:
         """Compare the batch's totals with the backend's and close it; return the key."""
@@ -163,7 +163,6 @@ class Terminal:
             self._effects.append(HangUp("no-date"))
             return
         self._session, self._terms = session, terms
-        self._signed_off = False
         self._book.date = BusinessDate(terms.business_date)
         self._book.currency = terms.currency
         self._book.announce(terms.advice_key)
@@ -172,6 +171,7 @@ class Terminal:
     def closed(self) -> None:
         """Wait for another session; nothing is settled by the loss of one."""
         self._session = self._echo = None
+        self._signing.began()
         self._lines.clear()
         self._effects = [effect for effect in self._effects if not isinstance(effect, Say)]
         self._dialogues.clear()
@@ -198,11 +198,9 @@ class Terminal:
                 self._book.date = BusinessDate(message.fields["date"])
             case Kind.INFO, "SIGNED-ON":
                 self._book.date = BusinessDate(message.fields["date"])
-                self._signed_off = False
-                self._effects.append(Signed(on=True))
+                self._effects += self._signing.answered(dialogue, on=True)
             case Kind.INFO, "SIGNED-OFF":
-                self._signed_off = True
-                self._effects.append(Signed(on=False))
+                self._effects += self._signing.answered(dialogue, on=False)
             case Kind.COMMAND, "ECHO":
                 self._lines.append((dialogue, wire.Line(Kind.INFO, "ECHO", {}, {})))
             case Kind.INFO, "ECHO":
@@ -216,7 +214,7 @@ class Terminal:
         """Return the monotonic second of the next `tick`, None when nothing is awaited."""
         moments = [moment for request in self._book for moment in self._moments(request)]
         if self._session is not None:
-            moments.append(self._echo or self._quiet_since + self._terms.idle_seconds / 2)
+            moments += [self._echo or self._quiet_since + self._terms.idle_seconds / 2, *self._signing.moments()]
         return min(moments, default=None)
 
     def tick(self) -> None:
@@ -234,6 +232,7 @@ class Terminal:
                     # Twice without an answer: the connection itself is suspect.
                     self._effects.append(HangUp("no-answer"))
                 self._repeat(request, 0.0)
+        self._effects += self._signing.silent(now)
         self._keep_alive(now)
 
     # --------------------------------------------------------------------------------- output
@@ -252,6 +251,8 @@ class Terminal:
                 raise SessionEnded(session.ended)
             for dialogue, line in self._lines:
                 self._effects.append(_seal(session, dialogue or session.open_dialogue(), line))
+            for dialogue, line in self._signing.say(self._clock.monotonic(), session.open_dialogue):
+                self._effects.append(_seal(session, dialogue, line))
             for request in said:
                 request.dialogue = session.open_dialogue()
                 self._dialogues[request.dialogue] = request
@@ -276,7 +277,7 @@ class Terminal:
                 break
             if request.phase is not Phase.WAITING or request.again_at > now:
                 continue
-            if self._signed_off and request.asked is not Asked.REVERSE:
+            if self._signing.quiet and request.asked is not Asked.REVERSE:
                 continue
             self._book.identify(request)
             request.happen(Event.SAY)
@@ -334,6 +335,8 @@ class Terminal:
             self._lines.append((request.dialogue, wire.pin_line(block)))
 
     def _heard_error(self, dialogue: str, code: str) -> None:
+        if self._signing.refused(dialogue):
+            return
         request = self._closed_dialogue(dialogue)
         if request is None:
             return
@@ -367,8 +370,7 @@ class Terminal:
     def _repeat(self, request: Request, wait: float) -> None:
         """No final answer: say the request again after `wait` seconds, a lasting one ever later."""
         if request.lasting:
-            doubled = self._timing.reversal_first * 2.0 ** min(request.attempts - 1, 16)
-            wait = max(wait, min(doubled, self._timing.reversal_most))
+            wait = max(wait, self._timing.back_off(request.attempts))
         self._abandon(request)
         request.happen(Event.LOST)
         request.again_at = self._later(wait) if wait else 0.0
@@ -437,12 +439,6 @@ class Terminal:
         elif self._quiet_since + self._terms.idle_seconds / 2 <= now:
             self._lines.append((None, wire.Line(Kind.COMMAND, "ECHO", {}, {})))
             self._echo = self._later(self._timing.answer)
-
-
-def _check_amount(order: Order | RefundOrder) -> None:
-    exponent(order.currency)
-    if not 0 < order.amount <= MAX_MINOR_UNITS:
-        raise AmountError("an amount is at least one minor unit and has at most twelve digits")
 
 
 def _seal(session: SealedSession, dialogue: str, line: wire.Line) -> Say:
