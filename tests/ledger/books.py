@@ -13,7 +13,7 @@ from tests.ledger.fresh import put_database
 from trus.auth.policy import Policy
 from trus.auth.ports import Event, EventKind, Posting, PurseUpdate, StoredRequest
 from trus.ledger.audit import verify
-from trus.ledger.compose import open_ledger
+from trus.ledger.compose import ONLY_SLOT, open_ledger
 from trus.ledger.facts import encode_policy
 from trus.ledger.findings import AuditReport
 from trus.ledger.posting import AccountKind, open_account, post, system_account
@@ -60,7 +60,7 @@ class CountedEntropy:
         return hashlib.shake_256(f"{self._seed} {self._count}".encode()).digest(count)
 
 
-def open_books(path: Path, clock: SetClock | None = None, seed: str = "again") -> SqlLedger:
+def open_books(path: Path, clock: SetClock | None = None, seed: str = "again", slot: int = ONLY_SLOT) -> SqlLedger:
     """Open the ledger at `path` for writing."""
     return open_ledger(
         path,
@@ -69,6 +69,7 @@ def open_books(path: Path, clock: SetClock | None = None, seed: str = "again") -
         field_keys={1: FIELD_KEY},
         clock=clock or SetClock(),
         entropy=CountedEntropy(seed),
+        slot=slot,
     )
 
 

@@ -108,6 +108,16 @@ class FullTests(HandshakeCase):
                 assert isinstance(established, Established)
                 self.assertEqual(established.terms, terms)
 
+    def test_key_for_sales_off_line(self) -> None:
+        """A terminal learns which public key to seal a sale off-line to; where there is none, none is spoken of."""
+        for key in (b"", bytes(range(32))):
+            terms = Terms("2026-11-20", "USD", advice_key=key)
+            self.assertEqual("advice-key" in proofs.terms_fields(terms), bool(key))
+            left, _ = converse(self.network.initiator(), self.network.responder(), terms=terms)
+            established = left[-1]
+            assert isinstance(established, Established)
+            self.assertEqual(established.terms, terms)
+
 
 class NegotiationTests(HandshakeCase):
     def refuse_line(self, old: bytes, new: bytes, code: ErrorCode, reason: str | None = None) -> None:

@@ -64,10 +64,10 @@ def copy_database(source: Path, source_key: bytes, target: Path, target_key: byt
             finally:
                 writer.close()
             _flush(target)
-        except (dbapi2.Error, OSError) as failure:
-            raise StorageFailed(f"the database {source} cannot be copied: {failure}") from None
-        except BaseException:
+        except BaseException as failure:
             target.unlink(missing_ok=True)
+            if isinstance(failure, (dbapi2.Error, OSError)):
+                raise StorageFailed(f"the database {source} cannot be copied: {failure}") from None
             raise
     finally:
         reader.close()
