@@ -94,10 +94,9 @@ class RunningTests(GatewayCase):
         twistd = self.run_twistd("trus", "--config", config, "--ready-file", "ready.json")
         await until(lambda: ready.exists() or not twistd.running, 20)
         content = json.loads(ready.read_text())
-        self.assertIn(
-            f"gateway ready: devices on {content['gateway']['devices']}, admins on {content['gateway']['admins']}",
-            twistd.out.decode(),
-        )
+        line = f"gateway ready: devices on {content['gateway']['devices']}, admins on {content['gateway']['admins']}"
+        await until(lambda: line in twistd.out.decode() or not twistd.running, 20)
+        self.assertIn(line, twistd.out.decode())
         self.assertEqual(content["pid"], self.handle.pid)
         await self.connect(content["gateway"]["admins"])
         await backend.next(Opened)
