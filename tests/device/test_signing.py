@@ -73,6 +73,20 @@ class SigningTests(SynchronousTestCase):
         self.stage.hear(result(advice.dialogue))
         self.assertEqual(self.stage.terminal.unfinished, 0)
 
+    def test_waits_without_a_clock(self) -> None:
+        """What is to be said again while the terminal is signed off, or has no room, waits for an answer: no alarm is
+        due at once, over and over."""
+        self.stage.terminal.advise(order(1000, None))
+        [advice] = self.stage.drain()
+        self.stage.hear(result(advice.dialogue, result="declined", code="91"))
+        self.signed_off()
+        self.assertEqual(self.stage.wait(70), [])
+        deadline = self.stage.terminal.deadline()
+        assert deadline is not None
+        self.assertGreater(deadline, self.stage.clock.monotonic())
+        [on] = self.signs(on=True)
+        self.assertEqual([each.head for each in self.stage.hear(signed(on, on=True))], ["COMMAND ADVISE"])
+
     def test_nothing_after_sign_off(self) -> None:
         """What is ordered after the order to sign off is not said, so that no 58 ends it: it waits for SIGN-ON."""
         self.stage.terminal.sign(on=False)

@@ -424,7 +424,10 @@ class Terminal:
         if request.phase is Phase.ASKING:
             return [request.pin_until]
         moments = [] if request.told else [request.given_up_at]
-        if request.phase is Phase.SAID or (self._session is not None and request.again_at):
+        if request.phase is Phase.SAID:
+            moments.append(request.again_at)
+        elif self._session is not None and request.again_at > self._clock.monotonic():
+            # Past that moment it waits for an answer, SIGNED-ON or one that leaves it room, and not for time.
             moments.append(request.again_at)
         return moments
 

@@ -180,8 +180,9 @@ def guesses_count(books: Books) -> Iterator[Finding]:
         card = event.card_id
         if event.rule == _TRIES_AGAIN:
             number = numbers[str(event.figures["card"])]
-            before, said = left.pop(number, PIN_TRIES), event.figures["tries-before"]
-            if said != before:
+            # Not known after a request that may have been decided without its PIN.
+            before, said = left.pop(number, None), event.figures["tries-before"]
+            if before is not None and said != before:
                 yield Finding("PIN", f"{event.rrn} gave {said} tries back, the card had {before}")
         if card is None or event.kind not in _WITH_PIN or event.rule in _NO_PIN_LOOKED_AT:
             continue
