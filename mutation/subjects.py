@@ -54,6 +54,7 @@ SUBJECTS: Final = (
             "tests.ledger.test_registry_money",
             "tests.ledger.test_restoring",
             "tests.ledger.test_unit",
+            "tests.ledger.test_unit_keeps",
         ),
     ),
 )
