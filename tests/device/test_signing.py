@@ -78,7 +78,7 @@ class SigningTests(SynchronousTestCase):
         due at once, over and over."""
         self.stage.terminal.advise(order(1000, None))
         [advice] = self.stage.drain()
-        self.stage.hear(result(advice.dialogue, result="declined", code="91"))
+        self.stage.hear(result(advice.dialogue, outcome="declined", code="91"))
         self.signed_off()
         self.assertEqual(self.stage.wait(70), [])
         deadline = self.stage.terminal.deadline()
@@ -86,6 +86,19 @@ class SigningTests(SynchronousTestCase):
         self.assertGreater(deadline, self.stage.clock.monotonic())
         [on] = self.signs(on=True)
         self.assertEqual([each.head for each in self.stage.hear(signed(on, on=True))], ["COMMAND ADVISE"])
+
+    def test_due_while_the_journal_was_synced(self) -> None:
+        """What falls due while the journal's disk is at work is said at once afterwards."""
+        self.stage.terminal.advise(order(1000, None))
+        [advice] = self.stage.drain()
+        self.stage.hear(result(advice.dialogue, outcome="declined", code="91"))
+        deadline = self.stage.terminal.deadline()
+        assert deadline is not None
+        self.stage.clock.advance(deadline - self.stage.clock.monotonic() - 0.001)
+        self.patch(self.stage.journal, "sync", lambda: self.stage.clock.advance(0.01))
+        self.assertEqual(self.stage.drain(), [])
+        self.assertEqual(self.stage.terminal.deadline(), deadline)
+        self.assertEqual([each.head for each in self.stage.drain()], ["COMMAND ADVISE"])
 
     def test_nothing_after_sign_off(self) -> None:
         """What is ordered after the order to sign off is not said, so that no 58 ends it: it waits for SIGN-ON."""

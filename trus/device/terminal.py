@@ -67,6 +67,8 @@ class Terminal:
         self._lines: list[tuple[str | None, wire.Line]] = []
         self._effects: list[Effect] = []
         self._quiet_since = 0.0
+        #: When it was last looked at what can be said.
+        self._looked_at = 0.0
         self._echo: float | None = None
         self._signing = Signing(self._later, self._timing)
         self._book.resume()
@@ -270,7 +272,7 @@ class Terminal:
         said: list[Request] = []
         if self._session is None:
             return said
-        now = self._clock.monotonic()
+        self._looked_at = now = self._clock.monotonic()
         room = self._terms.max_dialogues - len(self._dialogues) - len(self._abandoned)
         for request in self._book:
             if len(said) >= room:
@@ -426,8 +428,8 @@ class Terminal:
         moments = [] if request.told else [request.given_up_at]
         if request.phase is Phase.SAID:
             moments.append(request.again_at)
-        elif self._session is not None and request.again_at > self._clock.monotonic():
-            # Past that moment it waits for an answer, SIGNED-ON or one that leaves it room, and not for time.
+        elif self._session is not None and request.again_at > self._looked_at:
+            # What was due when it was looked and not said waits for an answer that leaves room, or for SIGNED-ON.
             moments.append(request.again_at)
         return moments
 
